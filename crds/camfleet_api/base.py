@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base of every model: strict, frozen, camelCase on the wire, plus CEL rules as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
+
+JsonSchema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One CEL validation (Kubernetes: CustomResourceDefinition, x-kubernetes-validations).
+
+    `rule` is evaluated with `self` bound to the object the rule is attached to. A rule that
+    mentions `oldSelf` runs on updates only. `message` is what the user reads at apply time, so
+    it says what to write instead.
+    """
+
+    rule: str
+    message: str
+    field_path: str | None = None
+
+    def to_wire(self) -> JsonSchema:
+        """The rule as the API server takes it."""
+        wire = {"rule": self.rule, "message": self.message}
+        return wire if self.field_path is None else wire | {"fieldPath": self.field_path}
+
+
+class Model(BaseModel):
+    """A strict model: unknown fields are refused, instances never change.
+
+    `cel` are rules on the object. `atomic` marks an object that server-side apply treats as
+    one value.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_enum_values=False,
+    )
+
+    cel: ClassVar[tuple[Rule, ...]] = ()
+    atomic: ClassVar[bool] = False
+
+    @classmethod
+    def read(cls, wire: object) -> Self:
+        """Parse what the API server stores. Unknown fields are left out rather than refused:
+        another version of ours may have written them, and the schema has pruned what no
+        version knows.
+
+        Raises pydantic.ValidationError for anything that today's bounds refuse.
+        """
+        return cls.model_validate(wire, extra="ignore")
+
+    def to_wire(self) -> dict[str, Any]:
+        """The object as the API server takes it: camelCase keys, absent where None."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        if cls.cel:
+            schema["x-kubernetes-validations"] = [rule.to_wire() for rule in cls.cel]
+        if cls.atomic:
+            schema["x-kubernetes-map-type"] = "atomic"
+        return schema
+
+
+@dataclass(frozen=True, slots=True)
+class ListType:
+    """Field metadata: how server-side apply merges a list (x-kubernetes-list-type)."""
+
+    kind: str
+    keys: tuple[str, ...] = ()
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        schema = handler(core_schema)
+        schema["x-kubernetes-list-type"] = self.kind
+        if self.keys:
+            schema["x-kubernetes-list-map-keys"] = list(self.keys)
+        return schema
+
+
+ATOMIC_LIST = ListType("atomic")
+SET_LIST = ListType("set")
+
+ObjectName = Annotated[
+    str,
+    Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
+]
+"""A DNS label (RFC 1123 section 2.1): short enough to be a label value and a file name."""
+
+SecretKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+"""A key of a Secret's data (Kubernetes: ConfigMap and Secret keys)."""
+
+DisplayName = Annotated[str, Field(min_length=1, max_length=200)]
+Port = Annotated[int, Field(ge=1, le=65535)]

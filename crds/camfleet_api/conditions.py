@@ -1,0 +1,475 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Condition types, their closed set of reasons, and the ladder that orders them.
+
+Kubernetes API conventions, "Typical status properties": conditions are positive adjectives,
+`reason` is CamelCase and part of the API, `message` is for people. Every reason stands here with
+its meaning and the next action of a person; `crds/README.md` is generated from this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from camfleet_api.base import Model
+
+
+class ConditionType(StrEnum):
+    """What a condition states when it is True."""
+
+    ACCEPTED = "Accepted"
+    ASSIGNED = "Assigned"
+    REACHABLE = "Reachable"
+    AUTHENTICATED = "Authenticated"
+    ELIGIBLE = "Eligible"
+    STREAMING = "Streaming"
+    RELAYING = "Relaying"
+    RECORDING = "Recording"
+    READY = "Ready"
+    IMAGE_HEALTHY = "ImageHealthy"
+    TIME_SYNCHRONIZED = "TimeSynchronized"
+    CONFORMANT = "Conformant"
+    IDENTITY_STABLE = "IdentityStable"
+    # kstatus: abnormal-true, present only while true.
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    # Site
+    CAMERAS_READY = "CamerasReady"
+    COVERED = "Covered"
+
+
+class ConditionStatus(StrEnum):
+    """Kubernetes condition status."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+LADDER: tuple[ConditionType, ...] = (
+    ConditionType.ACCEPTED,
+    ConditionType.ASSIGNED,
+    ConditionType.REACHABLE,
+    ConditionType.AUTHENTICATED,
+    ConditionType.ELIGIBLE,
+    ConditionType.STREAMING,
+)
+"""Each rung stands on the one before: the first that is not True makes the rest Unknown."""
+
+SINKS: tuple[ConditionType, ...] = (ConditionType.RELAYING, ConditionType.RECORDING)
+"""Side by side on Streaming."""
+
+SIDE: tuple[ConditionType, ...] = (
+    ConditionType.IMAGE_HEALTHY,
+    ConditionType.TIME_SYNCHRONIZED,
+    ConditionType.CONFORMANT,
+    ConditionType.IDENTITY_STABLE,
+)
+"""Beside the ladder: never block Ready, present only when not True."""
+
+OPERATOR_CONDITIONS = frozenset(
+    {ConditionType.ACCEPTED, ConditionType.ASSIGNED, ConditionType.STALLED}
+)
+"""Owned by field manager camfleet-operator; every other condition of a Camera by camfleet-runtime."""
+
+
+class Reason(StrEnum):
+    """The closed set of reasons. `REASONS` holds the meaning and next action of each."""
+
+    # Accepted
+    ACCEPTED = "Accepted"
+    NAMESPACE_NOT_ENROLLED = "NamespaceNotEnrolled"
+    SITE_NOT_FOUND = "SiteNotFound"
+    PROFILE_NOT_FOUND = "ProfileNotFound"
+    MONITORING_SYSTEM_NOT_FOUND = "MonitoringSystemNotFound"
+    CREDENTIALS_NOT_DECLARED = "CredentialsNotDeclared"
+    DUPLICATE_SOURCE = "DuplicateSource"
+    INVALID_SPEC = "InvalidSpec"
+    # Assigned
+    ASSIGNED = "Assigned"
+    PAUSED = "Paused"
+    NO_CAPACITY = "NoCapacity"
+    PENDING = "Pending"
+    # Reachable
+    REACHABLE = "Reachable"
+    HOST_UNREACHABLE = "HostUnreachable"
+    CONNECTION_REFUSED = "ConnectionRefused"
+    ONVIF_OFF = "OnvifOff"
+    RTSP_OFF = "RtspOff"
+    NAME_NOT_RESOLVED = "NameNotResolved"
+    TIMEOUT = "Timeout"
+    TLS_FAILED = "TLSFailed"
+    # Authenticated
+    AUTHENTICATED = "Authenticated"
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    CREDENTIALS_KEY_MISSING = "CredentialsKeyMissing"
+    SECRET_WRONG_TYPE = "SecretWrongType"  # noqa: S105 - a reason, not a secret
+    CREDENTIALS_REJECTED = "CredentialsRejected"
+    RTSP_CREDENTIALS_REJECTED = "RtspCredentialsRejected"
+    ACCOUNT_LOCKED = "AccountLocked"
+    CLOCK_SKEW_REJECTED = "ClockSkewRejected"
+    # Eligible
+    ELIGIBLE = "Eligible"
+    NOT_ONVIF = "NotOnvif"
+    NO_ALLOWED_STREAM = "NoAllowedStream"
+    CHANNEL_NOT_FOUND = "ChannelNotFound"
+    PROTOCOL_ERROR = "ProtocolError"
+    # Streaming
+    STREAMING = "Streaming"
+    NO_FRAMES = "NoFrames"
+    NO_KEYFRAME = "NoKeyframe"
+    AUDIO_ONLY = "AudioOnly"
+    SESSION_LIMIT = "SessionLimit"
+    STREAM_REFUSED = "StreamRefused"
+    STREAM_ENDED = "StreamEnded"
+    TIMESTAMPS_BROKEN = "TimestampsBroken"
+    # Relaying
+    RELAYING = "Relaying"
+    VMS_UNREACHABLE = "VmsUnreachable"
+    VMS_REJECTED = "VmsRejected"
+    VMS_CREDENTIALS_MISSING = "VmsCredentialsMissing"
+    VMS_CODEC_UNSUPPORTED = "VmsCodecUnsupported"
+    VMS_TOO_SLOW = "VmsTooSlow"
+    # Recording
+    RECORDING = "Recording"
+    DISK_FULL = "DiskFull"
+    STORAGE_FAILED = "StorageFailed"
+    # Ready
+    READY = "Ready"
+    WORKER_LOST = "WorkerLost"
+    # Side conditions
+    CLOCK_OFF = "ClockOff"
+    CLOCK_UNREADABLE = "ClockUnreadable"
+    DIFFERS_FROM_PROFILE = "DiffersFromProfile"
+    DEVICE_CHANGED = "DeviceChanged"
+    # Site
+    ALL_READY = "AllReady"
+    SOME_NOT_READY = "SomeNotReady"
+    NONE_READY = "NoneReady"
+    NO_CAMERAS = "NoCameras"
+    COVERAGE_MET = "CoverageMet"
+    COVERAGE_GAP = "CoverageGap"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    """One row of the reference: what a reason states, and what a person does next."""
+
+    types: tuple[ConditionType, ...]
+    meaning: str
+    next_action: str = ""
+
+
+_C = ConditionType
+_R = Reason
+
+REASONS: dict[Reason, ReasonRow] = {
+    _R.ACCEPTED: ReasonRow((_C.ACCEPTED,), "The spec and everything it refers to make sense."),
+    _R.NAMESPACE_NOT_ENROLLED: ReasonRow(
+        (_C.ACCEPTED, _C.STALLED),
+        "No RoleBinding of this namespace gives the operator the ClusterRole camfleet-tenant.",
+        "Apply a RoleBinding to ClusterRole camfleet-tenant in this namespace.",
+    ),
+    _R.SITE_NOT_FOUND: ReasonRow(
+        (_C.ACCEPTED, _C.STALLED),
+        "spec.siteRef names a Site that does not exist in this namespace.",
+        "Create the Site or correct spec.siteRef.",
+    ),
+    _R.PROFILE_NOT_FOUND: ReasonRow(
+        (_C.ACCEPTED, _C.STALLED),
+        "The TechnicalProfile referred to does not exist.",
+        "Create the TechnicalProfile or correct profileRef.",
+    ),
+    _R.MONITORING_SYSTEM_NOT_FOUND: ReasonRow(
+        (_C.ACCEPTED, _C.STALLED),
+        "A MonitoringSystem referred to does not exist.",
+        "Create the MonitoringSystem or correct monitoringSystemRefs.",
+    ),
+    _R.CREDENTIALS_NOT_DECLARED: ReasonRow(
+        (_C.ACCEPTED, _C.STALLED),
+        "Neither the Camera nor its Site says which credentials to use.",
+        "Set spec.credentials on the Camera or on its Site.",
+    ),
+    _R.DUPLICATE_SOURCE: ReasonRow(
+        (_C.ACCEPTED, _C.STALLED),
+        "An older Camera already stands for the same video source.",
+        "Delete one of the two, or correct host, port or channel.",
+    ),
+    _R.INVALID_SPEC: ReasonRow(
+        (_C.ACCEPTED, _C.STALLED),
+        "The stored spec does not pass today's schema.",
+        "Apply the object again with the fields named in the message corrected.",
+    ),
+    _R.ASSIGNED: ReasonRow((_C.ASSIGNED,), "A shard holds the camera."),
+    _R.PAUSED: ReasonRow(
+        (_C.ASSIGNED, _C.READY),
+        "The Camera or its Site is paused.",
+        "Set spec.paused to false to stream again.",
+    ),
+    _R.NO_CAPACITY: ReasonRow(
+        (_C.ASSIGNED, _C.READY),
+        "No worker of this placement has room for the camera.",
+        "Raise the operator's limit of workers per placement.",
+    ),
+    _R.PENDING: ReasonRow(
+        (_C.ASSIGNED, *LADDER[2:], *SINKS, _C.READY),
+        "Not known yet: an earlier step has not been passed.",
+    ),
+    _R.REACHABLE: ReasonRow((_C.REACHABLE,), "The device answers on the ports it needs."),
+    _R.HOST_UNREACHABLE: ReasonRow(
+        (_C.REACHABLE,),
+        "No route to the address, or nothing there answers.",
+        "Check power, cable and address of the camera.",
+    ),
+    _R.CONNECTION_REFUSED: ReasonRow(
+        (_C.REACHABLE,),
+        "The host answers but refuses both the ONVIF and the RTSP port.",
+        "Check the ports in the spec and that the camera has finished starting.",
+    ),
+    _R.ONVIF_OFF: ReasonRow(
+        (_C.REACHABLE,),
+        "RTSP answers, the ONVIF port is closed.",
+        "Switch ONVIF on in the camera's settings, or correct spec.ports.onvif.",
+    ),
+    _R.RTSP_OFF: ReasonRow(
+        (_C.REACHABLE,),
+        "ONVIF answers, the RTSP port is closed.",
+        "Switch RTSP on in the camera's settings, or correct spec.ports.rtsp.",
+    ),
+    _R.NAME_NOT_RESOLVED: ReasonRow(
+        (_C.REACHABLE,),
+        "The host name has no address.",
+        "Correct spec.host or the name server's entry.",
+    ),
+    _R.TIMEOUT: ReasonRow(
+        (_C.REACHABLE, _C.ELIGIBLE, _C.STREAMING),
+        "The connection was made or tried, and no answer came in time.",
+        "Check the line's load, and restart the camera if it hangs.",
+    ),
+    _R.TLS_FAILED: ReasonRow(
+        (_C.REACHABLE,),
+        "The TLS handshake failed.",
+        "Check the camera's certificate and TLS version, or use http.",
+    ),
+    _R.AUTHENTICATED: ReasonRow((_C.AUTHENTICATED,), "The credentials open the camera."),
+    _R.CREDENTIALS_MISSING: ReasonRow(
+        (_C.AUTHENTICATED,),
+        "The Secret with the camera's credentials does not exist.",
+        "Create the Secret in the camera's namespace.",
+    ),
+    _R.CREDENTIALS_KEY_MISSING: ReasonRow(
+        (_C.AUTHENTICATED,),
+        "The Secret lacks the key that holds the user name or the password.",
+        "Add the key to the Secret, or correct spec.credentials.",
+    ),
+    _R.SECRET_WRONG_TYPE: ReasonRow(
+        (_C.AUTHENTICATED, _C.RELAYING),
+        "The Secret is not of type camfleet.vnpt.vn/credentials and was not used.",
+        "Create it again with type camfleet.vnpt.vn/credentials.",
+    ),
+    _R.CREDENTIALS_REJECTED: ReasonRow(
+        (_C.AUTHENTICATED,),
+        "The camera's ONVIF service refuses the user name or password; attempts have stopped.",
+        "Put the right password into the Secret; the next attempt follows its change.",
+    ),
+    _R.RTSP_CREDENTIALS_REJECTED: ReasonRow(
+        (_C.AUTHENTICATED,),
+        "ONVIF takes the credentials, RTSP refuses them; attempts have stopped.",
+        "Give the account the right to view live video, then change the Secret.",
+    ),
+    _R.ACCOUNT_LOCKED: ReasonRow(
+        (_C.AUTHENTICATED,),
+        "The camera says that the account is locked.",
+        "Wait until the camera unlocks it or unlock it there, then check the Secret.",
+    ),
+    _R.CLOCK_SKEW_REJECTED: ReasonRow(
+        (_C.AUTHENTICATED,),
+        "The camera refuses the login because of its clock.",
+        "Set the camera's clock or its time server.",
+    ),
+    _R.ELIGIBLE: ReasonRow((_C.ELIGIBLE,), "An ONVIF camera with a stream the profile allows."),
+    _R.NOT_ONVIF: ReasonRow(
+        (_C.ELIGIBLE,),
+        "The web port answers, but not as an ONVIF device.",
+        "Switch ONVIF on, correct the port or path, or replace the camera.",
+    ),
+    _R.NO_ALLOWED_STREAM: ReasonRow(
+        (_C.ELIGIBLE,),
+        "The camera offers no stream that the technical profile allows.",
+        "Set the camera's encoder to a codec the profile lists.",
+    ),
+    _R.CHANNEL_NOT_FOUND: ReasonRow(
+        (_C.ELIGIBLE,),
+        "The device has no such channel, video source or profile.",
+        "Correct spec.source to a channel the device has.",
+    ),
+    _R.PROTOCOL_ERROR: ReasonRow(
+        (_C.ELIGIBLE, _C.STREAMING),
+        "The camera answers in a way that its protocol does not allow.",
+        "Restart the camera; update its firmware if that does not help.",
+    ),
+    _R.STREAMING: ReasonRow((_C.STREAMING,), "Whole access units arrive, with key frames."),
+    _R.NO_FRAMES: ReasonRow(
+        (_C.STREAMING,),
+        "The session is open and no video arrives.",
+        "Restart the camera; check the line if several cameras of the site do this.",
+    ),
+    _R.NO_KEYFRAME: ReasonRow(
+        (_C.STREAMING,),
+        "Video arrives without a key frame.",
+        "Shorten the key frame interval in the camera's encoder settings.",
+    ),
+    _R.AUDIO_ONLY: ReasonRow(
+        (_C.STREAMING,),
+        "Sound arrives, no picture.",
+        "Switch the video encoder on in the camera's settings.",
+    ),
+    _R.SESSION_LIMIT: ReasonRow(
+        (_C.STREAMING,),
+        "The camera serves no further session.",
+        "Close other viewers of this camera; we retry.",
+    ),
+    _R.STREAM_REFUSED: ReasonRow(
+        (_C.STREAMING,),
+        "The camera refuses to play the stream that it named.",
+        "Restart the camera; check the stream's settings there.",
+    ),
+    _R.STREAM_ENDED: ReasonRow(
+        (_C.STREAMING,),
+        "The camera closed the stream.",
+        "Nothing yet: we reconnect; check the line if it goes on.",
+    ),
+    _R.TIMESTAMPS_BROKEN: ReasonRow(
+        (_C.STREAMING,),
+        "The stream's timestamps cannot be ordered.",
+        "Update the camera's firmware.",
+    ),
+    _R.RELAYING: ReasonRow((_C.RELAYING,), "Every monitoring system asked for takes the stream."),
+    _R.VMS_UNREACHABLE: ReasonRow(
+        (_C.RELAYING,),
+        "The monitoring system cannot be reached.",
+        "Check the MonitoringSystem's address and the line to it.",
+    ),
+    _R.VMS_REJECTED: ReasonRow(
+        (_C.RELAYING,),
+        "The monitoring system refuses the stream or the login.",
+        "Check the path and the account that the monitoring system expects.",
+    ),
+    _R.VMS_CREDENTIALS_MISSING: ReasonRow(
+        (_C.RELAYING,),
+        "The Secret for the monitoring system or its keys are missing in this namespace.",
+        "Create the Secret that the MonitoringSystem names, with username and password.",
+    ),
+    _R.VMS_CODEC_UNSUPPORTED: ReasonRow(
+        (_C.RELAYING,),
+        "The monitoring system does not list the stream's codec for its protocol.",
+        "Set the camera to a codec the MonitoringSystem lists, or use another protocol.",
+    ),
+    _R.VMS_TOO_SLOW: ReasonRow(
+        (_C.RELAYING,),
+        "The monitoring system or the line to it takes less than arrives; pictures are dropped.",
+        "Check the line to the monitoring system.",
+    ),
+    _R.RECORDING: ReasonRow((_C.RECORDING,), "The stream is on disk."),
+    _R.DISK_FULL: ReasonRow(
+        (_C.RECORDING,),
+        "The recording volume is full.",
+        "Enlarge the volume or shorten the retention.",
+    ),
+    _R.STORAGE_FAILED: ReasonRow(
+        (_C.RECORDING,),
+        "The recording volume cannot be written.",
+        "Check the volume and the node it is on.",
+    ),
+    _R.READY: ReasonRow((_C.READY,), "Everything the spec asks for works."),
+    _R.WORKER_LOST: ReasonRow(
+        (_C.READY, *LADDER[2:], *SINKS),
+        "The worker has not been heard of; what the camera does is not known.",
+        "Look at the worker's pod and its node.",
+    ),
+    _R.CLOCK_OFF: ReasonRow(
+        (_C.TIME_SYNCHRONIZED,),
+        "The camera's clock differs from ours.",
+        "Set the camera's time server.",
+    ),
+    _R.CLOCK_UNREADABLE: ReasonRow(
+        (_C.TIME_SYNCHRONIZED,),
+        "The camera does not tell its time.",
+        "Set the camera's time server; update its firmware.",
+    ),
+    _R.DIFFERS_FROM_PROFILE: ReasonRow(
+        (_C.CONFORMANT,),
+        "The stream differs from the technical profile.",
+        "Set the camera's encoder to the values named in the message.",
+    ),
+    _R.DEVICE_CHANGED: ReasonRow(
+        (_C.IDENTITY_STABLE,),
+        "Another device answers at this address than before.",
+        "Confirm the exchange by deleting and creating the Camera, or correct the address.",
+    ),
+    _R.ALL_READY: ReasonRow((_C.CAMERAS_READY,), "Every camera of the site is Ready."),
+    _R.SOME_NOT_READY: ReasonRow(
+        (_C.CAMERAS_READY,), "Some cameras are not Ready.", "See kubectl get cameras."
+    ),
+    _R.NONE_READY: ReasonRow(
+        (_C.CAMERAS_READY,),
+        "No camera of the site is Ready.",
+        "Check the site's power and line first.",
+    ),
+    _R.NO_CAMERAS: ReasonRow(
+        (_C.CAMERAS_READY,), "No Camera refers to the site.", "Declare the site's cameras."
+    ),
+    _R.COVERAGE_MET: ReasonRow((_C.COVERED,), "Every zone has the cameras it needs."),
+    _R.COVERAGE_GAP: ReasonRow(
+        (_C.COVERED,),
+        "A zone has fewer cameras declared than required.",
+        "Install and declare the cameras named in the message.",
+    ),
+}
+
+
+class Condition(Model):
+    """A Kubernetes condition (metav1.Condition).
+
+    Items are atomic under server-side apply: otherwise a forced handover between field managers
+    leaves half a condition behind and every later apply fails with 422.
+    """
+
+    atomic: ClassVar[bool] = True
+
+    type: Annotated[str, Field(min_length=1, max_length=64, description="Type of the condition.")]
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            pattern=r"^[A-Za-z]+$",
+            description="CamelCase reason from a closed set.",
+        ),
+    ]
+    message: Annotated[
+        str,
+        Field(max_length=512, description="The fact, then the next action of a person."),
+    ] = ""
+    last_transition_time: datetime = Field(
+        description="When the fact began, kept across unchanged writes."
+    )
+    observed_generation: Annotated[
+        int, Field(ge=0, description="metadata.generation this condition was computed from.")
+    ] = 0
+
+
+def merge_transition(new: Condition, old: Condition | None) -> Condition:
+    """Keep the time at which the fact began: it changes only when status changes.
+
+    Kubernetes API conventions: lastTransitionTime is the time the condition changed from one
+    status to another, so a new reason under the same status does not move it.
+    """
+    if old is None or old.status != new.status:
+        return new
+    return new.model_copy(update={"last_transition_time": old.last_transition_time})

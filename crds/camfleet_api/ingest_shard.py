@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""IngestShard: the fully resolved work list of one worker. Workers read nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from camfleet_api.base import ATOMIC_LIST, Model, ObjectName, Port
+from camfleet_api.camera import Scheme, VideoSource
+from camfleet_api.conditions import Condition
+from camfleet_api.kind import AGE, Column, Kind
+from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_api.names import MAX_CAMERAS_PER_SHARD
+from camfleet_api.policy import CredentialsRef, Host, StreamRole, VideoCodec
+from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
+
+
+class Relay(Model):
+    """One monitoring system, resolved."""
+
+    name: ObjectName = Field(description="Name of the MonitoringSystem.")
+    protocol: RelayProtocol = Field(description="How streams are sent.")
+    url_template: Annotated[str, Field(max_length=512)] = Field(description="URL of a stream.")
+    codecs: Annotated[list[VideoCodec], Field(max_length=2), ATOMIC_LIST] = Field(
+        description="Codecs it takes."
+    )
+    credentials: CredentialsRef | None = Field(None, description="Secret for it.")
+
+
+class Policy(Model):
+    """What cameras of one kind are held to; cameras refer to it by index."""
+
+    video: VideoLimits = Field(description="Bounds on streams.")
+    stream: StreamRole = Field(description="Stream that is relayed and recorded.")
+    recording: RecordingPolicy = Field(description="Recording and retention.")
+    relays: Annotated[list[Relay], Field(max_length=2), ATOMIC_LIST] = Field(
+        description="Monitoring systems, resolved."
+    )
+    provisional: bool = Field(
+        False, description="Cameras without ONVIF may stream, without counting as connected."
+    )
+    site_connects_per_second: Annotated[int, Field(ge=1, le=100)] = Field(
+        5, description="Connect budget of a site."
+    )
+
+
+class ShardCamera(Model):
+    """One camera with everything needed to run it, addresses mapped."""
+
+    name: ObjectName = Field(description="Name of the Camera.")
+    uid: Annotated[str, Field(max_length=64)] = Field(description="UID of the Camera.")
+    generation: Annotated[int, Field(ge=0)] = Field(
+        description="metadata.generation it was resolved from."
+    )
+    site: ObjectName = Field(description="Name of the Site.")
+    host: Host = Field(description="Address to connect to.")
+    onvif_port: Port = Field(description="ONVIF port to connect to.")
+    rtsp_port: Port = Field(description="RTSP port to connect to.")
+    scheme: Scheme = Field(description="http or https.")
+    onvif_path: Annotated[str, Field(max_length=256)] = Field(
+        description="Path of the device service."
+    )
+    source: VideoSource = Field(description="Which video source.")
+    credentials: CredentialsRef | None = Field(None, description="Absent: no login.")
+    policy: Annotated[int, Field(ge=0, le=MAX_CAMERAS_PER_SHARD)] = Field(
+        description="Index into spec.policies."
+    )
+
+
+class IngestShardSpec(Model):
+    """The work list of one worker."""
+
+    hash: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        description="Hash of policies and cameras; the worker acknowledges it."
+    )
+    policies: Annotated[
+        list[Policy],
+        Field(max_length=MAX_CAMERAS_PER_SHARD, description="Policies, by index."),
+        ATOMIC_LIST,
+    ] = []
+    cameras: Annotated[
+        list[ShardCamera],
+        Field(max_length=MAX_CAMERAS_PER_SHARD, description="The cameras."),
+        ATOMIC_LIST,
+    ] = []
+
+
+class IngestShardStatus(Model):
+    """The worker's acknowledgement."""
+
+    observed_hash: Annotated[str, Field(max_length=64)] = Field(
+        "", description="spec.hash that the worker runs."
+    )
+    conditions: Annotated[list[Condition], Field(max_length=8), ATOMIC_LIST] = Field(
+        [], description="Reserved for the worker's own conditions."
+    )
+
+    atomic: ClassVar[bool] = False
+
+
+INGEST_SHARD = Kind(
+    name="IngestShard",
+    plural="ingestshards",
+    short_names=("shard",),
+    namespaced=True,
+    description="An IngestShard is the fully resolved work list of one worker, written by the "
+    "operator. Do not edit it: change the Camera, the Site or what they refer to.",
+    spec=IngestShardSpec,
+    status=IngestShardStatus,
+    columns=(
+        Column("Hash", ".spec.hash"),
+        Column("Observed", ".status.observedHash"),
+        AGE,
+    ),
+)

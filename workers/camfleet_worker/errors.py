@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong with a camera or a sink, as values.
+
+Every failure that leaves a protocol package is an IngestError: the condition that is not True, a
+reason of the closed set, a retry class and a sentence for people. The doors to foreign libraries
+(onvif, rtsp, sinks, cluster) translate foreign exceptions at one place each; whatever is not
+translated is a bug and passes through loudly.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from camfleet_api.conditions import REASONS, ConditionType, Reason
+
+
+class Retry(StrEnum):
+    """When trying again can help."""
+
+    BACKOFF = "backoff"
+    """The world's fault: try again under backoff with full jitter."""
+    SLOW = "slow"
+    """A person must act at the camera: try again rarely (30 min)."""
+    ON_SECRET_CHANGE = "on-secret-change"
+    """Credentials were refused: try again when the Secret changes, or at the slow retry."""
+    ON_SPEC_CHANGE = "on-spec-change"
+    """Only a changed declaration can help."""
+
+
+class IngestError(Exception):
+    """One failure with its reason.
+
+    `condition` is the condition that becomes not True, `fact` one sentence without trailing
+    period that names what was seen. It must hold no secret, no timestamp and no counter: the
+    message of a condition must not change while the fact is the same.
+    """
+
+    def __init__(
+        self,
+        condition: ConditionType,
+        reason: Reason,
+        fact: str,
+        retry: Retry = Retry.BACKOFF,
+    ) -> None:
+        super().__init__(f"{reason}: {fact}")
+        self.condition = condition
+        self.reason = reason
+        self.fact = fact
+        self.retry = retry
+
+    @property
+    def message(self) -> str:
+        """The fact, then the next action: what stands in the condition."""
+        next_action = REASONS[self.reason].next_action
+        return f"{self.fact}. {next_action}" if next_action else f"{self.fact}."

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The face that every sink shows to the media loop.
+
+All methods are called on the media loop's thread and never block: a sink that must wait has a
+thread or a non-blocking socket of its own and a bounded queue that drops whole GOPs and counts
+them. One sink can slow neither the source nor another sink.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from camfleet_api.conditions import ConditionType
+from camfleet_worker.errors import IngestError
+from camfleet_worker.media.access_unit import AccessUnit
+
+
+class SinkPhase(StrEnum):
+    """Whether the sink does its work."""
+
+    STARTING = "starting"
+    WORKING = "working"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SinkState:
+    """What a sink knows of itself; `error` is set exactly when `phase` is FAILED."""
+
+    phase: SinkPhase
+    error: IngestError | None = None
+
+
+@dataclass(slots=True)
+class SinkCounters:
+    """What has passed; read by metrics, written by the sink only."""
+
+    access_units: int = 0
+    bytes: int = 0
+    dropped_access_units: int = 0
+    dropped_gops: int = 0
+    connects: int = 0
+
+
+class Sink(Protocol):
+    """A destination of one camera's access units."""
+
+    name: str
+    condition: ConditionType
+    counters: SinkCounters
+
+    @property
+    def state(self) -> SinkState:
+        """Safe to read from any thread."""
+        ...
+
+    def push(self, unit: AccessUnit) -> None:
+        """Take one access unit, or drop it and count. Starts at a key frame."""
+        ...
+
+    def tick(self, now: float) -> None:
+        """Called once per tick of the media loop with time.monotonic(): flush, reconnect, expire."""
+        ...
+
+    def close(self) -> None:
+        """Close in an orderly way (TEARDOWN, last fragment, span end) without blocking."""
+        ...

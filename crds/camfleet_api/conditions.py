@@ -74,7 +74,7 @@ SIDE: tuple[ConditionType, ...] = (
 OPERATOR_CONDITIONS = frozenset(
     {ConditionType.ACCEPTED, ConditionType.ASSIGNED, ConditionType.STALLED}
 )
-"""Owned by field manager camfleet-operator; every other condition of a Camera by camfleet-runtime."""
+"""Owned by field manager camfleet-operator; all others of a Camera by camfleet-runtime."""
 
 
 class Reason(StrEnum):

@@ -1,0 +1,90 @@
+# camfleet: every step is a target of its own; `make` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+export CAMFLEET_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/camfleet
+export PYTHONPATH := tests/support
+export UV_PYTHON_DOWNLOADS := never
+UV := $(CAMFLEET_CACHE)/uv/bin/uv
+UV_VERSION := 0.13.9
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# ---- set-up -------------------------------------------------------------------------------
+
+$(UV):
+	@echo "installing uv $(UV_VERSION) into $(CAMFLEET_CACHE)/uv"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq python3-venv; } >/dev/null
+	@python3 -m venv $(CAMFLEET_CACHE)/uv
+	@$(CAMFLEET_CACHE)/uv/bin/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --quiet --frozen
+	@touch $@
+
+.PHONY: setup
+setup: .venv/.synced ## Python environment from the lock file
+
+.PHONY: prerequisites
+prerequisites: setup ## Debian packages, Kubernetes binaries (built once), footage
+	@bash tests/support/local_cluster/prerequisites.sh
+	@$(PYTHON) -m local_cluster build
+	@$(PYTHON) -m camera_simulator.footage
+
+# ---- the product to look at ---------------------------------------------------------------
+
+.PHONY: demo
+demo: prerequisites ## A cluster, a VMS, cameras, one province, and the proof (CLUSTER=current: your own)
+	@$(PYTHON) -m demo up --cluster $(or $(CLUSTER),local)
+
+.PHONY: demo-down
+demo-down: setup ## Remove what `make demo` made
+	@$(PYTHON) -m demo down --cluster $(or $(CLUSTER),local)
+
+# ---- checks and tests ---------------------------------------------------------------------
+
+.PHONY: generate
+generate: setup ## Write CRDs, chart copies and references from the models
+	@$(PYTHON) -m camfleet_api.generate
+
+.PHONY: format
+format: setup ## Format the code
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix --quiet .
+
+.PHONY: lint
+lint: setup ## Style, import directions, generated files
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m camfleet_api.generate --check
+
+.PHONY: types
+types: setup ## mypy, strict
+	@.venv/bin/mypy
+
+.PHONY: unit
+unit: setup ## Pure tests and rules of the house, seconds
+	@$(PYTEST) tests/unit tests/house
+
+.PHONY: wire
+wire: prerequisites ## Real sockets: cameras, GStreamer, nginx-rtmp
+	@$(PYTEST) tests/wire
+
+.PHONY: cluster
+cluster: prerequisites ## Contract, operator and worker against a real API server
+	@$(PYTEST) tests/cluster
+
+.PHONY: e2e
+e2e: prerequisites ## Real worker pods on a real node
+	@$(PYTEST) tests/e2e
+
+.PHONY: test
+test: prerequisites lint types ## All tests; what CI runs
+	@$(PYTEST) tests/unit tests/house tests/wire tests/cluster tests/e2e

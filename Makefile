@@ -43,6 +43,10 @@ prerequisites: setup ## Debian packages, Kubernetes binaries (built once), foota
 demo: prerequisites ## A cluster, a VMS, cameras, one province, and the proof (CLUSTER=current: your own)
 	@$(PYTHON) -m demo up --cluster $(or $(CLUSTER),local)
 
+.PHONY: demo-kubeconfig
+demo-kubeconfig: ## Print the path of the demo's kubeconfig
+	@$(PYTHON) -m local_cluster kubeconfig --name demo
+
 .PHONY: demo-down
 demo-down: setup ## Remove what `make demo` made
 	@$(PYTHON) -m demo down --cluster $(or $(CLUSTER),local)

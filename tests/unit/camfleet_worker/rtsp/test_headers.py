@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Structured header values as cameras write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from camfleet_worker.rtsp.headers import (
+    Channels,
+    SessionHeader,
+    parse_interleaved,
+    parse_public,
+    parse_session,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("12345678", SessionHeader("12345678", 60)),
+        ("abc;timeout=30", SessionHeader("abc", 30)),
+        (" abc ; Timeout = 30 ;", SessionHeader("abc", 30)),
+        ("abc;timeout=", SessionHeader("abc", 60)),
+        ("abc;timeout=0", SessionHeader("abc", 3600)),
+        ("abc;timeout=1", SessionHeader("abc", 4)),
+        ("abc;timeout=99999999999999", SessionHeader("abc", 60)),
+        (";timeout=30", None),
+    ],
+)
+def test_session(value: str, expected: SessionHeader | None) -> None:
+    assert parse_session(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=1A2B", Channels(0, 1)),
+        ("RTP/AVP/TCP; unicast; Interleaved = 4-5;", Channels(4, 5)),
+        ("RTP/AVP/TCP;interleaved=6", Channels(6, 7)),
+        ("RTP/AVP;unicast;client_port=5000-5001", None),
+        ("RTP/AVP/TCP;interleaved=900-901", None),
+        ("RTP/AVP/TCP;interleaved=x-y", None),
+    ],
+)
+def test_interleaved_channels(value: str, expected: Channels | None) -> None:
+    assert parse_interleaved(value) == expected
+
+
+def test_public_methods_are_compared_in_upper_case() -> None:
+    assert parse_public(" options, GET_PARAMETER ,,") == {"OPTIONS", "GET_PARAMETER"}

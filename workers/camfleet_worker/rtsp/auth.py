@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers to RTSP login challenges: Basic, Digest with MD5 and SHA-256 (RFC 2617, RFC 7616).
+
+Pure but for the client nonce. Used by the camera client and by the relay. It counts no attempts
+and decides no retries: who may try how often is the caller's business (cameras lock accounts).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An account of a camera or of a monitoring system. Its repr shows no secret."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One scheme that a server offers, with its parameters by lower-case name."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+    @property
+    def stale(self) -> bool:
+        """The nonce was too old and the credentials were right (RFC 2617 section 3.2.1)."""
+        return self.parameters.get("stale", "").lower() == "true"
+
+
+class Authorization(Protocol):
+    """What stands in the Authorization header, for one request at a time."""
+
+    scheme: str
+
+    def header(self, method: str, uri: str) -> str:
+        """The value for this method and exactly this request URI."""
+        ...
+
+
+# One element of WWW-Authenticate: `name=value`, `name="value"`, or the name of a scheme. Some
+# servers put several challenges into one header, so scheme names may stand in the middle.
+_ELEMENT = re.compile(
+    r"""\s*,?\s*(?:
+        (?P<name>[A-Za-z0-9_-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<bare>[^\s,]*))
+        | (?P<scheme>[A-Za-z0-9-]+)
+        | (?P<junk>[^\s,])
+    )""",
+    re.VERBOSE,
+)
+
+
+def parse_challenges(values: Iterable[str]) -> list[Challenge]:
+    """Every challenge of all WWW-Authenticate headers, in the server's order."""
+    return [challenge for value in values for challenge in _challenges(value)]
+
+
+def _challenges(value: str) -> Iterator[Challenge]:
+    current: Challenge | None = None
+    for element in _ELEMENT.finditer(value):
+        if scheme := element["scheme"]:
+            if current is not None:
+                yield current
+            current = Challenge(scheme.lower(), {})
+        elif (name := element["name"]) and current is not None:
+            # The text between the quotes is taken as it stands: RFC 2617 section 1.2 hashes
+            # unq(value), which drops the quotes and nothing else.
+            text = element["quoted"] if element["quoted"] is not None else element["bare"]
+            current.parameters.setdefault(name.lower(), text)
+    if current is not None:
+        yield current
+
+
+class Authorizer:
+    """Chooses the best challenge that one account can answer."""
+
+    def __init__(
+        self, credentials: Credentials, new_cnonce: Callable[[], str] = lambda: secrets.token_hex(8)
+    ) -> None:
+        self._credentials = credentials
+        self._new_cnonce = new_cnonce
+
+    def answer(self, challenges: Iterable[Challenge]) -> Authorization | None:
+        """The first Digest we can compute, in the server's order (RFC 7616 section 3.7).
+
+        Basic only where no Digest is offered: it shows the password to whoever listens. None
+        where the server offers neither.
+        """
+        known = list(challenges)
+        for challenge in known:
+            if challenge.scheme == "digest" and _can_answer(challenge):
+                return _Digest(self._credentials, challenge, self._new_cnonce)
+        if any(challenge.scheme == "basic" for challenge in known):
+            return _Basic(self._credentials)
+        return None
+
+
+class _Basic:
+    scheme = "Basic"
+
+    def __init__(self, credentials: Credentials) -> None:
+        pair = f"{credentials.username}:{credentials.password}".encode()
+        self._value = f"Basic {base64.b64encode(pair).decode()}"
+
+    def header(self, method: str, uri: str) -> str:
+        return self._value
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_HASHES: dict[str, Callable[[str], str]] = {"MD5": _md5, "SHA-256": _sha256}
+
+
+def _algorithm(challenge: Challenge) -> tuple[str, bool]:
+    """Name of the hash, and whether it is the session variant."""
+    name = challenge.parameters.get("algorithm", "MD5").upper() or "MD5"
+    return name.removesuffix("-SESS"), name.endswith("-SESS")
+
+
+def _can_answer(challenge: Challenge) -> bool:
+    qop = challenge.parameters.get("qop")
+    return (
+        "nonce" in challenge.parameters
+        and _algorithm(challenge)[0] in _HASHES
+        and (not qop or "auth" in _options(qop))
+    )
+
+
+def _options(qop: str) -> set[str]:
+    return {option.strip().lower() for option in qop.split(",")}
+
+
+class _Digest:
+    scheme = "Digest"
+
+    def __init__(
+        self, credentials: Credentials, challenge: Challenge, new_cnonce: Callable[[], str]
+    ) -> None:
+        given = challenge.parameters
+        name, session = _algorithm(challenge)
+        self._hash = _HASHES[name]
+        self._username = credentials.username
+        self._realm = given.get("realm", "")
+        self._nonce = given["nonce"]
+        self._opaque = given.get("opaque")
+        # Echoed only where it was sent: old firmware refuses parameters it does not know.
+        self._algorithm = given.get("algorithm")
+        self._qop = bool(given.get("qop"))
+        self._new_cnonce = new_cnonce
+        self._count = 0
+        self._session_cnonce = new_cnonce() if session else ""
+        secret = self._hash(f"{credentials.username}:{self._realm}:{credentials.password}")
+        if session:
+            secret = self._hash(f"{secret}:{self._nonce}:{self._session_cnonce}")
+        self._secret = secret
+
+    def header(self, method: str, uri: str) -> str:
+        """RFC 2617 section 3.2.2; without qop as section 3.2.2.1 keeps it for RFC 2069."""
+        request = self._hash(f"{method}:{uri}")
+        fields = [
+            f"username={_quoted(self._username)}",
+            f'realm="{self._realm}"',
+            f'nonce="{self._nonce}"',
+            f"uri={_quoted(uri)}",
+        ]
+        if self._qop:
+            self._count += 1
+            cnonce = self._session_cnonce or self._new_cnonce()
+            count = f"{self._count:08x}"
+            digest = self._hash(f"{self._secret}:{self._nonce}:{count}:{cnonce}:auth:{request}")
+            fields += [f'response="{digest}"', "qop=auth", f"nc={count}", f'cnonce="{cnonce}"']
+        else:
+            digest = self._hash(f"{self._secret}:{self._nonce}:{request}")
+            fields.append(f'response="{digest}"')
+            if self._session_cnonce:
+                fields.append(f'cnonce="{self._session_cnonce}"')
+        if self._opaque is not None:
+            fields.append(f'opaque="{self._opaque}"')
+        if self._algorithm:
+            fields.append(f"algorithm={self._algorithm}")
+        return "Digest " + ", ".join(fields)
+
+
+def _quoted(text: str) -> str:
+    """A quoted-string; the hash is taken over the text itself, as curl and cameras do."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The header values with a structure of their own: Session, Transport, Public.
+
+Pure. Tolerant of the blanks, trailing semicolons and upper-case letters that cameras send.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_SESSION_TIMEOUT_S = 60
+"""RFC 2326 section 12.37."""
+_SHORTEST_TIMEOUT_S, _LONGEST_TIMEOUT_S = 4, 3600
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHeader:
+    """`Session: id;timeout=60` (RFC 2326 section 12.37)."""
+
+    id: str
+    timeout_s: int = DEFAULT_SESSION_TIMEOUT_S
+
+
+def parse_session(value: str) -> SessionHeader | None:
+    """None where there is no identifier."""
+    session_id, *parameters = (part.strip() for part in value.split(";"))
+    if not session_id:
+        return None
+    timeout = _parameter(parameters, "timeout")
+    if timeout is None or not timeout.isdigit() or len(timeout) > 9:
+        return SessionHeader(session_id)
+    # Zero is sent by cameras that mean "never"; an hour without a sign of life is long enough.
+    seconds = int(timeout) or _LONGEST_TIMEOUT_S
+    return SessionHeader(session_id, min(max(seconds, _SHORTEST_TIMEOUT_S), _LONGEST_TIMEOUT_S))
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The interleaved channels of one media (RFC 2326 section 12.39)."""
+
+    rtp: int
+    rtcp: int
+
+
+def parse_interleaved(value: str) -> Channels | None:
+    """The channels a Transport header settles on; None where it is not TCP interleaved.
+
+    The server may choose others than those asked for.
+    """
+    first = value.split(",")[0]
+    channels = _parameter([part.strip() for part in first.split(";")], "interleaved")
+    if channels is None:
+        return None
+    low, _, high = channels.partition("-")
+    numbers = [int(text) for text in (low, high) if text.isdigit() and len(text) <= 3]
+    if not numbers or max(numbers) > 255:
+        return None
+    return Channels(numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] + 1)
+
+
+def parse_public(value: str) -> frozenset[str]:
+    """The methods a server answers to (RFC 2326 section 12.28)."""
+    return frozenset(method.strip().upper() for method in value.split(",") if method.strip())
+
+
+def _parameter(parameters: list[str], name: str) -> str | None:
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"')
+    return None

@@ -57,10 +57,10 @@ def _called(program: str, arguments: tuple[str, ...], stdin: str | None, kubecon
 
 
 class LocalTarget:
-    """A local cluster of ours, named demo."""
+    """A local cluster of ours; the tests' one has another name, so neither disturbs the other."""
 
-    def __init__(self) -> None:
-        self._cluster = Cluster.up("demo")
+    def __init__(self, name: str = "demo") -> None:
+        self._cluster = Cluster.up(name)
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         kubeconfig = str(self._cluster.kubeconfig)

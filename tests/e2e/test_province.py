@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One province from YAML to the VMS, as the demo shows it, and what must not disturb it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from demo import proof, steps
+from demo.kubernetes import get_json, get_through_service
+from demo.progress import DemoFailed
+from eventually import eventually
+from facility import Facility, Province, camera_document, secret_document, site_document
+
+WORKERS = "app.kubernetes.io/component=ingest-worker"
+
+
+@pytest.fixture(autouse=True)
+def _long_enough(request: pytest.FixtureRequest) -> None:
+    request.node.add_marker(pytest.mark.timeout(600))
+
+
+def _streams(province: Province) -> dict[str, dict[str, Any]]:
+    """What the VMS says of the province's streams, by camera."""
+    answer = get_through_service(province.target, "demo-vms", "vms:http", "/streams")
+    return {
+        path.rsplit("/", 1)[-1]: stream
+        for path, stream in answer.items()
+        if f"/{steps.PROVINCE}/" in path
+    }
+
+
+def test_every_claim_of_the_demo_is_borne_out(province: Province) -> None:
+    assert proof.prove(province.target).failures == []
+
+
+def test_a_bad_password_costs_two_attempts_and_no_more(province: Province) -> None:
+    assert 1 <= proof.login_attempts(province.target, "cam17") <= 2
+
+
+def test_the_site_sums_up_its_cameras(province: Province) -> None:
+    by_site: dict[str, list[str]] = {}
+    for name, camera in province.cameras().items():
+        by_site.setdefault(camera["spec"]["siteRef"], []).append(name)
+
+    def sums() -> dict[str, str]:
+        sites = get_json(province.target, "sites", "-n", steps.PROVINCE)["items"]
+        return {site["metadata"]["name"]: site.get("status", {}).get("ready") for site in sites}
+
+    expected = {
+        site: f"{len(steps.GOOD.intersection(names))}/{len(names)}"
+        for site, names in by_site.items()
+    }
+    eventually(lambda: sums() == expected, within_s=30)
+
+
+def test_healthy_cameras_stay_below_four_kilobytes(province: Province) -> None:
+    items = get_json(province.target, "cameras", "-n", steps.PROVINCE, "--show-managed-fields")[
+        "items"
+    ]
+    sizes = {
+        item["metadata"]["name"]: len(json.dumps(item, separators=(",", ":"))) for item in items
+    }
+    assert {name: size for name, size in sizes.items() if size > 4096 and name in steps.GOOD} == {}
+    assert max(sizes.values()) <= 6144
+
+
+def test_a_deleted_worker_pod_comes_back_with_all_its_cameras(province: Province) -> None:
+    target = province.target
+    pods = {item["metadata"]["uid"] for item in _worker_pods(province)}
+    target.run("delete", "pods", "-n", steps.PROVINCE, "-l", WORKERS, "--wait=false")
+    eventually(
+        lambda: (
+            all(
+                item["metadata"]["uid"] not in pods and _is_ready(item)
+                for item in _worker_pods(province)
+            )
+            and _worker_pods(province)
+        ),
+        within_s=90,
+    )
+    before = proof.frames_at_vms(target)
+    eventually(
+        lambda: all(
+            proof.frames_at_vms(target).get(name, 0) > before.get(name, 0) + proof.LEAST_FRAMES
+            for name in steps.GOOD
+        ),
+        within_s=60,
+    )
+    eventually(lambda: not province.not_as_expected(), within_s=60)
+
+
+def test_streams_lose_no_frame_while_the_operator_is_away(province: Province) -> None:
+    target = province.target
+    eventually(lambda: not province.not_as_expected(), within_s=60)
+    before = _streams(province)
+    scale = ("scale", "deployment", "-n", steps.OPERATOR_NAMESPACE, "-l", OPERATOR)
+    target.run(*scale, "--replicas=0")
+    try:
+        eventually(lambda: not _operator_pods(province), within_s=60)
+        eventually(
+            lambda: all(
+                stream["frames"] > before[name]["frames"] + 500
+                for name, stream in _streams(province).items()
+                if name in steps.GOOD
+            ),
+            within_s=60,
+        )
+        after = _streams(province)
+    finally:
+        target.run(*scale, "--replicas=2")
+    for name in steps.GOOD:
+        assert after[name]["publishers"] == before[name]["publishers"], name
+        assert after[name]["gaps"] == before[name]["gaps"], name
+
+
+OPERATOR = "app.kubernetes.io/name=camfleet"
+
+
+def _operator_pods(province: Province) -> list[dict[str, Any]]:
+    found = get_json(province.target, "pods", "-n", steps.OPERATOR_NAMESPACE, "-l", OPERATOR)
+    return list(found["items"])
+
+
+def _worker_pods(province: Province) -> list[dict[str, Any]]:
+    return list(get_json(province.target, "pods", "-n", steps.PROVINCE, "-l", WORKERS)["items"])
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    return steps.condition(pod, "Ready").get("status") == "True"
+
+
+def test_a_worker_deployment_deleted_by_hand_heals(province: Province) -> None:
+    target = province.target
+    before = {item["metadata"]["name"]: item["metadata"]["uid"] for item in _shards(province)}
+    target.run("delete", "deployments", "-n", steps.PROVINCE, "-l", WORKERS)
+
+    def healed() -> bool:
+        found = {item["metadata"]["name"]: item["metadata"]["uid"] for item in _shards(province)}
+        return found.keys() == before.keys() and not set(found.values()) & set(before.values())
+
+    eventually(healed, within_s=60)
+    eventually(lambda: not province.not_as_expected(), within_s=120)
+
+
+def _shards(province: Province) -> list[dict[str, Any]]:
+    return list(get_json(province.target, "ingestshards", "-n", steps.PROVINCE)["items"])
+
+
+def test_an_unknown_field_is_refused_by_name(facility: Facility) -> None:
+    with pytest.raises(DemoFailed, match="prot"):
+        facility.apply(camera_document("gate", 1, prot=80))
+
+
+def test_a_port_out_of_range_is_refused_by_field(facility: Facility) -> None:
+    with pytest.raises(DemoFailed, match=r"spec\.ports\.onvif"):
+        facility.apply(camera_document("gate", 1, ports={"onvif": 70000}))
+
+
+def test_a_site_that_does_not_exist_is_named(facility: Facility) -> None:
+    facility.apply(camera_document("gate", 1, siteRef="nowhere"))
+    eventually(lambda: facility.ready("gate") == ("False", "SiteNotFound"), within_s=30)
+    accepted = steps.condition(facility.camera("gate"), "Accepted")
+    assert "nowhere" in accepted["message"]
+
+
+def test_a_secret_without_the_key_says_which_and_heals_when_it_comes(facility: Facility) -> None:
+    target = facility.target
+    data = get_json(target, "secret", "annex-cameras", "-n", facility.namespace)["data"]
+    facility.apply(secret_document("annex-cameras", {"username": data["username"]}))
+    target.run(
+        "patch", "secret", "annex-cameras", "-n", facility.namespace,
+        "--type=json", "-p", '[{"op": "remove", "path": "/data/password"}]',
+    )  # fmt: skip
+    facility.apply(camera_document("gate", 1), camera_document("yard", 2))
+    eventually(lambda: facility.ready("gate") == ("False", "CredentialsKeyMissing"), within_s=60)
+    assert "password" in steps.condition(facility.camera("gate"), "Ready")["message"]
+    facility.apply(secret_document("annex-cameras", data))
+    eventually(lambda: facility.ready("gate") == ("True", "Ready"), within_s=60)
+    eventually(lambda: facility.ready("yard") == ("True", "Ready"), within_s=60)
+
+
+def test_a_vms_that_refuses_the_connection_stops_nothing_else(
+    facility: Facility, province: Province
+) -> None:
+    closed = {
+        "apiVersion": "camfleet.vnpt.vn/v1alpha1",
+        "kind": "MonitoringSystem",
+        "metadata": {"name": "closed-vms"},
+        "spec": {
+            "protocol": "rtsp",
+            "urlTemplate": "rtsp://vms.demo-vms.svc.cluster.local:8555/live/{camera}",
+            "codecs": ["H264", "H265"],
+        },
+    }
+    try:
+        facility.apply(
+            closed, site_document(monitoringSystemRefs=["closed-vms"]), camera_document("gate", 1)
+        )
+        eventually(lambda: facility.ready("gate") == ("False", "VmsUnreachable"), within_s=90)
+        camera = facility.camera("gate")
+        assert steps.condition(camera, "Streaming")["status"] == "True"
+        assert steps.condition(camera, "Recording")["status"] == "True"
+        assert province.not_as_expected() == []
+    finally:
+        facility.target.run("delete", "monitoringsystem", "closed-vms", "--ignore-not-found")
+
+
+def test_a_namespace_with_streaming_cameras_goes_when_it_is_deleted(facility: Facility) -> None:
+    facility.apply(camera_document("gate", 1), camera_document("yard", 17))
+    eventually(lambda: facility.ready("gate") == ("True", "Ready"), within_s=90)
+    facility.delete()
+    assert facility.target.run("get", "namespace", facility.namespace, "--ignore-not-found") == ""
+
+
+def test_no_password_is_in_any_log_event_status_or_pod_spec(province: Province) -> None:
+    target = province.target
+    texts = [
+        target.run("get", "events,cameras,sites,ingestshards,pods", "-A", "-o", "json"),
+        *(
+            target.run("logs", "-n", item["metadata"]["namespace"], item["metadata"]["name"])
+            for item in [*_worker_pods(province), *_operator_pods(province)]
+        ),
+    ]
+    for secret in _passwords(province):
+        assert not any(secret in text for text in texts)
+
+
+def _passwords(province: Province) -> list[str]:
+    import base64
+
+    found = [
+        base64.b64decode(value).decode()
+        for item in get_json(province.target, "secrets", "-n", steps.PROVINCE)["items"]
+        for key, value in item.get("data", {}).items()
+        if "password" in key
+    ]
+    assert found
+    return found

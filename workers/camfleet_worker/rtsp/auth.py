@@ -12,16 +12,8 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """An account of a camera or of a monitoring system. Its repr shows no secret."""
-
-    username: str
-    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +76,13 @@ class Authorizer:
     """Chooses the best challenge that one account can answer."""
 
     def __init__(
-        self, credentials: Credentials, new_cnonce: Callable[[], str] = lambda: secrets.token_hex(8)
+        self,
+        username: str,
+        password: str,
+        new_cnonce: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        self._credentials = credentials
+        self._username = username
+        self._password = password
         self._new_cnonce = new_cnonce
 
     def answer(self, challenges: Iterable[Challenge]) -> Authorization | None:
@@ -98,17 +94,17 @@ class Authorizer:
         known = list(challenges)
         for challenge in known:
             if challenge.scheme == "digest" and _can_answer(challenge):
-                return _Digest(self._credentials, challenge, self._new_cnonce)
+                return _Digest(self._username, self._password, challenge, self._new_cnonce)
         if any(challenge.scheme == "basic" for challenge in known):
-            return _Basic(self._credentials)
+            return _Basic(self._username, self._password)
         return None
 
 
 class _Basic:
     scheme = "Basic"
 
-    def __init__(self, credentials: Credentials) -> None:
-        pair = f"{credentials.username}:{credentials.password}".encode()
+    def __init__(self, username: str, password: str) -> None:
+        pair = f"{username}:{password}".encode()
         self._value = f"Basic {base64.b64encode(pair).decode()}"
 
     def header(self, method: str, uri: str) -> str:
@@ -149,12 +145,12 @@ class _Digest:
     scheme = "Digest"
 
     def __init__(
-        self, credentials: Credentials, challenge: Challenge, new_cnonce: Callable[[], str]
+        self, username: str, password: str, challenge: Challenge, new_cnonce: Callable[[], str]
     ) -> None:
         given = challenge.parameters
         name, session = _algorithm(challenge)
         self._hash = _HASHES[name]
-        self._username = credentials.username
+        self._username = username
         self._realm = given.get("realm", "")
         self._nonce = given["nonce"]
         self._opaque = given.get("opaque")
@@ -164,7 +160,7 @@ class _Digest:
         self._new_cnonce = new_cnonce
         self._count = 0
         self._session_cnonce = new_cnonce() if session else ""
-        secret = self._hash(f"{credentials.username}:{self._realm}:{credentials.password}")
+        secret = self._hash(f"{username}:{self._realm}:{password}")
         if session:
             secret = self._hash(f"{secret}:{self._nonce}:{self._session_cnonce}")
         self._secret = secret

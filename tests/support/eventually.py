@@ -30,69 +30,85 @@ class _Attempt:
 
     def failed(self, message: str) -> AssertionError:
         if self.error is not None:
-            return AssertionError(f"{message}; last attempt raised {type(self.error).__name__}: {self.error}")
+            return AssertionError(
+                f"{message}; last attempt raised {type(self.error).__name__}: {self.error}"
+            )
         return AssertionError(f"{message}; last value was {self.value!r}")
 
 
 def eventually(pred: Callable[[], T], within_s: float = 10.0, every_s: float = 0.05) -> T:
-    """Call `pred` until it answers something truthy, and return that; AssertionError after `within_s`."""
+    """Call `pred` until it answers something truthy, and return that; AssertionError after
+    `within_s`."""
     deadline = time.monotonic() + within_s
     last = _Attempt()
     while True:
         try:
             value = pred()
-        except Exception as error:  # noqa: BLE001 - an unanswered question, kept for the failure message
+        except Exception as error:
             last.error = error
         else:
             if value:
                 return value
             last.value, last.error = value, None
         if time.monotonic() >= deadline:
-            raise last.failed(f"{_name(pred)} did not come true within {within_s} s") from last.error
+            raise last.failed(
+                f"{_name(pred)} did not come true within {within_s} s"
+            ) from last.error
         time.sleep(every_s)
 
 
 def consistently(pred: Callable[[], object], during_s: float, every_s: float = 0.05) -> None:
-    """Call `pred` for `during_s`; AssertionError as soon as it answers something falsy or raises."""
+    """Call `pred` for `during_s`; AssertionError as soon as it answers something falsy."""
     deadline = time.monotonic() + during_s
     while True:
         value = pred()
         if not value:
-            raise AssertionError(f"{_name(pred)} did not stay true for {during_s} s; value was {value!r}")
+            raise AssertionError(
+                f"{_name(pred)} did not stay true for {during_s} s; value was {value!r}"
+            )
         if time.monotonic() >= deadline:
             return
         time.sleep(every_s)
 
 
 async def eventually_async(
-    pred: Callable[[], T] | Callable[[], Awaitable[T]], within_s: float = 10.0, every_s: float = 0.05
+    pred: Callable[[], T] | Callable[[], Awaitable[T]],
+    within_s: float = 10.0,
+    every_s: float = 0.05,
 ) -> T:
-    """The twin of `eventually` for tests that own the event loop; `pred` may be a coroutine function."""
+    """The twin of `eventually` for tests that own the event loop; `pred` may be a coroutine
+    function."""
     deadline = time.monotonic() + within_s
     last = _Attempt()
     while True:
         try:
             value = await _answer(pred)
-        except Exception as error:  # noqa: BLE001 - an unanswered question, kept for the failure message
+        except Exception as error:
             last.error = error
         else:
             if value:
                 return value
             last.value, last.error = value, None
         if time.monotonic() >= deadline:
-            raise last.failed(f"{_name(pred)} did not come true within {within_s} s") from last.error
+            raise last.failed(
+                f"{_name(pred)} did not come true within {within_s} s"
+            ) from last.error
         await asyncio.sleep(every_s)
 
 
 async def consistently_async(
-    pred: Callable[[], object] | Callable[[], Awaitable[object]], during_s: float, every_s: float = 0.05
+    pred: Callable[[], object] | Callable[[], Awaitable[object]],
+    during_s: float,
+    every_s: float = 0.05,
 ) -> None:
     """The twin of `consistently` for tests that own the event loop."""
     deadline = time.monotonic() + during_s
     while True:
         value = await _answer(pred)
         if not value:
-            raise AssertionError(f"{_name(pred)} did not stay true for {during_s} s; value was {value!r}")
+            raise AssertionError(
+                f"{_name(pred)} did not stay true for {during_s} s; value was {value!r}"
+            )
         if time.monotonic() >= deadline:
             return
         await asyncio.sleep(every_s)
@@ -106,7 +122,11 @@ async def _answer(pred: Callable[[], T] | Callable[[], Awaitable[T]]) -> T:
 
 
 def _name(pred: Callable[[], object]) -> str:
-    """The predicate as a reader would point at it: its name, or for a lambda the line it stands on."""
+    """The predicate as a reader would point at it: its name, or a lambda's line."""
     name = getattr(pred, "__name__", repr(pred))
     code = getattr(pred, "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if name == "<lambda>" and code is not None else name
+    return (
+        f"{code.co_filename}:{code.co_firstlineno}"
+        if name == "<lambda>" and code is not None
+        else name
+    )

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera: its settings, its two ports, its counters, and the switches that tests turn.
+
+Made by Simulator.add. The ONVIF device and the RTSP connections read `effective`, the settings with
+faults applied; `change` is the only way to alter them and brings the ports into the state they then
+ask for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Protocol
+
+from camera_simulator.authentication import Doorkeeper
+from camera_simulator.clips import Clip
+from camera_simulator.counters import Counters
+from camera_simulator.faults import refuse_unplayable, with_faults
+from camera_simulator.http_server import HttpConnection
+from camera_simulator.listener import Listener
+from camera_simulator.onvif import device
+from camera_simulator.rtsp.connection import Players, RtspConnection
+from camera_simulator.rtsp.packets import FramePackets
+from camera_simulator.settings import CameraSettings, changed
+
+
+class RtspServer(Protocol):
+    """The RTSP side of a camera, ours or GStreamer's."""
+
+    @property
+    def port(self) -> int: ...
+    async def apply(self, settings: CameraSettings) -> None: ...
+    async def release(self) -> None: ...
+
+
+class Camera:
+    def __init__(
+        self,
+        settings: CameraSettings,
+        clips: Mapping[str, Clip],
+        packets: Mapping[str, tuple[FramePackets, ...]],
+    ) -> None:
+        refuse_unplayable(settings)
+        self._installed = settings
+        self._effective = with_faults(settings)
+        self.counters = Counters()
+        self.doorkeeper = Doorkeeper(self.counters)
+        self.clips = dict(clips)
+        self._packets = packets
+        self._rtsp: RtspServer | None = None
+        self._web = Listener(settings.host, settings.onvif_port, self._http_connection)
+
+    # Where it is
+
+    @property
+    def name(self) -> str:
+        return self._installed.name
+
+    @property
+    def host(self) -> str:
+        return self._installed.host
+
+    @property
+    def onvif_port(self) -> int:
+        return self._web.port
+
+    @property
+    def rtsp_port(self) -> int:
+        assert self._rtsp is not None, "attach() comes first"
+        return self._rtsp.port
+
+    def stream_path(self, stream: str = "main") -> str:
+        return f"/live/{stream}"
+
+    def stream_url(self, stream: str = "main") -> str:
+        """Without credentials."""
+        return f"rtsp://{self.host}:{self.rtsp_port}{self.stream_path(stream)}"
+
+    # What it is like
+
+    @property
+    def settings(self) -> CameraSettings:
+        """As installed, without its faults."""
+        return self._installed
+
+    @property
+    def effective(self) -> CameraSettings:
+        """As it behaves now: the settings with its faults applied."""
+        return self._effective
+
+    def packets(self, stream: str) -> tuple[FramePackets, ...]:
+        return self._packets[stream]
+
+    def monotonic_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def camera_now(self) -> datetime:
+        """The camera's own clock, wrong by its offset."""
+        return datetime.now(UTC) + timedelta(seconds=self._effective.clock_offset_s)
+
+    def camera_unix_s(self) -> float:
+        return self.camera_now().timestamp()
+
+    # Switches
+
+    async def attach(self, rtsp: RtspServer) -> None:
+        """Give it its RTSP server and open what its settings say is open. Called once, by the
+        simulator."""
+        self._rtsp = rtsp
+        await self._open_and_close()
+
+    async def change(self, **changes: Any) -> None:
+        """Change settings of the running camera, e.g. `change(clock_offset_s=-3600)`."""
+        installed = changed(self._installed, changes)
+        refuse_unplayable(installed)
+        effective = with_faults(installed)
+        self._installed, self._effective = installed, effective
+        await self._open_and_close()
+
+    async def power(self, on: bool) -> None:
+        await self.change(power=on)
+
+    async def break_with(self, *faults: str) -> None:
+        """Replace its faults by these; none of them makes it whole again."""
+        await self.change(faults=faults)
+
+    async def release(self) -> None:
+        self._web.release()
+        if self._rtsp is not None:
+            await self._rtsp.release()
+
+    async def _open_and_close(self) -> None:
+        settings = self._effective
+        if settings.power and settings.web != "closed":
+            await self._web.open()
+        else:
+            self._web.close()
+        assert self._rtsp is not None
+        await self._rtsp.apply(settings)
+
+    def _http_connection(self, listener: Listener) -> HttpConnection:
+        return HttpConnection(listener, partial(device.answer, camera=self), self._count_connect)
+
+    def _count_connect(self) -> None:
+        self.counters.onvif_connects += 1
+
+
+class ReplayServer:
+    """The RTSP port of a camera that the replay server plays."""
+
+    def __init__(self, camera: Camera, players: Players) -> None:
+        settings = camera.settings
+        self._listener = Listener(
+            settings.host,
+            settings.rtsp_port,
+            lambda listener: RtspConnection(listener, camera, players),
+        )
+
+    @property
+    def port(self) -> int:
+        return self._listener.port
+
+    async def apply(self, settings: CameraSettings) -> None:
+        if settings.power:
+            await self._listener.open()
+        else:
+            self._listener.close()
+
+    async def release(self) -> None:
+        self._listener.release()

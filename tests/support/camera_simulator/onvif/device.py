@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The web port of a camera: authentication, the device service (ONVIF Core §8), and the way to
+media1.
+
+Called with each HTTP request. Which operations need no login follows ONVIF Core's access classes
+(§5.9.4.3, PRE_AUTH). Credentials sent along with a PRE_AUTH operation are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from xml.sax.saxutils import escape
+
+from camera_simulator.authentication import Doorkeeper
+from camera_simulator.clips import Clip
+from camera_simulator.counters import Counters, Verdict
+from camera_simulator.http_server import Request, Response
+from camera_simulator.onvif import media1, soap
+from camera_simulator.settings import CameraSettings
+
+DEVICE_PATH = "/onvif/device_service"
+MEDIA_PATH = "/onvif/media_service"
+SNAPSHOT_PATH = "/onvif/snapshot"
+
+_PRE_AUTH = {
+    "GetSystemDateAndTime",
+    "GetCapabilities",
+    "GetServices",
+    "GetServiceCapabilities",
+    "GetHostname",
+    "GetEndpointReference",
+    "GetWsdlUrl",
+}
+
+
+class OnvifState(Protocol):
+    """What the device needs to know of its camera."""
+
+    @property
+    def effective(self) -> CameraSettings: ...
+    @property
+    def counters(self) -> Counters: ...
+    @property
+    def doorkeeper(self) -> Doorkeeper: ...
+    @property
+    def onvif_port(self) -> int: ...
+    @property
+    def rtsp_port(self) -> int: ...
+    @property
+    def clips(self) -> dict[str, Clip]: ...
+    def camera_now(self) -> datetime: ...
+    def monotonic_s(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """How the camera calls itself in an answer: its own idea of its address, and its ports."""
+
+    host: str
+    onvif_port: int
+    rtsp_port: int
+
+    @property
+    def device_xaddr(self) -> str:
+        return f"http://{self.host}:{self.onvif_port}{DEVICE_PATH}"
+
+    @property
+    def media_xaddr(self) -> str:
+        return f"http://{self.host}:{self.onvif_port}{MEDIA_PATH}"
+
+    @property
+    def snapshot_uri(self) -> str:
+        return f"http://{self.host}:{self.onvif_port}{SNAPSHOT_PATH}"
+
+    def stream_uri(self, path: str) -> str:
+        return f"rtsp://{self.host}:{self.rtsp_port}{path}"
+
+
+def answer(request: Request, camera: OnvifState) -> Response:
+    """One HTTP request at the web port."""
+    settings = camera.effective
+    if settings.web == "page":
+        return Response(200, _WEB_PAGE, "text/html")
+    if settings.web == "not-found":
+        return Response(404, b"<html><body>404 Not Found</body></html>", "text/html")
+    if request.path == SNAPSHOT_PATH and request.method == "GET":
+        return _snapshot(request, camera)
+    if request.path not in (DEVICE_PATH, MEDIA_PATH):
+        return Response(404, b"<html><body>404 Not Found</body></html>", "text/html")
+    try:
+        call = soap.read_call(request.body)
+    except soap.NotSoap as error:
+        return _fault(400, "Sender", ("WellFormed",), str(error))
+    camera.counters.onvif_requests[call.operation] += 1
+    refusal = _refusal(request, call, camera)
+    return refusal or _dispatch(request, call, camera)
+
+
+def _dispatch(request: Request, call: soap.Call, camera: OnvifState) -> Response:
+    settings = camera.effective
+    place = Place(
+        settings.advertised_host or request.local_host, camera.onvif_port, camera.rtsp_port
+    )
+    if call.namespace == soap.MEDIA:
+        try:
+            body = media1.answer(call, settings, place, camera.clips)
+        except media1.NoSuchProfile:
+            return _fault(400, "Sender", ("InvalidArgVal", "NoProfile"), "No such profile")
+    else:
+        operation = (
+            _DEVICE_OPERATIONS.get(call.operation) if call.namespace == soap.DEVICE else None
+        )
+        body = operation(call, camera, place) if operation else None
+    if body is None:
+        return _fault(
+            500, "Receiver", ("ActionNotSupported",), f"{call.operation} is not implemented"
+        )
+    return Response(200, soap.envelope(body), soap.CONTENT_TYPE)
+
+
+def _refusal(request: Request, call: soap.Call, camera: OnvifState) -> Response | None:
+    """None when the caller may go on; else what a camera answers to it."""
+    settings = camera.effective
+    open_to_all = call.operation in _PRE_AUTH and not (
+        settings.date_needs_login and call.operation == "GetSystemDateAndTime"
+    )
+    if open_to_all or settings.password is None:
+        return None
+    if call.token is not None and "wsse" in settings.onvif_schemes:
+        verdict = camera.doorkeeper.judge_token(
+            call.token, settings, camera.camera_now(), camera.monotonic_s()
+        )
+        if verdict is Verdict.ACCEPTED:
+            return None
+        # Cameras do not say whether it was the password or the clock (ONVIF Core §5.9.4.2:
+        # NotAuthorized).
+        return _fault(400, "Sender", ("NotAuthorized",), "Sender not authorized")
+    return _http_refusal(request, camera)
+
+
+def _http_refusal(request: Request, camera: OnvifState) -> Response | None:
+    """HTTP Digest and Basic; without any the answer is the challenge, or a fault where none is
+    offered."""
+    settings = camera.effective
+    header = request.headers.get("authorization")
+    verdict = None
+    if header is not None:
+        verdict = camera.doorkeeper.judge_authorization(
+            header, settings, "onvif", request.method, request.target, camera.monotonic_s()
+        )
+        if verdict is Verdict.ACCEPTED:
+            return None
+    challenges = camera.doorkeeper.challenges(
+        settings, "onvif", stale=verdict is Verdict.STALE_NONCE
+    )
+    body = soap.fault("Sender", ("NotAuthorized",), "Sender not authorized")
+    if not challenges:
+        return Response(400, body, soap.CONTENT_TYPE)
+    return Response(
+        401, body, soap.CONTENT_TYPE, tuple(("WWW-Authenticate", value) for value in challenges)
+    )
+
+
+def _snapshot(request: Request, camera: OnvifState) -> Response:
+    if camera.effective.password is not None:
+        refusal = _http_refusal(request, camera)
+        if refusal is not None:
+            return refusal
+    return Response(200, camera.clips["main"].snapshot, "image/jpeg")
+
+
+def _fault(status: int, code: str, subcodes: tuple[str, ...], reason: str) -> Response:
+    return Response(status, soap.fault(code, subcodes, reason), soap.CONTENT_TYPE)
+
+
+def _get_system_date_and_time(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    now = camera.camera_now()
+    date = (
+        f"<tt:Year>{now.year}</tt:Year><tt:Month>{now.month}</tt:Month><tt:Day>{now.day}</tt:Day>"
+    )
+    time = (
+        f"<tt:Hour>{now.hour}</tt:Hour><tt:Minute>{now.minute}</tt:Minute>"
+        f"<tt:Second>{now.second}</tt:Second>"
+    )
+    return (
+        "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime>"
+        "<tt:DateTimeType>Manual</tt:DateTimeType>"
+        "<tt:DaylightSavings>false</tt:DaylightSavings><tt:TimeZone><tt:TZ>UTC0</tt:TZ></tt:TimeZone>"
+        f"<tt:UTCDateTime><tt:Time>{time}</tt:Time><tt:Date>{date}</tt:Date></tt:UTCDateTime>"
+        "</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>"
+    )
+
+
+def _get_capabilities(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    wanted = call.text("Category") or "All"
+    device = (
+        f"<tt:Device><tt:XAddr>{place.device_xaddr}</tt:XAddr>"
+        "<tt:Network><tt:IPFilter>false</tt:IPFilter><tt:ZeroConfiguration>false</tt:ZeroConfiguration>"
+        "<tt:IPVersion6>false</tt:IPVersion6><tt:DynDNS>false</tt:DynDNS></tt:Network>"
+        "</tt:Device>"
+    )
+    media = (
+        f"<tt:Media><tt:XAddr>{place.media_xaddr}</tt:XAddr><tt:StreamingCapabilities>"
+        "<tt:RTPMulticast>false</tt:RTPMulticast><tt:RTP_TCP>true</tt:RTP_TCP>"
+        "<tt:RTP_RTSP_TCP>true</tt:RTP_RTSP_TCP></tt:StreamingCapabilities></tt:Media>"
+    )
+    parts = {"All": device + media, "Device": device, "Media": media}
+    inner = parts.get(wanted, "")
+    return (
+        f"<tds:GetCapabilitiesResponse><tds:Capabilities>{inner}</tds:Capabilities>"
+        "</tds:GetCapabilitiesResponse>"
+    )
+
+
+def _get_services(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    def service(namespace: str, xaddr: str) -> str:
+        return (
+            f"<tds:Service><tds:Namespace>{namespace}</tds:Namespace><tds:XAddr>{xaddr}</tds:XAddr>"
+            "<tds:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></tds:Version></tds:Service>"
+        )
+
+    listed = service(soap.DEVICE, place.device_xaddr) + service(soap.MEDIA, place.media_xaddr)
+    return f"<tds:GetServicesResponse>{listed}</tds:GetServicesResponse>"
+
+
+def _get_device_information(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    s = camera.effective
+    return (
+        f"<tds:GetDeviceInformationResponse><tds:Manufacturer>{escape(s.manufacturer)}</tds:Manufacturer>"
+        f"<tds:Model>{escape(s.model)}</tds:Model><tds:FirmwareVersion>{escape(s.firmware)}</tds:FirmwareVersion>"
+        f"<tds:SerialNumber>{escape(s.serial_number)}</tds:SerialNumber><tds:HardwareId>1.0</tds:HardwareId>"
+        "</tds:GetDeviceInformationResponse>"
+    )
+
+
+def _get_scopes(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    s = camera.effective
+    items = (
+        "onvif://www.onvif.org/Profile/Streaming",
+        "onvif://www.onvif.org/type/video_encoder",
+        f"onvif://www.onvif.org/hardware/{s.model}",
+        f"onvif://www.onvif.org/name/{s.name}",
+    )
+    scopes = "".join(
+        f"<tds:Scopes><tt:ScopeDef>Fixed</tt:ScopeDef><tt:ScopeItem>{escape(item)}</tt:ScopeItem></tds:Scopes>"
+        for item in items
+    )
+    return f"<tds:GetScopesResponse>{scopes}</tds:GetScopesResponse>"
+
+
+def _get_network_interfaces(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    return (
+        '<tds:GetNetworkInterfacesResponse><tds:NetworkInterfaces token="eth0">'
+        "<tt:Enabled>true</tt:Enabled>"
+        f"<tt:Info><tt:Name>eth0</tt:Name><tt:HwAddress>{escape(camera.effective.mac)}</tt:HwAddress>"
+        "<tt:MTU>1500</tt:MTU></tt:Info><tt:IPv4><tt:Enabled>true</tt:Enabled><tt:Config>"
+        f"<tt:Manual><tt:Address>{escape(place.host)}</tt:Address><tt:PrefixLength>24</tt:PrefixLength></tt:Manual>"
+        "<tt:DHCP>false</tt:DHCP></tt:Config></tt:IPv4></tds:NetworkInterfaces></tds:GetNetworkInterfacesResponse>"
+    )
+
+
+def _get_hostname(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    return (
+        "<tds:GetHostnameResponse><tds:HostnameInformation><tt:FromDHCP>false</tt:FromDHCP>"
+        f"<tt:Name>{escape(camera.effective.name)}</tt:Name></tds:HostnameInformation></tds:GetHostnameResponse>"
+    )
+
+
+def _get_endpoint_reference(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    guid = camera.effective.endpoint
+    return (
+        f"<tds:GetEndpointReferenceResponse><tds:GUID>{guid}</tds:GUID>"
+        "</tds:GetEndpointReferenceResponse>"
+    )
+
+
+def _get_service_capabilities(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    schemes = camera.effective.onvif_schemes
+    token, digest = str("wsse" in schemes).lower(), str("digest" in schemes).lower()
+    return (
+        "<tds:GetServiceCapabilitiesResponse><tds:Capabilities><tds:Network/>"
+        f'<tds:Security UsernameToken="{token}" HttpDigest="{digest}"/>'
+        "<tds:System/></tds:Capabilities></tds:GetServiceCapabilitiesResponse>"
+    )
+
+
+_DEVICE_OPERATIONS: dict[str, Callable[[soap.Call, OnvifState, Place], str]] = {
+    "GetSystemDateAndTime": _get_system_date_and_time,
+    "GetCapabilities": _get_capabilities,
+    "GetServices": _get_services,
+    "GetServiceCapabilities": _get_service_capabilities,
+    "GetDeviceInformation": _get_device_information,
+    "GetScopes": _get_scopes,
+    "GetNetworkInterfaces": _get_network_interfaces,
+    "GetHostname": _get_hostname,
+    "GetEndpointReference": _get_endpoint_reference,
+}
+
+_WEB_PAGE = (
+    b"<!DOCTYPE html><html><head><title>DVR login</title></head>"
+    b"<body><form><input name=user><input name=pass type=password></form></body></html>"
+)

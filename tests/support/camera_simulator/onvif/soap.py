@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SOAP 1.2 envelopes: reading requests, writing answers and ONVIF faults (ONVIF Core §5.8, §5.11).
+
+XML is read with the standard library's parser (the image has nothing else) and written as text:
+answers are short, and a camera's firmware writes them the same way.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from camera_simulator.authentication import UsernameToken
+
+SOAP = "http://www.w3.org/2003/05/soap-envelope"
+DEVICE = "http://www.onvif.org/ver10/device/wsdl"
+MEDIA = "http://www.onvif.org/ver10/media/wsdl"
+_WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+_WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
+
+CONTENT_TYPE = "application/soap+xml; charset=utf-8"
+
+
+class NotSoap(ValueError):
+    """The body is no SOAP 1.2 envelope with one operation in it."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One SOAP request: which operation of which service, its element, and the token if it bore
+    one."""
+
+    namespace: str
+    operation: str
+    element: ET.Element
+    token: UsernameToken | None
+
+    def text(self, *path: str) -> str:
+        """The text of a child found by local names at any namespace; empty when it is not there."""
+        element: ET.Element | None = self.element
+        for name in path:
+            element = next(
+                (child for child in element or () if local_name(child.tag) == name), None
+            )
+        return (element.text or "").strip() if element is not None else ""
+
+
+def read_call(body: bytes) -> Call:
+    if b"<!DOCTYPE" in body:
+        raise NotSoap("a document type declaration is not SOAP (SOAP 1.2 part 1 §5)")
+    try:
+        envelope = ET.fromstring(body)
+    except ET.ParseError as error:
+        raise NotSoap(str(error)) from error
+    soap_body = envelope.find(f"{{{SOAP}}}Body")
+    if envelope.tag != f"{{{SOAP}}}Envelope" or soap_body is None or len(soap_body) != 1:
+        raise NotSoap("not a SOAP 1.2 envelope with one operation")
+    element = soap_body[0]
+    namespace = element.tag.partition("}")[0].lstrip("{")
+    return Call(namespace, local_name(element.tag), element, _read_token(envelope))
+
+
+def local_name(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def _read_token(envelope: ET.Element) -> UsernameToken | None:
+    token = envelope.find(f"{{{SOAP}}}Header/{{{_WSSE}}}Security/{{{_WSSE}}}UsernameToken")
+    if token is None:
+        return None
+    password = token.find(f"{{{_WSSE}}}Password")
+    kind = password.get("Type", "") if password is not None else ""
+    return UsernameToken(
+        username=_text(token.find(f"{{{_WSSE}}}Username")),
+        password=_text(password),
+        digested=kind.endswith("#PasswordDigest"),
+        nonce=_text(token.find(f"{{{_WSSE}}}Nonce")),
+        created=_text(token.find(f"{{{_WSU}}}Created")),
+    )
+
+
+def _text(element: ET.Element | None) -> str:
+    return (element.text or "").strip() if element is not None else ""
+
+
+def envelope(body: str) -> bytes:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        f'<s:Envelope xmlns:s="{SOAP}" xmlns:tds="{DEVICE}" xmlns:trt="{MEDIA}" '
+        'xmlns:tt="http://www.onvif.org/ver10/schema" xmlns:ter="http://www.onvif.org/ver10/error">'
+        f"<s:Body>{body}</s:Body></s:Envelope>"
+    ).encode()
+
+
+def fault(code: str, subcodes: tuple[str, ...], reason: str) -> bytes:
+    """A SOAP 1.2 fault; `code` is Sender or Receiver, subcodes are ONVIF's, outermost first."""
+    nested = ""
+    for subcode in reversed(subcodes):
+        nested = f"<s:Subcode><s:Value>ter:{subcode}</s:Value>{nested}</s:Subcode>"
+    return envelope(
+        f"<s:Fault><s:Code><s:Value>s:{code}</s:Value>{nested}</s:Code>"
+        f'<s:Reason><s:Text xml:lang="en">{escape(reason)}</s:Text></s:Reason></s:Fault>'
+    )

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One RTSP session of the replay server: which frame is due, and how it is stamped.
+
+A session begins with a key frame at the moment of PLAY, as cameras do that make one for a new
+viewer, and goes on at the clip's frame rate round and round. The player (player.py) asks it for
+what is due; it holds no socket. Sequence numbers and timestamps start at random, as RFC 3550 §5.1
+asks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+
+from camera_simulator.clips import Clip
+from camera_simulator.rtsp.packets import FramePackets, sender_report
+from camera_simulator.settings import CameraSettings
+
+REPORT_EVERY_S = 5.0
+_MAX_BEHIND_FRAMES = 50
+"""A session that fell further behind (the machine stood still) skips ahead instead of bursting."""
+
+
+@dataclass
+class Session:
+    """Created by SETUP, started by PLAY. Times are of the event loop's clock."""
+
+    clip: Clip
+    packets: tuple[FramePackets, ...]
+    start_frame: int
+    timeout_s: float
+    last_alive_s: float
+    ident: str = field(default_factory=lambda: secrets.token_hex(4).upper())
+    ssrc: int = field(default_factory=lambda: secrets.randbits(32))
+    sequence: int = field(default_factory=lambda: secrets.randbits(16))
+    base_timestamp: int = field(default_factory=lambda: secrets.randbits(32))
+    rtp_channel: int = 0
+    rtcp_channel: int = 1
+    playing: bool = False
+    frames_sent: int = 0
+    _started_s: float = 0.0
+    _next: int = 0
+    _packets_sent: int = 0
+    _octets_sent: int = 0
+    _report_due_s: float = 0.0
+
+    def play(self, now_s: float) -> None:
+        """Begin, or go on after PAUSE, with the key frame at or before the clip's current place."""
+        first = (self.start_frame + self._next) % len(self.packets)
+        self.start_frame = first - first % self.clip.gop
+        self.base_timestamp += self._next * self.clip.ticks_per_frame
+        self._next, self._started_s = 0, now_s
+        self._report_due_s = now_s
+        self.playing = True
+
+    @property
+    def next_timestamp(self) -> int:
+        return (self.base_timestamp + self._next * self.clip.ticks_per_frame) & 0xFFFFFFFF
+
+    def expired(self, now_s: float) -> bool:
+        return self.timeout_s > 0 and now_s - self.last_alive_s > self.timeout_s
+
+    def due(self, now_s: float, settings: CameraSettings) -> list[bytes]:
+        """The frames that this session should have sent by now, stamped, oldest first."""
+        latest = int((now_s - self._started_s) * self.clip.fps)
+        if latest - self._next > _MAX_BEHIND_FRAMES:
+            self._next = latest
+        frames = []
+        while self._next <= latest:
+            frame = self.packets[(self.start_frame + self._next) % len(self.packets)]
+            if self._wanted(frame, settings):
+                frames.append(self._stamp(frame))
+            self._next += 1
+        return frames
+
+    def _wanted(self, frame: FramePackets, settings: CameraSettings) -> bool:
+        if settings.freeze:
+            return False
+        return not (settings.media == "p-frames-only" and frame.key)
+
+    def _stamp(self, frame: FramePackets) -> bytes:
+        data = frame.stamped(self.rtp_channel, self.sequence, self.next_timestamp, self.ssrc)
+        self.sequence = (self.sequence + len(frame.offsets)) & 0xFFFF
+        self._packets_sent += len(frame.offsets)
+        self._octets_sent += frame.payload_bytes
+        return data
+
+    def report_due(self, now_s: float, camera_unix_s: float) -> bytes | None:
+        """A sender report when one is due: the camera's wall clock beside the RTP clock of this
+        moment."""
+        if now_s < self._report_due_s:
+            return None
+        self._report_due_s = now_s + REPORT_EVERY_S
+        elapsed_90k = int((now_s - self._started_s) * 90_000)
+        return sender_report(
+            self.rtcp_channel,
+            self.ssrc,
+            camera_unix_s,
+            self.base_timestamp + elapsed_90k,
+            self._packets_sent,
+            self._octets_sent,
+        )

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How one simulated camera is built and how it misbehaves right now: one frozen value.
+
+Every behaviour of a camera is a field here, the healthy value being the default. A *fault*
+(faults.py) is a named set of such fields, nothing more, so the servers never ask "is fault X on?"
+but only read settings. Written by tests, by the configuration file of the pod and by the control
+door.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from camera_simulator.clips import Codec
+
+AuthScheme = Literal["wsse", "digest", "basic"]
+Server = Literal["replay", "gstreamer"]
+Web = Literal["onvif", "closed", "page", "not-found"]
+Media = Literal["whole", "p-frames-only"]
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """A camera as its installer left it. Ports of 0 mean: any free port, read it back from the
+    Camera."""
+
+    name: str
+    host: str = "127.0.0.1"
+    onvif_port: int = 0
+    rtsp_port: int = 0
+    server: Server = "replay"
+
+    # What it films. A resolution and a codec name a clip of footage.py.
+    codec: Codec = "h264"
+    resolution: str = "360p"
+    sub_resolution: str = "240p"
+    start_frame: int = 0
+
+    # Who may look. No password: an open camera that asks nobody.
+    username: str = "ingest"
+    password: str | None = field(default=None, repr=False)
+    onvif_schemes: tuple[AuthScheme, ...] = ("wsse", "digest")
+    rtsp_schemes: tuple[AuthScheme, ...] = ("digest",)
+    wsse_window_s: float = 60.0
+    lockout_after: int = 0
+    lockout_s: float = 1800.0
+
+    # What it says it is.
+    manufacturer: str = "Camfleet"
+    model: str = "SIM-2"
+    firmware: str = "1.0.0"
+    serial: str = ""
+    mac: str = "02:00:00:00:00:01"
+
+    # How it behaves.
+    power: bool = True
+    clock_offset_s: float = 0.0
+    date_needs_login: bool = False
+    web: Web = "onvif"
+    advertised_host: str = ""
+    media1_h265: Literal["named", "called-h264", "hidden"] = "named"
+    media: Media = "whole"
+    freeze: bool = False
+    max_sessions: int = 0
+    session_timeout_s: int = 60
+    keepalive: tuple[str, ...] = ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "RTCP")
+    transports: tuple[str, ...] = ("TCP",)
+    sender_reports: bool = True
+    sdp_parameter_sets: bool = True
+
+    faults: tuple[str, ...] = ()
+
+    @property
+    def main_clip(self) -> str:
+        return f"{self.resolution}-{self.codec}"
+
+    @property
+    def sub_clip(self) -> str:
+        return f"{self.sub_resolution}-h264"
+
+    @property
+    def serial_number(self) -> str:
+        return self.serial or f"SIM{uuid.uuid5(uuid.NAMESPACE_DNS, self.name).hex[:10].upper()}"
+
+    @property
+    def endpoint(self) -> str:
+        """The stable identity that WS-Discovery and GetEndpointReference give."""
+        return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, self.name)}"
+
+
+FIXED_FIELDS = frozenset(
+    {"name", "host", "onvif_port", "rtsp_port", "server", "codec", "resolution", "sub_resolution"}
+)
+"""What a running camera cannot change: its place, its server and its clips."""
+
+_TYPES = typing.get_type_hints(CameraSettings)
+
+
+class SettingsInvalid(ValueError):
+    """The configuration or a PATCH names a field, a value or a fault that does not exist."""
+
+
+def settings_from(mapping: Mapping[str, Any]) -> CameraSettings:
+    """Settings from YAML or JSON; SettingsInvalid names the field that is wrong."""
+    if "name" not in mapping:
+        raise SettingsInvalid("a camera needs a name")
+    return CameraSettings(**checked_fields(mapping))
+
+
+def checked_fields(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping with lists turned into tuples, every field known and of its declared type."""
+    return {name: _checked(name, value) for name, value in mapping.items()}
+
+
+def changed(settings: CameraSettings, changes: Mapping[str, Any]) -> CameraSettings:
+    """The settings with these fields replaced; refuses what a running camera cannot change."""
+    fixed = FIXED_FIELDS & changes.keys()
+    if fixed:
+        raise SettingsInvalid(f"a running camera cannot change {', '.join(sorted(fixed))}")
+    return dataclasses.replace(settings, **checked_fields(changes))
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name not in _TYPES:
+        raise SettingsInvalid(f"unknown setting {name!r}")
+    wanted = _TYPES[name]
+    value = tuple(value) if isinstance(value, list) else value
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not _fits(value, wanted):
+        raise SettingsInvalid(
+            f"setting {name!r} does not take {type(value).__name__} {_shown(name, value)}"
+        )
+    return value
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    origin = typing.get_origin(wanted)
+    if origin is Literal:
+        return value in typing.get_args(wanted)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(
+            _fits(item, typing.get_args(wanted)[0]) for item in value
+        )
+    if origin is not None:  # X | None
+        return any(_fits(value, option) for option in typing.get_args(wanted))
+    return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+
+
+def _shown(name: str, value: Any) -> str:
+    return "(hidden)" if name == "password" else repr(value)

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One ONVIF device: the operations that resolving needs, as typed calls.
+
+Made by the resolver for one resolve. Media1 is spoken today; Media2 will stand beside it as
+another MediaService.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.onvif import wsdl
+from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
+from camfleet_worker.onvif.login import Call, Login
+from camfleet_worker.onvif.transport import protocol_error
+from camfleet_worker.resolve.addresses import MAX_PATH, path_and_query
+from camfleet_worker.resolve.clock import utc_epoch
+from camfleet_worker.resolve.profiles import Offer
+from camfleet_worker.resolve.refusal import Fault, refusal_of
+from camfleet_worker.resolve.resolution import DeviceIdentity
+from camfleet_worker.resolve.text import printable
+
+HALF_A_SECOND = 0.5
+"""Cameras tell whole seconds, rounded down: on average they are this much further."""
+
+MAX_STATUS_TEXT = 64
+"""Bound of each field of status.device."""
+
+
+class MediaService(Protocol):
+    """What Media1 and Media2 have in common for us."""
+
+    version: str
+    path: str
+
+    async def offer(self) -> Offer:
+        """Video sources and media profiles, in the device's order."""
+
+    async def stream_address(self, profile_token: str) -> str:
+        """The address of a profile's stream over RTSP, as the device names it."""
+
+
+class FaultAnswered(IngestError):
+    """The device understood the operation and answered it with a fault."""
+
+    def __init__(self, operation: Operation, fault: Fault) -> None:
+        said = printable(fault.text) or printable(" ".join(fault.codes))
+        super().__init__(
+            ConditionType.ELIGIBLE,
+            Reason.PROTOCOL_ERROR,
+            f"The camera answers {operation.name} with a fault ({said or 'without words'})",
+        )
+        self.fault = fault
+
+
+class OnvifDevice:
+    """Calls to one device. Its parts never run at the same time: cameras crash under that."""
+
+    def __init__(
+        self, login: Login, codec: SoapCodec, device_path: str, port: int, now: Callable[[], float]
+    ) -> None:
+        self._login = login
+        self._codec = codec
+        self._path = path_and_query(device_path)
+        self._port = port
+        self._now = now
+
+    async def call(
+        self, namespace: str, path: str, name: str, *, anonymous: bool = False, **arguments: Any
+    ) -> Any:
+        """The result of an operation; FaultAnswered, or another IngestError."""
+        operation = Operation(namespace, name)
+        call = Call(path, operation, arguments)
+        if anonymous:
+            answer = await self._login.send_anonymous(call)
+        else:
+            answer = await self._login.send(call)
+        return await self._read(operation, answer)
+
+    async def learn_clock(self) -> float | None:
+        """Camera's clock minus ours in seconds, and from now on logins are signed with it.
+
+        The first call to every device: ONVIF Core has GetSystemDateAndTime open to all. A device
+        that guards it all the same tells its time in the Date header, if at all.
+        """
+        operation = Operation(wsdl.DEVICE, "GetSystemDateAndTime")
+        before = self._now()
+        answer = await self._login.send_anonymous(Call(self._path, operation, {}))
+        our_time = (before + self._now()) / 2
+        camera_time = await self._camera_time(operation, answer)
+        self._login.offset_s = None if camera_time is None else camera_time - our_time
+        return self._login.offset_s
+
+    async def _camera_time(self, operation: Operation, answer: SoapAnswer) -> float | None:
+        if answer.document is not None and answer.fault is None:
+            said = await self._codec.read(operation, answer)
+            utc = field(said, "UTCDateTime")
+            epoch = utc_epoch(
+                whole(utc, "Date", "Year"),
+                whole(utc, "Date", "Month"),
+                whole(utc, "Date", "Day"),
+                whole(utc, "Time", "Hour"),
+                whole(utc, "Time", "Minute"),
+                whole(utc, "Time", "Second"),
+            )
+            if epoch is not None:
+                return epoch + HALF_A_SECOND
+        elif answer.document is None and not _refused(answer):
+            raise self._not_onvif(answer)
+        return _http_date(answer)
+
+    async def service_paths(self) -> dict[str, str]:
+        """Path of each service by its namespace; old firmware has GetCapabilities only."""
+        try:
+            services = await self.call(
+                wsdl.DEVICE, self._path, "GetServices", IncludeCapability=False
+            )
+        except FaultAnswered:
+            return await self._capability_paths()
+        found = {}
+        for service in items(services):
+            address, namespace = text(service, "XAddr"), text(service, "Namespace")
+            if address and namespace:
+                found[namespace] = path_and_query(address)
+        return found or await self._capability_paths()
+
+    async def _capability_paths(self) -> dict[str, str]:
+        capabilities = await self.call(wsdl.DEVICE, self._path, "GetCapabilities", Category=["All"])
+        address = text(capabilities, "Media", "XAddr")
+        return {wsdl.MEDIA1: path_and_query(address)} if address else {}
+
+    async def information(self) -> DeviceIdentity:
+        """Maker, model, firmware, serial number and hardware id, cut to what status may hold."""
+        said = await self.call(wsdl.DEVICE, self._path, "GetDeviceInformation")
+        return DeviceIdentity(
+            manufacturer=printable(text(said, "Manufacturer"), MAX_STATUS_TEXT),
+            model=printable(text(said, "Model"), MAX_STATUS_TEXT),
+            firmware_version=printable(text(said, "FirmwareVersion"), MAX_STATUS_TEXT),
+            serial_number=printable(text(said, "SerialNumber"), MAX_STATUS_TEXT),
+            hardware_id=printable(text(said, "HardwareId"), MAX_STATUS_TEXT),
+        )
+
+    async def _read(self, operation: Operation, answer: SoapAnswer) -> Any:
+        if answer.document is None:
+            raise self._not_onvif(answer)
+        if answer.fault is not None:
+            raise FaultAnswered(operation, answer.fault)
+        return await self._codec.read(operation, answer)
+
+    def _not_onvif(self, answer: SoapAnswer) -> IngestError:
+        """Name what answered instead of an ONVIF device."""
+        kind = printable(answer.http.content_type.partition(";")[0], 40)
+        server = printable(answer.http.server, 40)
+        seen = ", ".join(part for part in (kind, server) if part)
+        return IngestError(
+            ConditionType.ELIGIBLE,
+            Reason.NOT_ONVIF,
+            f"Port {self._port} answers with HTTP {answer.http.status}"
+            f"{f' ({seen})' if seen else ''} and not by ONVIF",
+            Retry.SLOW,
+        )
+
+
+def checked_stream_path(address: str) -> str:
+    """Path and query of a stream's address; ProtocolError when there is none to keep."""
+    path = path_and_query(address)
+    if not address.strip() or len(path) > MAX_PATH:
+        raise protocol_error("The camera names no usable address for its stream")
+    return path
+
+
+def _refused(answer: SoapAnswer) -> bool:
+    return refusal_of(answer.http.status, answer.http.challenges, None) is not None
+
+
+def _http_date(answer: SoapAnswer) -> float | None:
+    """The Date header (RFC 9110 section 6.6.1), good to a second."""
+    try:
+        return parsedate_to_datetime(answer.http.date).timestamp() + HALF_A_SECOND
+    except ValueError:
+        return None
+
+
+def field(value: Any, *names: str) -> Any:
+    """A nested element of a zeep result, None where any of them is missing."""
+    for name in names:
+        value = getattr(value, name, None)
+    return value
+
+
+def text(value: Any, *names: str) -> str:
+    """A nested element as text, "" where it is missing or something else."""
+    found = field(value, *names)
+    return found if isinstance(found, str) else ""
+
+
+def whole(value: Any, *names: str) -> int:
+    """A nested element as a whole number ≥ 0 that fits status, 0 where it is missing."""
+    found = field(value, *names)
+    return min(max(int(found), 0), 2**31) if isinstance(found, (int, float)) else 0
+
+
+def items(value: Any) -> list[Any]:
+    """A repeated element; one that zeep did not understand is none."""
+    return value if isinstance(value, list) else []

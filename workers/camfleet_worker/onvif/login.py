@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logging in to one device: learn its scheme from what it refuses, and never guess.
+
+Called by the device for every operation. A request goes out without credentials until the device
+refuses one and says how it wants to be asked; then each scheme that it offers is tried once, the
+gate's leave taken first. What it took once is used from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from camfleet_api.conditions import Reason
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.errors import IngestError
+from camfleet_worker.onvif.envelope import Operation, Signature, SoapAnswer, SoapCodec
+from camfleet_worker.onvif.transport import Transport, protocol_error
+from camfleet_worker.resolve.attempts import AttemptGate, AuthScheme
+from camfleet_worker.resolve.refusal import (
+    Refusal,
+    credentials_missing,
+    no_way_in,
+    not_permitted,
+    refusal_of,
+    rejection,
+)
+from camfleet_worker.resolve.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operation at one path of the device."""
+
+    path: str
+    operation: Operation
+    arguments: dict[str, Any]
+
+
+class Login:
+    """The way into one device for the time of one resolve."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        codec: SoapCodec,
+        credentials: Credentials | None,
+        attempts: AttemptGate,
+        now: Callable[[], float],
+        preferred: str | None,
+    ) -> None:
+        self._transport = transport
+        self._codec = codec
+        self._credentials = credentials
+        self._attempts = attempts
+        self._now = now
+        self._preferred = preferred
+        self._proven: set[AuthScheme] = set()
+        self._rejected: dict[AuthScheme, IngestError] = {}
+        self.scheme = AuthScheme.NONE
+        """The scheme that the device took last; NONE while it has asked for none."""
+        self.offset_s: float | None = None
+        """Camera's clock minus ours, for signing; None when unknown."""
+
+    async def send(self, call: Call) -> SoapAnswer:
+        """The device's answer to the operation, logged in as far as it asks for it."""
+        answer = await self._send_first(call)
+        refusal = _refusal(answer)
+        if refusal is None:
+            return answer
+        if self._credentials is None:
+            raise credentials_missing()
+        return await self._send_logged_in(call, self._credentials, refusal)
+
+    async def send_anonymous(self, call: Call) -> SoapAnswer:
+        """The device's answer to the operation without credentials, be it a refusal."""
+        return await self._post(call, None, None, repeatable=True)
+
+    async def _send_first(self, call: Call) -> SoapAnswer:
+        """Signed where the device took a signature before; Digest needs a challenge first."""
+        if self._credentials is not None and self.scheme is AuthScheme.USERNAME_TOKEN:
+            return await self._post(call, self._signature(self._credentials), None, repeatable=True)
+        return await self.send_anonymous(call)
+
+    async def _send_logged_in(
+        self, call: Call, credentials: Credentials, refusal: Refusal
+    ) -> SoapAnswer:
+        """Use what the device offers: each unproven scheme at most once in this login's life."""
+        for scheme in self._order(refusal.offers):
+            proven = scheme in self._proven
+            if not proven:
+                await self._attempts.before_attempt(scheme)
+            answer = await self._send_as(scheme, call, credentials, refusal, repeatable=proven)
+            again = _refusal(answer)
+            if again is None:
+                await self._note_proven(scheme, answer)
+                return answer
+            if proven:
+                continue
+            error = await self._note_rejected(scheme, again)
+            if error.reason is Reason.ACCOUNT_LOCKED:
+                raise error
+        raise self._why_not(call, refusal)
+
+    def _order(self, offers: tuple[AuthScheme, ...]) -> list[AuthScheme]:
+        """The schemes not yet refused: what is proven first, then what was learnt before."""
+        untried = [scheme for scheme in offers if scheme not in self._rejected]
+        return sorted(untried, key=lambda s: (s not in self._proven, s != self._preferred))
+
+    async def _note_proven(self, scheme: AuthScheme, answer: SoapAnswer) -> None:
+        """An answer by SOAP shows that the device took the credentials; a web page does not."""
+        if answer.document is None:
+            return
+        self.scheme = scheme
+        if scheme not in self._proven:
+            self._proven.add(scheme)
+            await self._attempts.proven(scheme)
+
+    async def _note_rejected(self, scheme: AuthScheme, refusal: Refusal) -> IngestError:
+        error = rejection((*self._rejected, scheme), refusal, self.offset_s)
+        self._rejected[scheme] = error
+        await self._attempts.rejected(scheme, error)
+        return error
+
+    def _why_not(self, call: Call, refusal: Refusal) -> IngestError:
+        """The most telling reason why no scheme was let in."""
+        if self._proven:
+            return not_permitted(call.operation.name)
+        if self._rejected:
+            return list(self._rejected.values())[-1]
+        return no_way_in(self._transport.port, refusal)
+
+    async def _send_as(
+        self,
+        scheme: AuthScheme,
+        call: Call,
+        credentials: Credentials,
+        refusal: Refusal,
+        *,
+        repeatable: bool,
+    ) -> SoapAnswer:
+        """Send the operation with credentials, as an answer to the refusal just received."""
+        if scheme is AuthScheme.USERNAME_TOKEN:
+            return await self._post(call, self._signature(credentials), None, repeatable=repeatable)
+
+        def answer_challenge(request: httpx.Request) -> None:
+            _answer_challenge(request, credentials, refusal.digest_challenges[0])
+
+        return await self._post(call, None, answer_challenge, repeatable=repeatable)
+
+    async def _post(
+        self,
+        call: Call,
+        signature: Signature | None,
+        authorize: Callable[[httpx.Request], None] | None,
+        *,
+        repeatable: bool,
+    ) -> SoapAnswer:
+        body = await self._codec.build(call.operation, call.arguments, signature)
+        request = self._transport.request(call.path, body, call.operation.content_type)
+        if authorize is not None:
+            authorize(request)
+        return await self._codec.open(await self._transport.send(request, repeatable=repeatable))
+
+    def _signature(self, credentials: Credentials) -> Signature:
+        """A signature by the camera's clock, as far as that is known."""
+        return Signature(credentials, self._now() + (self.offset_s or 0.0))
+
+
+def _refusal(answer: SoapAnswer) -> Refusal | None:
+    words = ""
+    if answer.document is None:
+        words = printable(answer.http.body[:2000].decode("utf-8", "replace"), 400)
+    return refusal_of(answer.http.status, answer.http.challenges, answer.fault, words)
+
+
+def _answer_challenge(request: httpx.Request, credentials: Credentials, challenge: str) -> None:
+    """Put the answer to a Digest challenge (RFC 7616) into the request.
+
+    httpx computes it. It is fed the one challenge just received, so that no nonce is ever used
+    for another path or a second time: a stale one would be counted as a bad login.
+    """
+    flow = httpx.DigestAuth(credentials.username, credentials.password).auth_flow(request)
+    next(flow)
+    refused = httpx.Response(401, headers={"www-authenticate": challenge}, request=request)
+    try:
+        flow.send(refused)
+    except (httpx.ProtocolError, StopIteration, LookupError, ValueError, NotImplementedError):
+        # from None: httpx puts the challenge, and the request, into its exception.
+        raise protocol_error("The camera's Digest challenge cannot be answered") from None

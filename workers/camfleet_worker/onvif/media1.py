@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONVIF Media service, version 1 (ver10/media): what a device offers, and where it streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from camfleet_worker.onvif import wsdl
+from camfleet_worker.onvif.device import FaultAnswered, OnvifDevice, field, items, text, whole
+from camfleet_worker.resolve.profiles import MediaProfile, Offer
+
+MAX_PROFILES = 1024
+"""A recorder of 256 channels with four profiles each."""
+
+
+class Media1:
+    """Media1 of one device, at the path that the device named."""
+
+    version = "1"
+
+    def __init__(self, device: OnvifDevice, path: str) -> None:
+        self._device = device
+        self.path = path
+
+    async def offer(self) -> Offer:
+        """Video sources and media profiles, in the device's order."""
+        sources = await self._source_tokens()
+        profiles = items(await self._device.call(wsdl.MEDIA1, self.path, "GetProfiles"))
+        return Offer(sources, tuple(_profile(found) for found in profiles[:MAX_PROFILES]))
+
+    async def _source_tokens(self) -> tuple[str, ...]:
+        """Empty where the device does not list its sources: their order then is the profiles'."""
+        try:
+            sources = await self._device.call(wsdl.MEDIA1, self.path, "GetVideoSources")
+        except FaultAnswered:
+            return ()
+        tokens = (text(source, "token") for source in items(sources)[:MAX_PROFILES])
+        return tuple(token for token in tokens if token)
+
+    async def stream_address(self, profile_token: str) -> str:
+        """The address of a profile's stream, asked for as RTP interleaved in RTSP over TCP."""
+        answer = await self._device.call(
+            wsdl.MEDIA1,
+            self.path,
+            "GetStreamUri",
+            StreamSetup={"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}},
+            ProfileToken=profile_token,
+        )
+        return text(answer, "Uri")
+
+
+def _profile(found: Any) -> MediaProfile:
+    encoder = field(found, "VideoEncoderConfiguration")
+    codec = text(encoder, "Encoding").strip().upper()
+    settings = "H264" if codec == "H264" else "MPEG4"
+    return MediaProfile(
+        token=text(found, "token"),
+        source_token=text(found, "VideoSourceConfiguration", "SourceToken"),
+        codec=codec,
+        width=whole(encoder, "Resolution", "Width"),
+        height=whole(encoder, "Resolution", "Height"),
+        fps=whole(encoder, "RateControl", "FrameRateLimit"),
+        gop=whole(encoder, settings, "GovLength"),
+        bitrate_kbps=whole(encoder, "RateControl", "BitrateLimit"),
+    )

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP to one declared address: every answer bounded in size and time, every failure named.
+
+Called by the login. It follows no redirect, asks no proxy, and cannot be given another host: its
+callers pass paths. The only place that names httpx's exceptions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from camfleet_api.camera import Scheme
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.resolve.addresses import authority
+from camfleet_worker.resolve.text import printable
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""GetProfiles of a recorder with 64 channels of three profiles is about 1 MB."""
+
+_NO_ROUTE = frozenset(
+    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds a camera has. Old cameras take seconds to answer GetProfiles."""
+
+    connect_s: float = 5.0
+    call_s: float = 10.0
+    """One request, connect included: what a camera that drips bytes cannot stretch."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An HTTP answer, read whole."""
+
+    status: int
+    challenges: tuple[str, ...]
+    """Values of WWW-Authenticate."""
+    date: str
+    content_type: str
+    server: str
+    body: bytes
+
+
+class Transport:
+    """POST to one host and port.
+
+    Each request has a connection of its own. Cameras close idle connections without notice
+    (field report 25), and a login whose answer is lost that way is an attempt spent for nothing.
+    """
+
+    def __init__(
+        self, scheme: Scheme, host: str, port: int, deadlines: Deadlines, tls: ssl.SSLContext
+    ) -> None:
+        self.port = port
+        self._base = f"{scheme.value}://{authority(host, port)}"
+        self._host = host
+        self._deadlines = deadlines
+        self._client = httpx.AsyncClient(
+            verify=tls,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(deadlines.call_s, connect=deadlines.connect_s),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
+            headers={
+                "User-Agent": "camfleet",
+                # A packed body could be a bomb that unpacks within one read.
+                "Accept-Encoding": "identity",
+                "Connection": "close",
+            },
+        )
+
+    async def aclose(self) -> None:
+        """Close what is still open."""
+        await self._client.aclose()
+
+    def request(self, path: str, body: bytes, content_type: str) -> httpx.Request:
+        """A POST to `path` of the declared address, not yet sent."""
+        try:
+            url = httpx.URL(self._base).copy_with(raw_path=path.encode("ascii"))
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise protocol_error("The camera returned an address that is no URL") from error
+        return self._client.build_request(
+            "POST", url, content=body, headers={"Content-Type": content_type}
+        )
+
+    async def send(self, request: httpx.Request, *, repeatable: bool) -> HttpAnswer:
+        """Send and read the answer. A `repeatable` request is sent again when none comes.
+
+        A login that is not proven must not be repeated: it may have been counted.
+        """
+        try:
+            return await self._send_once(request)
+        except ConnectionLost:
+            if not repeatable:
+                raise
+            return await self._send_once(request)
+
+    async def _send_once(self, request: httpx.Request) -> HttpAnswer:
+        with self._named_failures():
+            async with asyncio.timeout(self._deadlines.call_s):
+                async with self._stream(request) as response:
+                    return HttpAnswer(
+                        status=response.status_code,
+                        challenges=tuple(response.headers.get_list("www-authenticate")),
+                        date=response.headers.get("date", ""),
+                        content_type=response.headers.get("content-type", ""),
+                        server=response.headers.get("server", ""),
+                        body=await _bounded_body(response),
+                    )
+
+    @asynccontextmanager
+    async def _stream(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        response = await self._client.send(request, stream=True)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    @contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        """The boundary map: httpx's exceptions, most specific first."""
+        try:
+            yield
+        except httpx.ConnectTimeout as error:
+            raise unreachable(
+                Reason.HOST_UNREACHABLE, f"Nothing answers at port {self.port}"
+            ) from error
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise unreachable(
+                Reason.TIMEOUT, f"Port {self.port} takes a connection and then does not answer"
+            ) from error
+        except httpx.ConnectError as error:
+            raise connect_error(error, self._host, self.port) from error
+        except httpx.RemoteProtocolError as error:
+            if "disconnected" in str(error):
+                raise ConnectionLost(self.port) from error
+            raise NotHttp(self.port) from error
+        except httpx.TransportError as error:
+            raise ConnectionLost(self.port) from error
+
+
+class ConnectionLost(IngestError):
+    """The device closed the connection before its answer was complete."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            ConditionType.ELIGIBLE,
+            Reason.PROTOCOL_ERROR,
+            f"Port {port} closes the connection instead of answering",
+        )
+
+
+class NotHttp(IngestError):
+    """What answers on the port does not speak HTTP."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            ConditionType.ELIGIBLE,
+            Reason.NOT_ONVIF,
+            f"Port {port} answers, but not by HTTP",
+            Retry.SLOW,
+        )
+
+
+def protocol_error(fact: str) -> IngestError:
+    """The device answers in a way that its protocol does not allow."""
+    return IngestError(ConditionType.ELIGIBLE, Reason.PROTOCOL_ERROR, fact)
+
+
+def unreachable(reason: Reason, fact: str) -> IngestError:
+    """The device does not answer on a port it needs."""
+    return IngestError(ConditionType.REACHABLE, reason, fact)
+
+
+def connect_error(error: BaseException, host: str, port: int) -> IngestError:
+    """Name why no connection came about, by the operating system's error underneath."""
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            return unreachable(
+                Reason.NAME_NOT_RESOLVED, f"The name {printable(host)} has no address"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return unreachable(
+                Reason.TLS_FAILED,
+                f"Port {port} does not complete the TLS handshake ({_tls_words(cause)})",
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return unreachable(Reason.CONNECTION_REFUSED, f"Port {port} refuses the connection")
+        if isinstance(cause, TimeoutError):
+            return unreachable(Reason.HOST_UNREACHABLE, f"Nothing answers at port {port}")
+        if isinstance(cause, OSError) and cause.errno in _NO_ROUTE:
+            return unreachable(Reason.HOST_UNREACHABLE, "There is no route to the address")
+    return unreachable(Reason.HOST_UNREACHABLE, f"No connection to port {port} can be made")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The chain of causes, exception groups opened (anyio groups the attempts of a dual stack)."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for member in error.exceptions:
+                yield from _causes(member)
+        error = error.__cause__ or error.__context__
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    """OpenSSL's name of the failure; its text may hold addresses of memory."""
+    return (error.reason or "unknown cause").replace("_", " ").lower()
+
+
+async def _bounded_body(response: httpx.Response) -> bytes:
+    if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+        raise protocol_error("The camera packs its answer although it was not asked to")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise protocol_error(
+                f"The camera's answer is longer than {MAX_BODY_BYTES // 1024 // 1024} MiB"
+            )
+    return bytes(body)
+
+
+def lenient_tls() -> ssl.SSLContext:
+    """TLS for cameras: whatever certificate, TLS 1.2 and up.
+
+    Cameras sign their certificates themselves, name no host in them and let them expire; checking
+    against authorities would refuse every one. Pinning on first use is to come.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

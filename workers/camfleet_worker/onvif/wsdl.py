@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONVIF's WSDLs: found in the onvif-zeep distribution, parsed once a process, never fetched.
+
+Only the files of that distribution are used. Importing its code would configure the root logger,
+and building its client edits the process's proxy variables and wants a cache file under $HOME.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from zeep.settings import Settings
+from zeep.wsdl import Document
+
+# zeep logs a traceback for every value that a camera sends wrongly; what matters becomes an error.
+logging.getLogger("zeep").setLevel(logging.CRITICAL)
+
+DEVICE = "http://www.onvif.org/ver10/device/wsdl"
+MEDIA1 = "http://www.onvif.org/ver10/media/wsdl"
+MEDIA2 = "http://www.onvif.org/ver20/media/wsdl"
+
+_FILES = {DEVICE: ("devicemgmt.wsdl", "DeviceBinding"), MEDIA1: ("media.wsdl", "MediaBinding")}
+
+# strict=False: cameras leave out, add and swap elements; what is missing reads as None. The XML
+# itself is checked before zeep sees it (envelope.py).
+_SETTINGS = Settings(
+    strict=False,
+    xml_huge_tree=False,
+    forbid_dtd=True,
+    forbid_entities=True,
+    forbid_external=True,
+    xsd_ignore_sequence_order=True,
+)
+
+
+class _FilesOnly:
+    """What zeep loads documents with: local files, no network, no session."""
+
+    def load(self, url: str) -> bytes:
+        """The bytes of a file of the WSDL folder."""
+        return Path(url).read_bytes()
+
+
+@cache
+def binding(namespace: str) -> Any:
+    """zeep's binding of a service. Costs 0.1 s the first time: call it in the codec's thread."""
+    file_name, binding_name = _FILES[namespace]
+    document = Document(str(_folder() / file_name), _FilesOnly(), settings=_SETTINGS)  # type: ignore[arg-type]
+    return document.bindings[f"{{{namespace}}}{binding_name}"]
+
+
+@cache
+def _folder() -> Path:
+    """The folder of the WSDLs: beside the package in a wheel, elsewhere in a system install."""
+    files = importlib.metadata.files("onvif-zeep") or []
+    for file in files:
+        if file.name == "devicemgmt.wsdl":
+            return Path(str(file.locate())).resolve().parent
+    raise FileNotFoundError("the onvif-zeep distribution holds no devicemgmt.wsdl")

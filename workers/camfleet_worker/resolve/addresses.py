@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses that a camera returns: only their path and query are believed.
+
+Cameras name their LAN address, their factory address, 127.0.0.1 or another port (behind NAT all
+of them are wrong), and a hostile one names a host of its choice. So host and port are always the
+declared ones, and credentials in a URL are dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+MAX_PATH = 512
+"""Bound of status.learned.streamPath; ONVIF Media2 limits URIs to 128 octets."""
+
+_SCHEME = re.compile(r"^\s*[A-Za-z][A-Za-z0-9+.-]*:/{2,}")
+_PORT = re.compile(r":(\d{1,5})$")
+# RFC 3986 section 2: reserved and unreserved characters, and "%" because the camera has quoted.
+_AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"
+
+
+def path_and_query(address: str) -> str:
+    """Path and query of a returned address, on one line of visible ASCII."""
+    _, rest = _split(address)
+    rest = quote(rest.split("#", 1)[0].strip(), safe=_AS_IT_IS)
+    return rest if rest.startswith("/") else f"/{rest}"
+
+
+def named_port(address: str) -> int | None:
+    """The port that a returned address names, to tell a person about it."""
+    authority, _ = _split(address)
+    match = _PORT.search(authority)
+    return int(match[1]) if match else None
+
+
+def authority(host: str, port: int) -> str:
+    """host:port as it stands in a URL (RFC 3986 section 3.2.2: IPv6 in brackets)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def stream_url(host: str, rtsp_port: int, path: str) -> str:
+    """The stream at the declared address, without credentials."""
+    return f"rtsp://{authority(host, rtsp_port)}{path}"
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Split into authority (credentials dropped) and the rest.
+
+    A password may hold "/", which a camera that pastes it into the URL does not quote: where what
+    looks like the authority is "user:not-a-port" and an "@" follows, the credentials end there.
+    """
+    scheme = _SCHEME.match(address)
+    if scheme is None:
+        return "", address.strip()
+    rest = address[scheme.end() :]
+    end = _end_of_authority(rest)
+    if "@" not in rest[:end] and "@" in rest and not _is_host(rest[:end]):
+        rest = rest[rest.rindex("@") + 1 :]
+        end = _end_of_authority(rest)
+    return rest[:end].rpartition("@")[2], rest[end:]
+
+
+def _end_of_authority(rest: str) -> int:
+    return next((at for at, char in enumerate(rest) if char in "/?#"), len(rest))
+
+
+def _is_host(text: str) -> bool:
+    """True for "host", "host:port" and "[v6]:port": no credentials cut in two."""
+    return text.startswith("[") or ":" not in text or _PORT.search(text) is not None

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Picking one stream out of what a device offers, by the technical profile.
+
+The codec is a condition: a stream of another codec is not taken. Everything else is a preference
+whose miss is told (Conformant=False): a corridor watched in too many pixels is still watched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from camfleet_api.camera import VideoSource
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.policy import StreamRole
+from camfleet_api.technical_profile import VideoLimits
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.resolve.text import listed, printable
+
+MAX_TOKEN_SHOWN = 32
+
+
+@dataclass(frozen=True, slots=True)
+class MediaProfile:
+    """One media profile, reduced to what decides. Zero and "": the device does not say."""
+
+    token: str
+    source_token: str
+    codec: str
+    width: int = 0
+    height: int = 0
+    fps: int = 0
+    gop: int = 0
+    bitrate_kbps: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Size of a picture."""
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Everything a device offers, in the device's own order."""
+
+    source_tokens: tuple[str, ...]
+    """Video sources; empty when the device does not list them."""
+    profiles: tuple[MediaProfile, ...]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Distinct video sources; channel n is the n-th.
+
+        The list of sources comes first, because recorders shuffle their profiles; sources that
+        only profiles name follow.
+        """
+        named = (profile.source_token for profile in self.profiles if profile.source_token)
+        return tuple(dict.fromkeys((*self.source_tokens, *named)))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The stream to take, and where it differs from the technical profile."""
+
+    profile: MediaProfile
+    deviations: tuple[str, ...]
+
+
+def pick_stream(offer: Offer, source: VideoSource, limits: VideoLimits, role: StreamRole) -> Choice:
+    """Pick the stream of `source` for `role`: largest allowed for main, smallest for sub.
+
+    Among equals the one with fewer deviations wins, then the device's order. IngestError:
+    ChannelNotFound, NoAllowedStream.
+    """
+    candidates = _profiles_of(offer, source)
+    allowed = [profile for profile in candidates if profile.codec in limits.codecs]
+    if not allowed:
+        raise _no_allowed_stream(source, candidates, limits)
+    best = min(allowed, key=lambda profile: _rank(profile, limits, role))
+    return Choice(best, deviations(best, limits))
+
+
+def deviations(profile: MediaProfile, limits: VideoLimits) -> tuple[str, ...]:
+    """Where a stream differs from the limits; what the device does not say is not judged."""
+    found = []
+    size = f"{profile.width}x{profile.height}"
+    if profile.width > limits.max_width or profile.height > limits.max_height:
+        found.append(f"Resolution {size} is above {limits.max_width}x{limits.max_height}")
+    elif 0 < profile.width < limits.min_width or 0 < profile.height < limits.min_height:
+        found.append(f"Resolution {size} is below {limits.min_width}x{limits.min_height}")
+    if profile.fps > limits.max_frames_per_second:
+        found.append(f"Frame rate {profile.fps} is above {limits.max_frames_per_second} a second")
+    elif 0 < profile.fps < limits.min_frames_per_second:
+        found.append(f"Frame rate {profile.fps} is below {limits.min_frames_per_second} a second")
+    if profile.bitrate_kbps > limits.max_bitrate_kbps:
+        found.append(
+            f"Bit rate {profile.bitrate_kbps} kbit/s is above {limits.max_bitrate_kbps} kbit/s"
+        )
+    if profile.fps > 0 and profile.gop > limits.max_gop_seconds * profile.fps:
+        found.append(
+            f"A key frame every {profile.gop} frames at {profile.fps} a second is rarer than "
+            f"one in {limits.max_gop_seconds} s"
+        )
+    return tuple(found)
+
+
+def _rank(profile: MediaProfile, limits: VideoLimits, role: StreamRole) -> tuple[float, int, int]:
+    """Sort key: nearest to the allowed sizes, then the role's size, then fewest deviations."""
+    size = profile.pixels if role is StreamRole.SUB else -profile.pixels
+    return (_distance(profile, limits), size, len(deviations(profile, limits)))
+
+
+def _distance(profile: MediaProfile, limits: VideoLimits) -> float:
+    """How far a picture's size lies outside the limits: 1.0 within, the worst ratio outside."""
+    if profile.pixels <= 0:
+        return float("inf")
+    return max(
+        1.0,
+        profile.width / limits.max_width,
+        profile.height / limits.max_height,
+        limits.min_width / profile.width,
+        limits.min_height / profile.height,
+    )
+
+
+def _profiles_of(offer: Offer, source: VideoSource) -> list[MediaProfile]:
+    """The profiles of one video source; ChannelNotFound when the device has no such source."""
+    if source.profile_token is not None:
+        tokens = tuple(profile.token for profile in offer.profiles)
+        if source.profile_token not in tokens:
+            raise _not_found(source, "profile", tokens)
+        return [profile for profile in offer.profiles if profile.token == source.profile_token]
+    if source.video_source_token is not None:
+        if source.video_source_token not in offer.channels:
+            raise _not_found(source, "video source", offer.channels)
+        return [p for p in offer.profiles if p.source_token == source.video_source_token]
+    channel = source.channel or 1
+    if channel > len(offer.channels):
+        many = len(offer.channels)
+        raise _channel_not_found(
+            f"The device has no {describe(source)}: it has {many or 'no'} "
+            f"channel{'' if many == 1 else 's'}"
+        )
+    token = offer.channels[channel - 1]
+    return [profile for profile in offer.profiles if profile.source_token == token]
+
+
+def describe(source: VideoSource) -> str:
+    """The selector as a person would say it."""
+    if source.profile_token is not None:
+        return f"profile {printable(source.profile_token, MAX_TOKEN_SHOWN)}"
+    if source.video_source_token is not None:
+        return f"video source {printable(source.video_source_token, MAX_TOKEN_SHOWN)}"
+    return f"channel {source.channel or 1}"
+
+
+def _not_found(source: VideoSource, kind: str, tokens: tuple[str, ...]) -> IngestError:
+    shown = tuple(printable(token, MAX_TOKEN_SHOWN) for token in tokens)
+    has = f"it has {listed(shown)}" if shown else f"it has no {kind}"
+    return _channel_not_found(f"The device has no {describe(source)}: {has}")
+
+
+def _channel_not_found(fact: str) -> IngestError:
+    return IngestError(ConditionType.ELIGIBLE, Reason.CHANNEL_NOT_FOUND, fact, Retry.ON_SPEC_CHANGE)
+
+
+def _no_allowed_stream(
+    source: VideoSource, candidates: list[MediaProfile], limits: VideoLimits
+) -> IngestError:
+    """Name what the device offers and what the profile wants."""
+    offered = tuple(dict.fromkeys(_shown(profile) for profile in candidates))
+    offers = f"offers {listed(offered)}" if offered else "offers no media profile"
+    allowed = listed(tuple(codec.value for codec in limits.codecs))
+    what = describe(source)
+    return IngestError(
+        ConditionType.ELIGIBLE,
+        Reason.NO_ALLOWED_STREAM,
+        f"{what[0].upper()}{what[1:]} {offers}; the technical profile allows {allowed}",
+        Retry.SLOW,
+    )
+
+
+def _shown(profile: MediaProfile) -> str:
+    codec = printable(profile.codec, 12) or "no video encoder"
+    return f"{codec} {profile.width}x{profile.height}" if profile.pixels else codec

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a device does not let us in, and which way in it offers.
+
+ONVIF Core, "Authentication": HTTP Digest is the rule, WS-UsernameToken the legacy. A device says
+which one it wants by what it answers to a request without credentials: 401 with a Digest
+challenge, or a SOAP fault. HTTP Basic is no ONVIF scheme, and is never answered: it would hand
+the password to whoever listens.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.resolve.attempts import AuthScheme
+from camfleet_worker.resolve.text import listed, printable
+
+# OASIS WS-Security 1.1 section 12 (fault codes), ONVIF Core "Generic SOAP faults".
+_REFUSING_CODES = frozenset(
+    {
+        "NotAuthorized",
+        "FailedAuthentication",
+        "FailedCheck",
+        "InvalidSecurity",
+        "InvalidSecurityToken",
+        "SecurityTokenUnavailable",
+        "MessageExpired",
+        "AccountLocked",
+        "AuthenticationFailed",
+    }
+)
+# Quirks (field reports): devices that put the refusal into the text of a generic fault only.
+_REFUSING_TEXT = re.compile(
+    r"not\s+authori[sz]ed|unauthori[sz]ed|authori[sz]ation|authenticat|authority failure", re.I
+)
+_LOCKED = re.compile(
+    r"\block(ed|out|ed out)?\b|accountlocked|too many (failed|login|attempt)", re.I
+)
+_CLOCK = re.compile(
+    r"\bclock\b|time\s?stamp|messageexpired|\bcreated\b|token (has )?expired"
+    r"|\btime (is |was )?(not|out of|invalid|wrong|differ|skew|sync|mismatch)"
+    r"|\b(check|invalid|wrong|system|device|camera|utc) (date ?and ?)?time\b",
+    re.I,
+)
+
+_NAMES = {
+    AuthScheme.DIGEST: "HTTP Digest",
+    AuthScheme.USERNAME_TOKEN: "WS-UsernameToken",
+    AuthScheme.NONE: "no login",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A SOAP fault: local names of its codes, and its words on one line."""
+
+    codes: tuple[str, ...]
+    text: str
+
+    @property
+    def refuses(self) -> bool:
+        """True when the fault is about who asks, not about what is asked."""
+        return bool(_REFUSING_CODES.intersection(self.codes)) or (
+            _REFUSING_TEXT.search(self.text) is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that was not let in."""
+
+    digest_challenges: tuple[str, ...]
+    """WWW-Authenticate values of scheme Digest, as received."""
+    other_challenges: tuple[str, ...]
+    fault: Fault | None
+    bare: bool
+    """401 and not a word about how to log in."""
+    words: str
+    """What the device says about it, for telling a lock or a clock from a wrong password."""
+
+    @property
+    def offers(self) -> tuple[AuthScheme, ...]:
+        """The ways in, safest first.
+
+        A fault offers WS-UsernameToken; so does a bare 401, which old firmware sends instead.
+        """
+        schemes = []
+        if self.digest_challenges:
+            schemes.append(AuthScheme.DIGEST)
+        if self.fault is not None or self.bare:
+            schemes.append(AuthScheme.USERNAME_TOKEN)
+        return tuple(schemes)
+
+
+def refusal_of(
+    status: int, challenges: tuple[str, ...], fault: Fault | None, words: str = ""
+) -> Refusal | None:
+    """The refusal in an HTTP answer, or None when it was let in.
+
+    `challenges`: values of WWW-Authenticate (RFC 9110 section 11.6.1). `fault`: the SOAP fault of
+    the body. `words`: text of a body that is no SOAP.
+    """
+    refusing_fault = fault if fault is not None and fault.refuses else None
+    if status not in (401, 403) and refusing_fault is None:
+        return None
+    digest = tuple(c for c in challenges if c.lower().startswith("digest "))
+    other = tuple(c for c in challenges if c not in digest)
+    said = " ".join((*fault.codes, fault.text)) if fault is not None else words
+    return Refusal(digest, other, refusing_fault, status == 401 and not challenges, said)
+
+
+def rejection(
+    tried: tuple[AuthScheme, ...], refusal: Refusal, offset_s: float | None
+) -> IngestError:
+    """Name the reason for which credentials were refused after `tried` (in order of trying)."""
+    schemes = ", then ".join(_NAMES[scheme] for scheme in tried)
+    if _LOCKED.search(refusal.words):
+        return _refused(
+            Reason.ACCOUNT_LOCKED, "The camera says that the account is locked", Retry.SLOW
+        )
+    if _CLOCK.search(refusal.words):
+        return _refused(
+            Reason.CLOCK_SKEW_REJECTED,
+            f"The camera refuses the login ({schemes}) and names the time as the cause",
+            Retry.SLOW,
+        )
+    # Digest does not depend on any clock: where it was refused too, the clock is no excuse.
+    if tried == (AuthScheme.USERNAME_TOKEN,) and offset_s is None:
+        return _refused(
+            Reason.CLOCK_SKEW_REJECTED,
+            "The camera does not tell its time and refuses the login that is signed with ours",
+            Retry.SLOW,
+        )
+    return _refused(
+        Reason.CREDENTIALS_REJECTED,
+        f"The camera refuses the user name or the password ({schemes})",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def credentials_missing() -> IngestError:
+    """A camera that wants a login, and nothing to log in with."""
+    return _refused(
+        Reason.CREDENTIALS_MISSING,
+        "The camera asks for a login and no credentials are declared",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def no_way_in(port: int, refusal: Refusal) -> IngestError:
+    """A login that ONVIF does not have: a web page's, or a door that is shut."""
+    schemes = tuple(printable(c.partition(" ")[0], 20) for c in refusal.other_challenges)
+    asked = f"asks for a login by HTTP {listed(schemes)}" if schemes else "refuses every request"
+    return IngestError(
+        ConditionType.ELIGIBLE,
+        Reason.NOT_ONVIF,
+        f"Port {port} {asked}, which is not how an ONVIF device asks",
+        Retry.SLOW,
+    )
+
+
+def not_permitted(operation: str) -> IngestError:
+    """Credentials that were taken before, refused for one operation."""
+    return _refused(
+        Reason.CREDENTIALS_REJECTED,
+        f"The account may log in and is refused the ONVIF operation {operation}",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def _refused(reason: Reason, fact: str, retry: Retry) -> IngestError:
+    return IngestError(ConditionType.AUTHENTICATED, reason, fact, retry)

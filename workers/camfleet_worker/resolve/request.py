@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the supervisor asks for: one video source of one device, and what it is held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from camfleet_api.camera import Scheme, VideoSource
+from camfleet_api.ingest_shard import Policy, ShardCamera
+from camfleet_api.policy import StreamRole
+from camfleet_api.technical_profile import VideoLimits
+from camfleet_worker.resolve.resolution import Learned
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveRequest:
+    """The declared address, and the only one that requests are ever sent to."""
+
+    host: str
+    onvif_port: int
+    rtsp_port: int
+    scheme: Scheme
+    device_path: str
+    source: VideoSource
+    limits: VideoLimits
+    role: StreamRole
+    learned: Learned | None = None
+
+    @classmethod
+    def of(
+        cls, camera: ShardCamera, policy: Policy, learned: Learned | None = None
+    ) -> ResolveRequest:
+        """The request for a camera of the shard, held to its policy."""
+        return cls(
+            host=camera.host,
+            onvif_port=camera.onvif_port,
+            rtsp_port=camera.rtsp_port,
+            scheme=camera.scheme,
+            device_path=camera.onvif_path,
+            source=camera.source,
+            limits=policy.video,
+            role=policy.stream,
+            learned=learned,
+        )

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bounded queue of access units that drops whole GOPs, counted.
+
+Used by the relays. Dropping single pictures would leave the viewer grey smear until the next key
+frame, so what goes is always everything up to a key frame. The oldest goes first: a monitoring
+system that lags shall show what is now. Not safe for two threads: the caller that has two locks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.sinks.sink import SinkCounters
+
+
+class GopQueue:
+    """Access units on their way out; begins at a key frame."""
+
+    def __init__(self, max_bytes: int, counters: SinkCounters) -> None:
+        self.bytes = 0
+        self._max_bytes = max_bytes
+        self._counters = counters
+        self._units: deque[AccessUnit] = deque()
+        self._wants_key = True
+
+    def __len__(self) -> int:
+        return len(self._units)
+
+    def push(self, unit: AccessUnit) -> bool:
+        """Append; False where that unit or others had to be dropped for want of room."""
+        if self._wants_key and not unit.key:
+            self._counters.dropped_access_units += 1
+            return True
+        self._wants_key = False
+        self._units.append(unit)
+        self.bytes += len(unit.data)
+        if self.bytes <= self._max_bytes:
+            return True
+        self._drop_before_last_key()
+        if self.bytes > self._max_bytes:
+            self.drop_all()
+        return False
+
+    def pop(self) -> AccessUnit:
+        """The next one to send."""
+        unit = self._units.popleft()
+        self.bytes -= len(unit.data)
+        return unit
+
+    def begin_at_key(self) -> None:
+        """A new connection: nothing can be decoded before the next key frame in the queue."""
+        while self._units and not self._units[0].key:
+            self._drop_first()
+        if not self._units:
+            self._wants_key = True
+
+    def drop_all(self) -> None:
+        """Forget everything and wait for a key frame."""
+        self._counters.dropped_gops += 1 if self._units else 0
+        while self._units:
+            self._drop_first(count_gop=False)
+        self._wants_key = True
+
+    def _drop_before_last_key(self) -> None:
+        last = max((i for i, unit in enumerate(self._units) if unit.key), default=0)
+        for position in range(last):
+            # The first GOP may have lost its head to the wire; its rest counts as one.
+            self._drop_first(count_gop=position == 0 or self._units[0].key)
+
+    def _drop_first(self, count_gop: bool = False) -> None:
+        self.pop()
+        self._counters.dropped_access_units += 1
+        self._counters.dropped_gops += 1 if count_gop else 0

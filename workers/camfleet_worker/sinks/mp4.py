@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fragmented MP4 out of access units: the door to av for muxing.
+
+Called by the recording sink, and for the template by the RTMP relay. No encoder is involved: the
+bytes of every access unit pass unchanged. Files are not its business: it hands out whole fragments
+as bytes (ISO/IEC 14496-12 section 8.8), each playable with the header before it, so that a torn
+file loses at most its last fragment.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from camfleet_worker.media.access_unit import Codec, VideoFormat
+
+CLOCK_RATE = 90_000
+TIME_BASE = Fraction(1, CLOCK_RATE)
+_CODEC_NAMES = {Codec.H264: "h264", Codec.H265: "hevc"}
+_START_CODE = b"\0\0\0\1"
+
+_BUFFER_BYTES = 1 << 20
+"""The muxer writes once per fragment with this buffer, some fifteen times with the default one. It
+is reserved, not touched: pages that no fragment needs cost no memory."""
+_FRAGMENT_US = 1_000_000
+"""A fragment ends at a key frame or after one second, whichever comes first."""
+_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
+
+
+class _Written:
+    """What the muxer writes to: chunks of one mux call, taken together as one fragment."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._chunks.append(data)
+        return len(data)
+
+    def take(self) -> bytes:
+        chunks, self._chunks = self._chunks, []
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class Mp4Segment:
+    """One fragmented MP4 being written; time in it begins at 0."""
+
+    def __init__(self, video: VideoFormat) -> None:
+        self._written = _Written()
+        self._container: OutputContainer = av.open(
+            self._written,
+            "w",
+            format="mp4",
+            buffer_size=_BUFFER_BYTES,
+            options={"movflags": _MOVFLAGS, "frag_duration": str(_FRAGMENT_US)},
+        )
+        with format_template(video) as template:
+            self._stream = self._container.add_stream_from_template(template)
+        if video.codec is Codec.H265:
+            # Parameter sets out of band (ISO/IEC 14496-15): Apple's players refuse hev1.
+            self._stream.codec_context.codec_tag = "hvc1"
+        self._stream.time_base = TIME_BASE
+        self._container.start_encoding()
+
+    def add(self, data: bytes, pts_90k: int, duration_90k: int, key: bool) -> bytes:
+        """Add one access unit; answers what is ready to be written before it, often nothing.
+
+        Decoding order is presentation order here: streams with B-frames are not reordered.
+        """
+        packet = av.Packet(data)
+        packet.stream = self._stream
+        packet.time_base = TIME_BASE
+        packet.pts = packet.dts = pts_90k
+        packet.duration = duration_90k
+        packet.is_keyframe = key
+        self._container.mux(packet)
+        return self._written.take()
+
+    def finish(self) -> bytes:
+        """The last fragment and the MovieFragmentRandomAccessBox that the annex asks for."""
+        self._container.close()
+        return self._written.take()
+
+
+@contextmanager
+def format_template(video: VideoFormat) -> Iterator[VideoStream]:
+    """A stream that carries the format's extradata (avcC or hvcC), made without an encoder.
+
+    The muxer builds the configuration record from parameter sets in Annex B form; read back from
+    memory, its stream is what `add_stream_from_template` wants.
+    """
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="mp4") as container:
+        stream = container.add_mux_stream(
+            _CODEC_NAMES[video.codec], width=video.width, height=video.height
+        )
+        packet = av.Packet(b"".join(_START_CODE + unit for unit in video.parameter_sets))
+        packet.stream = stream
+        packet.time_base = TIME_BASE
+        packet.pts = packet.dts = 0
+        packet.is_keyframe = True
+        container.mux(packet)
+    memory.seek(0)
+    with av.open(memory, "r") as made:
+        yield made.streams.video[0]
+
+
+def played_90k(path: Path) -> int:
+    """How long the file plays, by its packets; 0 where it holds no whole fragment."""
+    end = 0
+    try:
+        with av.open(str(path), "r") as container:
+            for packet in container.demux(video=0):
+                if packet.size and packet.pts is not None and packet.time_base is not None:
+                    seconds = (packet.pts + (packet.duration or 0)) * packet.time_base
+                    end = max(end, int(seconds * CLOCK_RATE))
+    except av.error.InvalidDataError:
+        return 0
+    return end
+
+
+def whole_boxes_bytes(file: BinaryIO, size: int) -> int:
+    """Where the last whole fragment of a file of `size` bytes ends; 0 where there is none.
+
+    A fragment is a MovieFragmentBox and the MediaDataBox after it.
+    """
+    at = good = 0
+    while size - at >= 8:
+        file.seek(at)
+        head = file.read(16)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if length == 1 and len(head) == 16:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8 or at + length > size:
+            break
+        at += length
+        if kind == b"mdat":
+            good = at
+    return at if good and kind == b"mfra" and at <= size else good

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Session descriptions (SDP, RFC 4566) as cameras write them: what can be played, and where.
+
+Pure; called by the client with the body of DESCRIBE. It reads the few lines that matter, skips
+what it does not understand, and raises nothing: a description without a playable video is empty.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from camfleet_worker.media.access_unit import Codec
+
+_MAX_LINES = 1000
+_PARAMETER_SET_KEYS = {
+    # RFC 6184 section 8.1; RFC 7798 section 7.1.
+    Codec.H264: ("sprop-parameter-sets",),
+    Codec.H265: ("sprop-vps", "sprop-sps", "sprop-pps"),
+}
+
+
+@dataclass(slots=True)
+class MediaSection:
+    """One `m=` section."""
+
+    kind: str
+    payload_type: int
+    encoding: str = ""
+    """Encoding name in upper case, from a=rtpmap."""
+    clock_hz: int = 0
+    parameters: dict[str, str] = field(default_factory=dict)
+    """a=fmtp, names in lower case."""
+    control: str = ""
+
+    @property
+    def codec(self) -> Codec | None:
+        """The video codec, or None where it is not one that we pass on."""
+        if self.kind != "video":
+            return None
+        # HEVC is what a few cameras call it; RFC 7798 section 7.1 says H265.
+        name = "H265" if self.encoding == "HEVC" else self.encoding
+        return Codec(name) if name in (Codec.H264, Codec.H265) else None
+
+    @property
+    def parameter_sets(self) -> tuple[bytes, ...]:
+        """NAL units from the description; they may be missing, and stale, and are then replaced."""
+        codec = self.codec
+        keys = _PARAMETER_SET_KEYS[codec] if codec else ()
+        listed = [text for key in keys for text in self.parameters.get(key, "").split(",")]
+        return tuple(unit for unit in map(_nal_unit, listed) if unit)
+
+
+@dataclass(slots=True)
+class Description:
+    """What DESCRIBE told."""
+
+    control: str = ""
+    media: list[MediaSection] = field(default_factory=list)
+
+    def offered(self) -> str:
+        """What is offered, for people: `JPEG video, PCMU audio`."""
+        return ", ".join(f"{m.encoding or m.payload_type} {m.kind}" for m in self.media)
+
+
+def parse_description(body: bytes) -> Description:
+    """Read a description; lines that make no sense are skipped."""
+    description = Description()
+    section: MediaSection | None = None
+    for line in body.decode("utf-8", "replace").splitlines()[:_MAX_LINES]:
+        kind, equals, value = line.strip().partition("=")
+        if not equals:
+            continue
+        if kind == "m":
+            section = _media_section(value)
+            if section is not None:
+                description.media.append(section)
+        elif kind == "a":
+            _read_attribute(description, section, value.strip())
+    return description
+
+
+def _media_section(value: str) -> MediaSection | None:
+    """`video 0 RTP/AVP 96`: of several payload types the first is what a camera sends."""
+    words = value.split()
+    if len(words) < 4 or not words[3].isdigit() or len(words[3]) > 3:
+        return None
+    return MediaSection(words[0].lower(), int(words[3]))
+
+
+def _read_attribute(description: Description, section: MediaSection | None, value: str) -> None:
+    name, _, rest = value.partition(":")
+    rest = rest.strip()
+    if section is None:
+        if name == "control":
+            description.control = rest
+    elif name == "control":
+        section.control = rest
+    elif name == "rtpmap":
+        _read_rtpmap(section, rest)
+    elif name == "fmtp":
+        payload_type, _, parameters = rest.partition(" ")
+        if payload_type == str(section.payload_type):
+            section.parameters |= _parameters(parameters)
+
+
+def _read_rtpmap(section: MediaSection, value: str) -> None:
+    payload_type, _, encoding = value.partition(" ")
+    if payload_type != str(section.payload_type):
+        return
+    name, _, clock = encoding.strip().partition("/")
+    clock = clock.partition("/")[0]
+    section.encoding = name.strip().upper()
+    section.clock_hz = int(clock) if clock.isdigit() and len(clock) <= 9 else 0
+
+
+def _parameters(text: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in text.split(";"))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}
+
+
+def _nal_unit(text: str) -> bytes:
+    """Base64 with or without padding; the start code that some firmware adds is taken off."""
+    text = text.strip().rstrip("=")
+    try:
+        unit = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    return unit.removeprefix(b"\x00\x00\x00\x01").removeprefix(b"\x00\x00\x01")
+
+
+def base_path(candidates: Iterable[str | None]) -> str:
+    """Path and query that control URLs are relative to: the first candidate that has any.
+
+    Candidates are Content-Base, Content-Location and the request URL, in this order (RFC 2326
+    section C.1.1). Only the path is taken: cameras name addresses of networks that are not ours.
+    """
+    return next((path for path in map(path_of, candidates) if path), "/")
+
+
+def path_of(url: str | None) -> str:
+    """Path and query of a URL, of a schemeless `host:port/path` too; empty where there is none."""
+    url = (url or "").strip()
+    if "://" in url:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return ""
+        path = parts.path or "/"
+        return f"{path}?{parts.query}" if parts.query else path
+    return url[url.find("/") :] if "/" in url else ""
+
+
+def control_path(base: str, control: str) -> str:
+    """Where to send SETUP or PLAY for a control attribute (RFC 2326 section C.1.1).
+
+    A relative control is appended, also behind a query, as ffmpeg and live555 do; replacing the
+    last segment, as RFC 3986 would, names a stream that cameras do not know.
+    """
+    if control in ("", "*"):
+        return base
+    if "://" in control:
+        return path_of(control)
+    if control.startswith("/"):
+        return control
+    return base + control if base.endswith("/") else f"{base}/{control}"

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exponential backoff with full jitter.
+
+Full jitter (uniform between zero and the bound) spreads a fleet that failed at the same moment;
+equal or no jitter keeps it in step. The caller decides when to reset: a supervisor only after a
+minute of healthy stream, because a camera that plays for two seconds and dies would otherwise be
+connected to thousands of times a day.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+Uniform = Callable[[float, float], float]
+
+
+class Backoff:
+    """Delays of one thing that is tried again and again."""
+
+    def __init__(
+        self, first_s: float = 1.0, most_s: float = 30.0, uniform: Uniform = random.uniform
+    ) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._uniform = uniform
+        self._bound_s = first_s
+
+    @property
+    def bound_s(self) -> float:
+        """The longest that the next delay can be."""
+        return self._bound_s
+
+    def next_s(self) -> float:
+        """The next delay; its bound doubles from one call to the next."""
+        delay_s = self._uniform(0.0, self._bound_s)
+        self._bound_s = min(self._most_s, self._bound_s * 2)
+        return delay_s
+
+    def reset(self) -> None:
+        """All is well again: the next delay is short."""
+        self._bound_s = self._first_s

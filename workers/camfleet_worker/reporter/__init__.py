@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera status: facts in, as few server-side applies as the truth needs out."""

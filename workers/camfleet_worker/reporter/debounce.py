@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a difference between what is known and what is reported must last. Pure.
+
+Up at once, down after ten seconds: a camera that reconnects within that time never was down for
+anybody who reads the status, and a site whose line blinks costs no write at all.
+"""
+
+from __future__ import annotations
+
+from camfleet_api.camera import CameraStatus
+from camfleet_api.conditions import Condition, ConditionType
+
+DEBOUNCE_S = 10.0
+
+
+def patience_s(reported: CameraStatus, known: CameraStatus) -> float | None:
+    """Seconds that the difference must have lasted before it is written; None: no difference."""
+    if reported == known:
+        return None
+    was, is_ = _ready(reported), _ready(known)
+    if is_ is None or is_.status == "Unknown":
+        return DEBOUNCE_S
+    first_verdict = was is None or was.status == "Unknown"
+    came_up = (
+        is_.status == "True"
+        and not first_verdict
+        and was is not None
+        and (was.status != "True" or was.observed_generation != is_.observed_generation)
+    )
+    return 0.0 if first_verdict or came_up else DEBOUNCE_S
+
+
+def _ready(status: CameraStatus) -> Condition | None:
+    ready = (c for c in status.conditions if c.type == ConditionType.READY)
+    return next(ready, None)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's report: what stands in the API server and what we know. Pure but for its fields."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from camfleet_api.camera import Attempts, CameraStatus
+from camfleet_api.conditions import merge_transition
+from camfleet_worker.conditions import runtime_status
+from camfleet_worker.facts import CameraFacts
+from camfleet_worker.reporter.debounce import patience_s
+
+
+@dataclass
+class Report:
+    """The state of reporting on one camera. Times are monotonic but for those in statuses."""
+
+    name: str
+    uid: str
+    reported: CameraStatus | None = None
+    """camfleet-runtime's part of the stored status; None until it has been read."""
+    known: CameraStatus | None = None
+    """What should stand there; None while the camera has published nothing."""
+    differs_since: float | None = None
+    not_before: float = 0.0
+    """Trouble with this camera's last write: do not try again earlier."""
+    gone: bool = False
+    """The Camera was deleted, or another one bears its name: nothing to report any more."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def publish(self, facts: CameraFacts, now: datetime, monotonic: float) -> None:
+        """Take new facts over."""
+        before = self.known.conditions if self.known is not None else ()
+        self.known = runtime_status(facts, now, before)
+        self.settle(monotonic)
+
+    def settle(self, monotonic: float) -> None:
+        """Compare known with reported, and keep the times of what is reported already.
+
+        A fact that came back within the debounce must find the old time, or the status would
+        differ by nothing but a time.
+        """
+        if self.known is None or self.reported is None:
+            return
+        stored = {condition.type: condition for condition in self.reported.conditions}
+        conditions = [merge_transition(c, stored.get(c.type)) for c in self.known.conditions]
+        self.known = self.known.model_copy(update={"conditions": conditions})
+        if self.reported == self.known:
+            self.differs_since = None
+        elif self.differs_since is None:
+            self.differs_since = monotonic
+
+    def due_at(self) -> float | None:
+        """When the next write is due; None: nothing to write."""
+        if self.gone or self.known is None:
+            return None
+        if self.reported is None:
+            return self.not_before
+        patience = patience_s(self.reported, self.known)
+        if patience is None or self.differs_since is None:
+            return None
+        return max(self.not_before, self.differs_since + patience)
+
+    def with_attempts(self, attempts: Attempts, generation: int, now: datetime) -> CameraStatus:
+        """What stands in the API server, plus an attempt: the debounce is not passed over."""
+        base = self.reported
+        if base is None or not base.conditions:
+            base = runtime_status(CameraFacts(generation), now)
+        return base.model_copy(update={"attempts": attempts})

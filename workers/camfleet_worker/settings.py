@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that the environment says, read once at start.
+
+The operator writes these variables into the worker's Deployment; `app` passes the result on.
+Nothing else in the package reads the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARD = "CAMFLEET_SHARD"
+NAMESPACE = "CAMFLEET_NAMESPACE"
+RECORDINGS = "CAMFLEET_RECORDINGS"
+STATE = "CAMFLEET_STATE"
+METRICS_PORT = "CAMFLEET_METRICS_PORT"
+METRICS_ADDRESS = "CAMFLEET_METRICS_ADDRESS"
+TICK_MS = "CAMFLEET_TICK_MS"
+STATUS_WRITES_PER_S = "CAMFLEET_STATUS_WRITES_PER_S"
+POD_NAME = "POD_NAME"
+KUBECONFIG = "KUBECONFIG"
+
+
+class SettingsInvalid(ValueError):
+    """The environment lacks something, or holds something that cannot be meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one worker process is told from outside."""
+
+    shard: str
+    """Name of the IngestShard, of the Lease and of the worker's Deployment."""
+    namespace: str
+    holder: str
+    """Name of the pod: the holder of the Lease."""
+    recordings: Path
+    state: Path
+    metrics_address: str
+    metrics_port: int
+    """0: any free port (tests)."""
+    tick_s: float
+    status_writes_per_s: float
+    kubeconfig: Path | None
+    """Used only where there is no service account, that is outside a cluster."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the environment; SettingsInvalid names the variable that is wrong."""
+        shard = _required(environment, SHARD)
+        kubeconfig = environment.get(KUBECONFIG, "")
+        return cls(
+            shard=shard,
+            namespace=_required(environment, NAMESPACE),
+            holder=environment.get(POD_NAME) or shard,
+            recordings=Path(environment.get(RECORDINGS) or "/recordings"),
+            state=Path(environment.get(STATE) or "/state"),
+            metrics_address=environment.get(METRICS_ADDRESS) or "0.0.0.0",
+            metrics_port=int(_number(environment, METRICS_PORT, 9090, 0, 65535)),
+            tick_s=_number(environment, TICK_MS, 100, 10, 1000) / 1000,
+            status_writes_per_s=_number(environment, STATUS_WRITES_PER_S, 5, 0.1, 1000),
+            kubeconfig=Path(kubeconfig) if kubeconfig else None,
+        )
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise SettingsInvalid(f"{name} is not set")
+    return value
+
+
+def _number(
+    environment: Mapping[str, str], name: str, default: float, least: float, most: float
+) -> float:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise SettingsInvalid(f"{name} is not a number: {text!r}") from None
+    if not least <= value <= most:
+        raise SettingsInvalid(f"{name} must be between {least:g} and {most:g}: {text!r}")
+    return value

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A token bucket that hands out waiting times: connects and status writes pass one.
+
+Kept as a virtual schedule (GCRA): one number instead of a refill task, first come first served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class TokenBucket:
+    """`per_s` tokens a second on average, at most `burst` at once."""
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._interval_s = 1.0 / per_s
+        self._tolerance_s = (burst - 1) * self._interval_s
+        self._scheduled = float("-inf")
+
+    def reserve(self, now: float) -> float:
+        """Take the next token; the seconds to wait until it is there. `now` is monotonic."""
+        at = max(self._scheduled, now)
+        self._scheduled = at + self._interval_s
+        return max(0.0, at - self._tolerance_s - now)
+
+    async def take(self) -> None:
+        """Wait for the next token."""
+        await asyncio.sleep(self.reserve(asyncio.get_running_loop().time()))

@@ -12,12 +12,13 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
 from camfleet_worker.onvif.login import Call, Login
 from camfleet_worker.onvif.transport import protocol_error
-from camfleet_worker.resolve.addresses import MAX_PATH, path_and_query
+from camfleet_worker.resolve.addresses import MAX_PATH, hidden, path_and_query
 from camfleet_worker.resolve.clock import utc_epoch
 from camfleet_worker.resolve.profiles import Offer
 from camfleet_worker.resolve.refusal import Fault, refusal_of
@@ -165,9 +166,9 @@ class OnvifDevice:
         )
 
 
-def checked_stream_path(address: str) -> str:
-    """Path and query of a stream's address; ProtocolError when there is none to keep."""
-    path = path_and_query(address)
+def checked_stream_path(address: str, credentials: Credentials | None) -> str:
+    """Path and query of a stream's address, fit for status; ProtocolError when there is none."""
+    path = hidden(path_and_query(address), credentials)
     if not address.strip() or len(path) > MAX_PATH:
         raise protocol_error("The camera names no usable address for its stream")
     return path

@@ -80,22 +80,28 @@ class OnvifResolver:
         login = Login(transport, self._codec, credentials, attempts, self._now, preferred)
         device = OnvifDevice(login, self._codec, request.device_path, request.onvif_port, self._now)
         try:
-            return await self._ask(request, device, login)
+            return await self._ask(request, device, login, credentials)
         except IngestError as error:
             if error.reason is Reason.CONNECTION_REFUSED:
                 raise await self._refused_by(request) from error
-            raise
+            raise _without_password(error, credentials) from error.__cause__
         finally:
             await transport.aclose()
 
-    async def _ask(self, request: ResolveRequest, device: OnvifDevice, login: Login) -> Resolution:
+    async def _ask(
+        self,
+        request: ResolveRequest,
+        device: OnvifDevice,
+        login: Login,
+        credentials: Credentials | None,
+    ) -> Resolution:
         offset_s = await device.learn_clock()
         paths = await device.service_paths()
         identity = await device.information()
         media = _media_service(device, paths)
         choice = pick_stream(await media.offer(), request.source, request.limits, request.role)
         address = await media.stream_address(choice.profile.token)
-        path = checked_stream_path(address)
+        path = checked_stream_path(address, credentials)
         await self._require_rtsp(request, address)
         return Resolution(
             device=identity,
@@ -133,6 +139,14 @@ class OnvifResolver:
             Reason.RTSP_OFF,
             f"ONVIF answers, port {request.rtsp_port} (RTSP) does not{hint}",
         ) from trouble
+
+
+def _without_password(error: IngestError, credentials: Credentials | None) -> IngestError:
+    """The same failure, should a camera repeat our password in the words that we quote."""
+    if credentials is None or not credentials.password or credentials.password not in error.fact:
+        return error
+    fact = error.fact.replace(credentials.password, "(hidden)")
+    return IngestError(error.condition, error.reason, fact, error.retry)
 
 
 def _media_service(device: OnvifDevice, paths: dict[str, str]) -> MediaService:

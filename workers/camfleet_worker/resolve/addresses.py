@@ -11,8 +11,15 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from camfleet_worker.credentials import Credentials
+
 MAX_PATH = 512
 """Bound of status.learned.streamPath; ONVIF Media2 limits URIs to 128 octets."""
+
+MIN_HIDDEN = 4
+"""A shorter password would be found in half of all paths by chance."""
+
+PASSWORD_PLACE = "{password}"  # noqa: S105 - where a password was
 
 _SCHEME = re.compile(r"^\s*[A-Za-z][A-Za-z0-9+.-]*:/{2,}")
 _PORT = re.compile(r":(\d{1,5})$")
@@ -42,6 +49,30 @@ def authority(host: str, port: int) -> str:
 def stream_url(host: str, rtsp_port: int, path: str) -> str:
     """The stream at the declared address, without credentials."""
     return f"rtsp://{authority(host, rtsp_port)}{path}"
+
+
+def hidden(path: str, credentials: Credentials | None) -> str:
+    """The path with {password} where a device wrote the password into it.
+
+    Some makers' streams are called /user=admin&password=…: kept in status, that would be a leak.
+    A brace of the device's own cannot be mistaken for it: path_and_query quotes those.
+    """
+    if credentials is None or len(credentials.password) < MIN_HIDDEN:
+        return path
+    forms = sorted(_forms(credentials.password), key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, forms)), PASSWORD_PLACE, path)
+
+
+def revealed(path: str, credentials: Credentials | None) -> str:
+    """The path as the device knows it: the password that `hidden` took out is put back, quoted."""
+    if credentials is None:
+        return path
+    return path.replace(PASSWORD_PLACE, quote(credentials.password, safe=""))
+
+
+def _forms(value: str) -> tuple[str, str, str]:
+    """How a value may stand in a path: quoted wholly, quoted as paths are, or as it is."""
+    return quote(value, safe=""), quote(value, safe=_AS_IT_IS), value
 
 
 def _split(address: str) -> tuple[str, str]:

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept of a camera, and when it is enough."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_api.camera import LearnedStatus
+from camfleet_api.conditions import Reason
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.resolve import DeviceIdentity, Learned, needs_resolve
+
+LEARNED = Learned(
+    auth_scheme="digest",
+    media_version="1",
+    media_path="/onvif/media",
+    profile_token="main",
+    stream_path="/live/main",
+    codec="H264",
+    width=1280,
+    height=720,
+    clock_offset_s=-15_897_600,
+)
+
+
+def test_what_was_learnt_survives_the_cameras_status() -> None:
+    assert Learned.from_status(LEARNED.to_status(generation=7)) == LEARNED
+
+
+def test_a_status_without_a_stream_teaches_nothing() -> None:
+    assert Learned.from_status(LearnedStatus(auth_scheme="digest")) is None
+
+
+@given(st.text(max_size=300), st.text(max_size=100), st.integers(0, 2**31))
+def test_whatever_a_camera_says_fits_the_status(path: str, token: str, width: int) -> None:
+    learned = Learned("digest", "1", path, token, "/live", "H264", width=width)
+    assert learned.to_status(generation=1).stream_path == "/live"
+
+
+def test_a_claimed_identity_fits_the_status() -> None:
+    assert DeviceIdentity("Maker", "Model", "1", "S", "H").to_status().model == "Model"
+
+
+def test_a_first_connect_asks_onvif() -> None:
+    assert needs_resolve(None, spec_changed=False, age_s=0.0)
+
+
+def test_a_reconnect_goes_straight_to_the_stream() -> None:
+    assert not needs_resolve(LEARNED, spec_changed=False, age_s=600.0)
+
+
+def test_a_changed_spec_or_secret_asks_again() -> None:
+    assert needs_resolve(LEARNED, spec_changed=True, age_s=0.0)
+
+
+def test_once_a_day_it_is_asked_again() -> None:
+    assert needs_resolve(LEARNED, spec_changed=False, age_s=86_400.0)
+
+
+@pytest.mark.parametrize("reason", [Reason.STREAM_REFUSED, Reason.RTSP_OFF, Reason.NO_FRAMES])
+def test_a_stream_that_the_device_does_not_play_any_more_is_asked_for_again(reason: Reason) -> None:
+    assert needs_resolve(LEARNED, spec_changed=False, age_s=0.0, last_error=reason)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.HOST_UNREACHABLE,
+        Reason.STREAM_ENDED,
+        Reason.SESSION_LIMIT,
+        Reason.RTSP_CREDENTIALS_REJECTED,
+    ],
+)
+def test_a_failure_that_asking_cannot_cure_costs_no_requests(reason: Reason) -> None:
+    assert not needs_resolve(LEARNED, spec_changed=False, age_s=0.0, last_error=reason)
+
+
+def test_an_account_shows_neither_password_nor_user_name_to_the_ledger() -> None:
+    account = Credentials("admin", "correct horse", "42")
+    assert "correct horse" not in repr(account)
+    assert "admin" not in account.account_key("10.0.0.1")
+
+
+def test_another_version_of_the_secret_or_another_address_is_another_account() -> None:
+    account = Credentials("admin", "p", "1")
+    keys = {
+        account.account_key("10.0.0.1"),
+        account.account_key("10.0.0.2"),
+        Credentials("admin", "p", "2").account_key("10.0.0.1"),
+        Credentials("root", "p", "1").account_key("10.0.0.1"),
+    }
+    assert len(keys) == 4

@@ -148,8 +148,11 @@ class VolumeWriter:
     ) -> None:
         self.settings = settings
         self.deleted_for_space_bytes = 0
+        self.room_bytes = _ROOM_BYTES
         self._wall = wall
         self._monotonic = monotonic
+        self._handed_over = 0
+        self._done = 0
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._busy_since: float | None = None
         self._used_bytes: int | None = None
@@ -174,19 +177,29 @@ class VolumeWriter:
         since = self._busy_since
         return 0.0 if since is None else max(0.0, now - since)
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything handed over so far is done."""
+        return self._done == self._handed_over
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run a job on the writer's thread, after those before it. Called by the media loop."""
+        self._handed_over += 1
+        self._jobs.put(job)
+
     def segment(self, key: ObjectKey, observer: WriteObserver) -> SegmentFile:
         """A new segment; nothing is on disk before its first write."""
         return SegmentFile(self.settings.root, key, observer)
 
     def write(self, file: SegmentFile, data: bytes, units: int) -> None:
         """Append a fragment, later, on the writer's thread."""
-        self._jobs.put(lambda: file.write(data, units, self._make_room))
+        self.submit(lambda: file.write(data, units, self._make_room))
         if self._used_bytes is not None:
             self._used_bytes += len(data)
 
     def finish(self, file: SegmentFile, end: ObjectKey | None) -> None:
         """Close a segment, later, on the writer's thread."""
-        self._jobs.put(lambda: file.finish(end))
+        self.submit(lambda: file.finish(end))
 
     def prepare(
         self, prefix: str, retention_days: int, failed: Callable[[IngestError], None]
@@ -201,17 +214,18 @@ class VolumeWriter:
             except OSError as error:
                 failed(storage_error(error))
 
-        self._jobs.put(prepare)
+        self.submit(prepare)
 
     def _write(self) -> None:
         while (job := self._jobs.get()) is not None:
             self._busy_since = self._monotonic()
             job()
             self._busy_since = None
+            self._done += 1
 
     def _make_room(self) -> bool:
         """The disk is full: delete the oldest recordings, of whichever camera."""
-        freed = retention.delete_oldest(self.settings.root, _ROOM_BYTES)
+        freed = retention.delete_oldest(self.settings.root, self.room_bytes)
         self._note_deleted(freed, "the disk is full")
         return freed > 0
 

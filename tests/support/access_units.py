@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clips as the access units that a source hands to its sinks; for the tests of sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+from camera_simulator.clips import Clip, is_parameter_set
+
+from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
+
+
+def video_format(clip: Clip) -> VideoFormat:
+    """What a source would say of this clip."""
+    return VideoFormat(Codec(clip.codec.upper()), clip.parameter_sets, clip.width, clip.height)
+
+
+def access_units(
+    clip: Clip,
+    start_s: float = 1_700_000_000.0,
+    first_pts: int = 0,
+    video: VideoFormat | None = None,
+) -> Iterator[AccessUnit]:
+    """The clip in a circle without end, each picture arriving when it is due."""
+    video = video or video_format(clip)
+    for number in count():
+        frame = clip.frames[number % len(clip.frames)]
+        pts = number * clip.ticks_per_frame
+        yield AccessUnit(
+            data=b"".join(
+                len(unit).to_bytes(4, "big") + unit
+                for unit in frame.units
+                if not is_parameter_set(unit, clip.codec)
+            ),
+            key=frame.key,
+            pts_90k=first_pts + pts,
+            arrived_at=start_s + pts / 90_000,
+            format=video,
+        )

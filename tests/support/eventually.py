@@ -14,7 +14,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -71,13 +71,18 @@ def consistently(pred: Callable[[], object], during_s: float, every_s: float = 0
         time.sleep(every_s)
 
 
+@overload
 async def eventually_async(
-    pred: Callable[[], T] | Callable[[], Awaitable[T]],
-    within_s: float = 10.0,
-    every_s: float = 0.05,
-) -> T:
-    """The twin of `eventually` for tests that own the event loop; `pred` may be a coroutine
-    function."""
+    pred: Callable[[], Awaitable[T]], within_s: float = ..., every_s: float = ...
+) -> T: ...
+@overload
+async def eventually_async(
+    pred: Callable[[], T], within_s: float = ..., every_s: float = ...
+) -> T: ...
+async def eventually_async(
+    pred: Callable[[], Any], within_s: float = 10.0, every_s: float = 0.05
+) -> Any:
+    """The twin of `eventually` for tests that own the event loop; `pred` may be async too."""
     deadline = time.monotonic() + within_s
     last = _Attempt()
     while True:
@@ -114,11 +119,9 @@ async def consistently_async(
         await asyncio.sleep(every_s)
 
 
-async def _answer(pred: Callable[[], T] | Callable[[], Awaitable[T]]) -> T:
+async def _answer(pred: Callable[[], Any]) -> Any:
     value = pred()
-    if inspect.isawaitable(value):
-        return await value
-    return value
+    return await value if inspect.isawaitable(value) else value
 
 
 def _name(pred: Callable[[], object]) -> str:

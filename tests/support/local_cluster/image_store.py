@@ -7,6 +7,7 @@ how images are made.
 import hashlib
 import io
 import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def blob_path(digest: str) -> Path:
 def image(tag: str) -> Image:
     """The image of that tag."""
     for entry in _index()["manifests"]:
-        if entry.get("annotations", {}).get(NAME) == tag:
+        if entry["annotations"][NAME] == tag:
             manifest = json.loads(blob_path(entry["digest"]).read_text())
             blobs = [entry["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
             return Image(tag, entry["digest"], tuple(blobs))
@@ -78,12 +79,31 @@ def add_single_file_image(tag: str, file: Path, target: str, entrypoint: list[st
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": blob_path(config).stat().st_size},
         "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer_digest, "size": len(layer.getvalue())}],
     })  # fmt: skip
-    index = _index()
-    others = [entry for entry in index["manifests"] if entry.get("annotations", {}).get(NAME) != tag]
+    return _tag(tag, manifest)
+
+
+def adopt(pushed: Path, tag: str) -> Image:
+    """Take in an image that lies in a folder as manifest.json and blobs named by their digests; layers we have stay as they are."""
+    manifest = (pushed / "manifest.json").read_bytes()
+    content = json.loads(manifest)
+    for digest in (content["config"]["digest"], *(layer["digest"] for layer in content["layers"])):
+        if not blob_path(digest).exists():
+            blob_path(digest).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(pushed / digest.removeprefix("sha256:"), blob_path(digest))
+    return _tag(tag, manifest)
+
+
+def _tag(tag: str, manifest: bytes) -> Image:
+    """Give the tag to this manifest, and forget the blobs that no tag leads to any more."""
     entry = {"mediaType": MANIFEST, "digest": _add_blob(manifest), "size": len(manifest), "annotations": {NAME: tag}}
-    index["manifests"] = [*others, entry]
-    (layout() / "index.json").write_bytes(_json(index))
-    (layout() / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
+    index = _index()
+    index["manifests"] = [*(other for other in index["manifests"] if other["annotations"][NAME] != tag), entry]
+    _write(layout() / "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+    _write(layout() / "index.json", _json(index))
+    kept = {digest for other in index["manifests"] for digest in image(other["annotations"][NAME]).blobs}
+    for path in (layout() / "blobs" / "sha256").iterdir():
+        if f"sha256:{path.name}" not in kept:
+            path.unlink()
     return image(tag)
 
 
@@ -115,9 +135,16 @@ def _index() -> dict[str, Any]:
 
 def _add_blob(content: bytes) -> str:
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    blob_path(digest).parent.mkdir(parents=True, exist_ok=True)
-    blob_path(digest).write_bytes(content)
+    _write(blob_path(digest), content)
     return digest
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all: a build may be killed, and another process may be loading from here."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_bytes(content)
+    os.replace(fresh, path)
 
 
 def _architecture() -> str:

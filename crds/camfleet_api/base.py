@@ -65,10 +65,26 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @classmethod
+    def _made_defaults(cls) -> dict[str, Model]:
+        """Defaults that a factory makes, by name on the wire.
+
+        pydantic's JSON schema leaves them out; then the API server would store an object that
+        lacks what every reader of it assumes. They go into the schema in full, because CEL rules
+        are tried on a default before the defaults within it are filled in.
+        """
+        return {
+            field.alias or name: made
+            for name, field in cls.model_fields.items()
+            if isinstance(made := field.get_default(call_default_factory=True), Model)
+        }
+
+    @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchema:
         schema = handler.resolve_ref_schema(handler(core_schema))
+        for name, made in cls._made_defaults().items():
+            schema["properties"][name]["default"] = made.to_wire()
         if cls.cel:
             schema["x-kubernetes-validations"] = [rule.to_wire() for rule in cls.cel]
         if cls.atomic:

@@ -42,6 +42,11 @@ class GopQueue:
             self.drop_all()
         return False
 
+    @property
+    def first(self) -> AccessUnit:
+        """The next one to send, still in its place."""
+        return self._units[0]
+
     def pop(self) -> AccessUnit:
         """The next one to send."""
         unit = self._units.popleft()

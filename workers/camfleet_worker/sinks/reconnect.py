@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a relay may connect again: backoff with full jitter, for each relay by itself.
+
+Full jitter (a random share of the whole interval) because a monitoring system that comes back
+would else be met by every camera of the fleet at the same instant. Pure but for the random source
+it is given; times are time.monotonic().
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from camfleet_worker.errors import Retry
+
+FIRST_S = 1.0
+LONGEST_S = 30.0
+SLOW_S = 1800.0
+"""Where a person has to act: servers lock accounts after a handful of refusals."""
+HEALTHY_S = 60.0
+"""Only a minute of healthy stream makes the next failure a first one again."""
+
+
+class Reconnect:
+    """The rhythm of one relay. `random` answers 0 ≤ x < 1."""
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
+        self._failures = 0
+        self._not_before = float("-inf")
+        self._healthy_since: float | None = None
+
+    def may_connect(self, now: float) -> bool:
+        """Whether it is time."""
+        return now >= self._not_before
+
+    def healthy(self, now: float) -> None:
+        """The stream is taken, at this moment."""
+        if self._healthy_since is None:
+            self._healthy_since = now
+
+    def failed(self, now: float, retry: Retry) -> None:
+        """It failed: wait."""
+        if self._healthy_since is not None and now - self._healthy_since >= HEALTHY_S:
+            self._failures = 0
+        self._healthy_since = None
+        if retry is Retry.BACKOFF:
+            longest = min(LONGEST_S, FIRST_S * 2.0 ** min(self._failures, 10))
+            self._not_before = now + longest * self._random()
+            self._failures += 1
+        elif retry is Retry.ON_SPEC_CHANGE:
+            self._not_before = float("inf")
+        else:
+            # On a change of the Secret the relay is built anew; this one only tries rarely.
+            self._not_before = now + SLOW_S * (0.5 + 0.5 * self._random())

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where one camera's stream goes at a monitoring system.
+
+Pure: made from a MonitoringSystem's URL template by whoever builds the relays. Credentials stand
+beside the URL, never in it: URLs reach logs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.media.access_unit import Codec
+
+_DEFAULT_PORTS = {RelayProtocol.RTSP: 554, RelayProtocol.RTMP: 1935, RelayProtocol.RTMPS: 443}
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamNames:
+    """What a URL template may name."""
+
+    namespace: str
+    site: str
+    camera: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayTarget:
+    """One stream at a monitoring system. Its repr shows no password: Credentials hides it."""
+
+    protocol: RelayProtocol
+    host: str
+    port: int
+    path: str
+    """With its leading slash, and the query where there is one."""
+    codecs: frozenset[Codec]
+    credentials: Credentials | None = None
+
+    @property
+    def url(self) -> str:
+        """Without credentials: fit for logs and for the request line."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.protocol}://{host}:{self.port}{self.path}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as messages name the monitoring system."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def relay_target(
+    protocol: RelayProtocol,
+    url_template: str,
+    names: StreamNames,
+    codecs: Iterable[Codec],
+    credentials: Credentials | None = None,
+) -> RelayTarget:
+    """Fill in the template. IngestError where it can name no stream."""
+    url = _PLACEHOLDER.sub(lambda match: _value(match[1], names), url_template)
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        raise _unusable("names a port that is none") from None
+    if parts.scheme != protocol or not parts.hostname:
+        raise _unusable(f"is no {protocol} URL with a host")
+    if parts.username is not None or parts.password is not None:
+        raise _unusable("holds credentials, which belong in the Secret")
+    return RelayTarget(
+        protocol=protocol,
+        host=parts.hostname,
+        port=_DEFAULT_PORTS[protocol] if port is None else port,
+        path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        codecs=frozenset(codecs),
+        credentials=credentials,
+    )
+
+
+def unsupported_codec(target: RelayTarget, codec: Codec) -> IngestError | None:
+    """Why this codec cannot go there, or None: some servers swallow H.265 without a word."""
+    if codec in target.codecs:
+        return None
+    return IngestError(
+        ConditionType.RELAYING,
+        Reason.VMS_CODEC_UNSUPPORTED,
+        f"The stream is {codec}, which the monitoring system does not list for {target.protocol}",
+        Retry.ON_SPEC_CHANGE,
+    )
+
+
+def _value(name: str, names: StreamNames) -> str:
+    known = {
+        "namespace": names.namespace,
+        "site": names.site,
+        "camera": names.camera,
+        "uid": names.uid,
+    }
+    if name not in known:
+        raise _unusable("names something other than {namespace}, {site}, {camera} and {uid}")
+    return known[name]
+
+
+def _unusable(what: str) -> IngestError:
+    return IngestError(
+        ConditionType.RELAYING,
+        Reason.VMS_REJECTED,
+        f"The urlTemplate of the MonitoringSystem {what}",
+        Retry.ON_SPEC_CHANGE,
+    )

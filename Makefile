@@ -43,6 +43,10 @@ prerequisites: setup ## Debian packages, Kubernetes binaries (built once), foota
 demo: prerequisites ## A cluster, a VMS, cameras, one province, and the proof (CLUSTER=current: your own)
 	@$(PYTHON) -m demo up --cluster $(or $(CLUSTER),local)
 
+.PHONY: demo-figures
+demo-figures: setup ## Writes, recovery and removal, measured on the running demo (removes the province)
+	@$(PYTHON) -m demo figures --cluster $(or $(CLUSTER),local)
+
 .PHONY: demo-kubeconfig
 demo-kubeconfig: ## Print the path of the demo's kubeconfig
 	@$(PYTHON) -m local_cluster kubeconfig --name demo

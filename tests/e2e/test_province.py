@@ -113,7 +113,7 @@ def test_streams_lose_no_frame_while_the_operator_is_away(province: Province) ->
         target.run(*scale, "--replicas=2")
     for name in steps.GOOD:
         assert after[name]["publishers"] == before[name]["publishers"], name
-        assert after[name]["gaps"] == before[name]["gaps"], name
+        assert after[name]["pts_gaps"] == before[name]["pts_gaps"], name
 
 
 OPERATOR = "app.kubernetes.io/name=camfleet"

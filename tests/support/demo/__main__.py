@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m demo up|down`: called by `make demo` and `make demo-down`."""
+"""`python -m demo up|figures|down`: called by the demo targets of the Makefile."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import sys
 import time
 
 from demo import steps
+from demo.figures import measure
 from demo.kubernetes import TARGETS, Target
 from demo.progress import DemoFailed, Progress
 from demo.proof import Proof, prove
-from local_cluster import Cluster
+from local_cluster import Cluster, ClusterError
+from local_cluster.instance import instance, instances
 
 STEPS = 7
 READY_WITHIN_S = 120
@@ -70,21 +72,28 @@ def report(target: Target, proof: Proof, ready_s: dict[str, float]) -> None:
 def down(cluster: str) -> int:
     """Take away what `up` made; fine when there is nothing."""
     if cluster == "local":
-        Cluster.remove("demo")
+        if any(one.name == "demo" for one in instances()):
+            Cluster(instance("demo")).down()
     else:
         steps.remove_everything(TARGETS[cluster]())
+    return 0
+
+
+def figures(cluster: str) -> int:
+    """Measure the running demo; it is without its province afterwards."""
+    measure(TARGETS[cluster]())
     return 0
 
 
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("command", choices=("up", "down"))
+    parser.add_argument("command", choices=("up", "figures", "down"))
     parser.add_argument("--cluster", choices=sorted(TARGETS), default="local")
     arguments = parser.parse_args()
     try:
-        return {"up": up, "down": down}[arguments.command](arguments.cluster)
-    except DemoFailed as failure:
+        return {"up": up, "figures": figures, "down": down}[arguments.command](arguments.cluster)
+    except (DemoFailed, ClusterError) as failure:
         print(f"demo failed: {failure}", file=sys.stderr)
         return 1
 

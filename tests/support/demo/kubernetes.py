@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from demo.progress import DemoFailed
-from local_cluster import Cluster, build_image
+from local_cluster import Cluster, ClusterError
+from local_cluster.image_build import build_image
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,14 +42,9 @@ class Target(Protocol):
         ...
 
 
-def _called(program: str, arguments: tuple[str, ...], stdin: str | None, kubeconfig: str) -> str:
+def _called(program: str, arguments: tuple[str, ...], stdin: str | None = None) -> str:
     result = subprocess.run(
-        [program, *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"KUBECONFIG": kubeconfig} if kubeconfig else None,
+        [program, *arguments], input=stdin, capture_output=True, text=True, check=False
     )
     if result.returncode != 0:
         command = " ".join((Path(program).name, *arguments))
@@ -63,12 +59,16 @@ class LocalTarget:
         self._cluster = Cluster.up(name)
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
-        kubeconfig = str(self._cluster.kubeconfig)
-        return _called(str(self._cluster.binary("kubectl")), arguments, stdin, kubeconfig)
+        try:
+            return self._cluster.kubectl(*arguments, stdin=stdin)
+        except ClusterError as error:
+            raise DemoFailed(str(error)) from error
 
     def helm(self, *arguments: str) -> str:
-        kubeconfig = str(self._cluster.kubeconfig)
-        return _called(str(self._cluster.binary("helm")), arguments, None, kubeconfig)
+        try:
+            return self._cluster.helm(*arguments)
+        except ClusterError as error:
+            raise DemoFailed(str(error)) from error
 
     def provide_image(self, containerfile: Path, context: Path, tag: str) -> str:
         build_image(containerfile, context, tag)
@@ -101,10 +101,10 @@ class CurrentTarget:
             raise DemoFailed("docker is needed to build images for a cluster that is not ours")
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
-        return _called("kubectl", arguments, stdin, "")
+        return _called("kubectl", arguments, stdin)
 
     def helm(self, *arguments: str) -> str:
-        return _called("helm", arguments, None, "")
+        return _called("helm", arguments)
 
     def provide_image(self, containerfile: Path, context: Path, tag: str) -> str:
         name = tag.replace("localhost", self._registry, 1) if self._registry else tag
@@ -112,12 +112,12 @@ class CurrentTarget:
         if containerfile.is_relative_to(ROOT / "charts"):
             base = "docker.io/library/python:3.11-slim-bookworm"
         build = ("build", "-f", str(containerfile), "--build-arg", f"BASE={base}", "-t", name)
-        _called("docker", (*build, str(context)), None, "")
+        _called("docker", (*build, str(context)))
         if self._registry:
-            _called("docker", ("push", name), None, "")
+            _called("docker", ("push", name))
         else:
             cluster = self._context.removeprefix("kind-")
-            _called("kind", ("load", "docker-image", name, "--name", cluster), None, "")
+            _called("kind", ("load", "docker-image", name, "--name", cluster))
         return name
 
     def powered_off_address(self) -> str:

@@ -36,7 +36,7 @@ class _Attempt:
         return AssertionError(f"{message}; last value was {self.value!r}")
 
 
-def eventually(pred: Callable[[], T], within_s: float = 10.0, every_s: float = 0.05) -> T:
+def eventually(pred: Callable[[], T | None], within_s: float = 10.0, every_s: float = 0.05) -> T:
     """Call `pred` until it answers something truthy, and return that; AssertionError after
     `within_s`."""
     deadline = time.monotonic() + within_s
@@ -73,11 +73,11 @@ def consistently(pred: Callable[[], object], during_s: float, every_s: float = 0
 
 @overload
 async def eventually_async(
-    pred: Callable[[], Awaitable[T]], within_s: float = ..., every_s: float = ...
+    pred: Callable[[], Awaitable[T | None]], within_s: float = ..., every_s: float = ...
 ) -> T: ...
 @overload
 async def eventually_async(
-    pred: Callable[[], T], within_s: float = ..., every_s: float = ...
+    pred: Callable[[], T | None], within_s: float = ..., every_s: float = ...
 ) -> T: ...
 async def eventually_async(
     pred: Callable[[], Any], within_s: float = 10.0, every_s: float = 0.05

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nginx configuration: RTMP in, HLS out, the statistics page, and the VMS page in front of it
+all.
+
+One text for tests and for the pod; everything lives below one folder, so nginx needs no rights
+beyond it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PAGE_FOLDER = Path(__file__).resolve().parent / "page"
+_RTMP_MODULE = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
+
+_CONFIGURATION = """\
+load_module {rtmp_module};
+{user}daemon off;
+master_process on;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 2048; }}
+
+rtmp {{
+    server {{
+        listen {host}:{rtmp_port};
+        chunk_size 4096;
+        application live {{
+            live on;
+            record off;
+            hls on;
+            hls_path {folder}/hls;
+            hls_fragment 2s;
+            hls_playlist_length 20s;
+            hls_cleanup on;
+            drop_idle_publisher 30s;
+        }}
+    }}
+}}
+
+http {{
+    access_log off;
+    default_type application/octet-stream;
+    types {{
+        text/html html; text/css css; text/javascript js; application/json json;
+        application/vnd.apple.mpegurl m3u8; video/mp2t ts; image/jpeg jpg; text/xml xml xsl;
+    }}
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen {host}:{http_port};
+        add_header Cache-Control no-store;
+        location = /stat {{ rtmp_stat all; }}
+        location /hls/ {{ alias {folder}/hls/; }}
+        location /vendor/ {{ alias {vendor}/; }}
+{door}        location / {{ root {page}; index index.html; }}
+    }}
+}}
+"""
+
+_DOOR = """\
+        location ~ ^/(streams|frames|snapshot|refuse|login) {{
+            proxy_pass http://127.0.0.1:{door_port};
+        }}
+"""
+
+
+def nginx_configuration(
+    folder: Path,
+    host: str,
+    rtmp_port: int,
+    http_port: int,
+    *,
+    door_port: int = 0,
+    vendor: Path | None = None,
+) -> str:
+    """The configuration, and the folders it names made below `folder`.
+
+    `door_port` is where the RTSP receiver's door listens on loopback, if there is one beside it.
+    Root must name itself as the workers' user, or nginx runs them as nobody; any other user cannot
+    name one.
+    """
+    for name in ("hls", "body", "proxy", "fastcgi", "uwsgi", "scgi"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return _CONFIGURATION.format(
+        rtmp_module=_RTMP_MODULE,
+        user="user root;\n" if os.geteuid() == 0 else "",
+        folder=folder,
+        host=host,
+        rtmp_port=rtmp_port,
+        http_port=http_port,
+        page=PAGE_FOLDER,
+        vendor=vendor or folder / "vendor",
+        door=_DOOR.format(door_port=door_port) if door_port else "",
+    )

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What arrived, path by path and frame by frame: the evidence that tests and the demo's proof rest
+on.
+
+Written by GStreamer's streaming threads, read by the HTTP door; one lock around it all. A *frame*
+is a whole access unit. Its hash covers the picture data only (VCL NAL units, each preceded by its
+length), the same rule as the camera simulator's clips, so that the two can be compared whatever a
+relay did to parameter sets, delimiters and framing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+_FRAMES_KEPT = 100_000
+"""Per path: more than an hour at 25 frames a second, some 20 MB."""
+
+GAP_S = 1.0
+"""A step in presentation time beyond this is a gap; cameras slower than 1 frame a second are none
+of ours."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    number: int
+    publisher: int
+    key: bool
+    pts_s: float
+    size: int
+    arrived_s: float
+    sha256: str
+
+
+@dataclass
+class PathRecord:
+    """One path since the receiver started; publishers come and go, counts stay."""
+
+    codec: str = ""
+    frames: int = 0
+    key_frames: int = 0
+    byte_count: int = 0
+    publishers: int = 0
+    connected: int = 0
+    pts_gaps: int = 0
+    pts_backwards: int = 0
+    last_frame_s: float | None = None
+    last_pts: tuple[int, float] | None = None
+    last_key: bytes | None = None
+    log: deque[Frame] = field(default_factory=lambda: deque(maxlen=_FRAMES_KEPT))
+
+    def as_json(self, now_s: float) -> dict[str, Any]:
+        age = None if self.last_frame_s is None else round(now_s - self.last_frame_s, 3)
+        return {
+            "codec": self.codec,
+            "frames": self.frames,
+            "key_frames": self.key_frames,
+            "bytes": self.byte_count,
+            "publishers": self.publishers,
+            "connected": self.connected > 0,
+            "last_frame_age_s": age,
+            "pts_gaps": self.pts_gaps,
+            "pts_backwards": self.pts_backwards,
+        }
+
+
+class Ledger:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._paths: dict[str, PathRecord] = {}
+
+    def published(self, path: str, codec: str) -> int:
+        """A publisher announced this path; its number, counted from 1."""
+        with self._lock:
+            record = self._paths.setdefault(path, PathRecord())
+            record.codec = codec
+            record.publishers += 1
+            record.connected += 1
+            return record.publishers
+
+    def left(self, path: str) -> None:
+        """A publisher of this path is gone."""
+        with self._lock:
+            self._paths[path].connected -= 1
+
+    def frame(self, path: str, publisher: int, data: bytes, key: bool, pts_s: float) -> None:
+        """One whole access unit in Annex B form."""
+        now_s = time.monotonic()
+        with self._lock:
+            record = self._paths[path]
+            record.frames += 1
+            record.key_frames += key
+            record.byte_count += len(data)
+            record.last_frame_s = now_s
+            self._judge_pts(record, publisher, pts_s)
+            if key:
+                record.last_key = data
+            sha256 = picture_hash(data, record.codec)
+            frame = Frame(record.frames, publisher, key, pts_s, len(data), now_s, sha256)
+            record.log.append(frame)
+
+    def _judge_pts(self, record: PathRecord, publisher: int, pts_s: float) -> None:
+        """Presentation time is compared within one publisher: a new one starts a new timeline."""
+        if record.last_pts is not None and record.last_pts[0] == publisher:
+            step_s = pts_s - record.last_pts[1]
+            record.pts_backwards += step_s <= 0
+            record.pts_gaps += step_s > GAP_S
+        record.last_pts = (publisher, pts_s)
+
+    def as_json(self) -> dict[str, Any]:
+        now_s = time.monotonic()
+        with self._lock:
+            return {path: record.as_json(now_s) for path, record in sorted(self._paths.items())}
+
+    def frames_after(self, path: str, number: int) -> list[dict[str, Any]] | None:
+        """The frames of a path numbered above `number`, as far as they are kept; None: no such
+        path."""
+        with self._lock:
+            record = self._paths.get(path)
+            return None if record is None else [vars(f) for f in record.log if f.number > number]
+
+    def last_key(self, path: str) -> tuple[str, int, bytes] | None:
+        """Codec, a number that changes with the picture, and the last key frame of a path."""
+        with self._lock:
+            record = self._paths.get(path)
+            if record is None or record.last_key is None:
+                return None
+            return record.codec, record.key_frames, record.last_key
+
+
+def picture_hash(data: bytes, codec: str) -> str:
+    digest = hashlib.sha256()
+    for unit in _nal_units(data):
+        kind = unit[0] & 0x1F if codec == "h264" else (unit[0] >> 1) & 0x3F
+        if 1 <= kind <= 5 if codec == "h264" else kind < 32:
+            digest.update(len(unit).to_bytes(4, "big"))
+            digest.update(unit)
+    return digest.hexdigest()
+
+
+def _nal_units(data: bytes) -> Iterator[bytes]:
+    start = data.find(b"\x00\x00\x01")
+    while start >= 0:
+        begin = start + 3
+        start = data.find(b"\x00\x00\x01", begin)
+        unit = (data[begin:] if start < 0 else data[begin:start]).rstrip(b"\x00")
+        if unit:
+            yield unit

@@ -20,6 +20,7 @@ from camfleet_api.base import (
 from camfleet_api.conditions import Condition
 from camfleet_api.kind import (
     AGE,
+    NAME_RULE,
     Column,
     Kind,
     message_column,
@@ -231,12 +232,5 @@ CAMERA = Kind(
         message_column("Ready"),
         AGE,
     ),
-    rules=(
-        Rule(
-            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && "
-            "size(self.metadata.name) <= 63",
-            "metadata.name must be a DNS label of at most 63 characters: "
-            "it names files and streams",
-        ),
-    ),
+    rules=(NAME_RULE,),
 )

@@ -56,3 +56,12 @@ def message_column(condition: str) -> Column:
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+
+NAME_RULE = Rule(
+    "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && "
+    "size(self.metadata.name) <= 63",
+    "metadata.name must be a DNS label of at most 63 characters: "
+    "it is used as a label, in file names and in references",
+)
+"""Kubernetes allows dots and 253 characters in most names; what refers to an object does not."""

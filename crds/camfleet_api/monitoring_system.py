@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from camfleet_api.base import ListType, Model, Rule
-from camfleet_api.kind import AGE, Column, Kind
+from camfleet_api.kind import AGE, NAME_RULE, Column, Kind
 from camfleet_api.policy import CredentialsRef, VideoCodec
 
 
@@ -86,4 +86,5 @@ MONITORING_SYSTEM = Kind(
         Column("Codecs", ".spec.codecs"),
         AGE,
     ),
+    rules=(NAME_RULE,),
 )

@@ -13,6 +13,7 @@ from camfleet_api.base import ATOMIC_LIST, DisplayName, ListType, Model, ObjectN
 from camfleet_api.conditions import Condition
 from camfleet_api.kind import (
     AGE,
+    NAME_RULE,
     Column,
     Kind,
     message_column,
@@ -220,10 +221,5 @@ SITE = Kind(
         message_column("CamerasReady"),
         AGE,
     ),
-    rules=(
-        Rule(
-            "size(self.metadata.name) <= 63",
-            "metadata.name must have at most 63 characters: it is used as a label",
-        ),
-    ),
+    rules=(NAME_RULE,),
 )

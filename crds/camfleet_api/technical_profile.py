@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from camfleet_api.base import ListType, Model, Rule
-from camfleet_api.kind import AGE, Column, Kind
+from camfleet_api.kind import AGE, NAME_RULE, Column, Kind
 from camfleet_api.policy import StreamRole, VideoCodec
 
 
@@ -127,4 +127,5 @@ TECHNICAL_PROFILE = Kind(
         Column("Recording", ".spec.recording.enabled", "boolean"),
         AGE,
     ),
+    rules=(NAME_RULE,),
 )

@@ -94,14 +94,14 @@ class SoapCodec:
 def _build(operation: Operation, arguments: dict[str, Any], signature: Signature | None) -> bytes:
     envelope = wsdl.binding(operation.namespace).get(operation.name).create(**arguments).content
     if signature is not None:
-        token = UsernameToken(  # type: ignore[no-untyped-call]
+        token = UsernameToken(
             signature.credentials.username,
             signature.credentials.password,
             use_digest=True,
             created=datetime.fromtimestamp(signature.created_epoch_s, UTC),
             zulu_timestamp=True,
         )
-        envelope, _ = token.apply(envelope, {})  # type: ignore[no-untyped-call]
+        envelope, _ = token.apply(envelope, {})
     return bytes(etree.tostring(envelope, xml_declaration=True, encoding="utf-8"))
 
 
@@ -161,6 +161,8 @@ def _fault(root: Any) -> Fault | None:
 
 
 def _read(operation: Operation, answer: SoapAnswer) -> Any:
+    if not _answers(operation, answer.document):
+        raise protocol_error(f"The camera answers {operation.name} with something else")
     try:
         return wsdl.binding(operation.namespace).get(operation.name).process_reply(answer.document)
     except IngestError:
@@ -170,3 +172,11 @@ def _read(operation: Operation, answer: SoapAnswer) -> Any:
         raise protocol_error(
             f"The camera's answer to {operation.name} does not fit ONVIF's schema"
         ) from error
+
+
+def _answers(operation: Operation, root: Any) -> bool:
+    """True when the body holds the operation's response; read leniently, zeep would not tell."""
+    body = root.find(f"{{{etree.QName(root).namespace}}}Body")
+    return body is not None and any(
+        etree.QName(child).localname == f"{operation.name}Response" for child in body
+    )

@@ -11,9 +11,10 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -29,6 +30,9 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 _NO_ROUTE = frozenset(
     {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 )
+
+# httpx has one exception for a peer that hangs up and one that does not speak HTTP.
+_LOST = ("disconnected", "closed connection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Transport:
         self, scheme: Scheme, host: str, port: int, deadlines: Deadlines, tls: ssl.SSLContext
     ) -> None:
         self.port = port
-        self._base = f"{scheme.value}://{authority(host, port)}"
+        self._base = _declared_url(f"{scheme.value}://{authority(host, port)}", host)
         self._host = host
         self._deadlines = deadlines
         self._client = httpx.AsyncClient(
@@ -88,7 +92,7 @@ class Transport:
     def request(self, path: str, body: bytes, content_type: str) -> httpx.Request:
         """A POST to `path` of the declared address, not yet sent."""
         try:
-            url = httpx.URL(self._base).copy_with(raw_path=path.encode("ascii"))
+            url = self._base.copy_with(raw_path=path.encode("ascii"))
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise protocol_error("The camera returned an address that is no URL") from error
         return self._client.build_request(
@@ -108,7 +112,9 @@ class Transport:
             return await self._send_once(request)
 
     async def _send_once(self, request: httpx.Request) -> HttpAnswer:
-        with self._named_failures():
+        connected = asyncio.Event()
+        request.extensions["trace"] = _tcp_watch(connected)
+        with self._named_failures(connected):
             async with asyncio.timeout(self._deadlines.call_s):
                 async with self._stream(request) as response:
                     return HttpAnswer(
@@ -129,11 +135,15 @@ class Transport:
             await response.aclose()
 
     @contextmanager
-    def _named_failures(self) -> Iterator[None]:
+    def _named_failures(self, connected: asyncio.Event) -> Iterator[None]:
         """The boundary map: httpx's exceptions, most specific first."""
         try:
             yield
-        except httpx.ConnectTimeout as error:
+        except (httpx.ConnectTimeout, httpx.ConnectError) as error:
+            if connected.is_set():
+                raise tls_error(error, self.port) from error
+            if isinstance(error, httpx.ConnectError):
+                raise connect_error(error, self._host, self.port) from error
             raise unreachable(
                 Reason.HOST_UNREACHABLE, f"Nothing answers at port {self.port}"
             ) from error
@@ -141,14 +151,23 @@ class Transport:
             raise unreachable(
                 Reason.TIMEOUT, f"Port {self.port} takes a connection and then does not answer"
             ) from error
-        except httpx.ConnectError as error:
-            raise connect_error(error, self._host, self.port) from error
         except httpx.RemoteProtocolError as error:
-            if "disconnected" in str(error):
+            if any(words in str(error) for words in _LOST):
                 raise ConnectionLost(self.port) from error
             raise NotHttp(self.port) from error
         except httpx.TransportError as error:
             raise ConnectionLost(self.port) from error
+
+
+def _declared_url(text: str, host: str) -> httpx.URL:
+    """The declared address. What cannot be a name (RFC 1035 section 2.3.4) has no address."""
+    try:
+        host.encode("idna")
+        return httpx.URL(text)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise unreachable(
+            Reason.NAME_NOT_RESOLVED, f"{printable(host)} cannot be the name of a host"
+        ) from error
 
 
 class ConnectionLost(IngestError):
@@ -191,11 +210,6 @@ def connect_error(error: BaseException, host: str, port: int) -> IngestError:
             return unreachable(
                 Reason.NAME_NOT_RESOLVED, f"The name {printable(host)} has no address"
             )
-        if isinstance(cause, ssl.SSLError):
-            return unreachable(
-                Reason.TLS_FAILED,
-                f"Port {port} does not complete the TLS handshake ({_tls_words(cause)})",
-            )
         if isinstance(cause, ConnectionRefusedError):
             return unreachable(Reason.CONNECTION_REFUSED, f"Port {port} refuses the connection")
         if isinstance(cause, TimeoutError):
@@ -203,6 +217,29 @@ def connect_error(error: BaseException, host: str, port: int) -> IngestError:
         if isinstance(cause, OSError) and cause.errno in _NO_ROUTE:
             return unreachable(Reason.HOST_UNREACHABLE, "There is no route to the address")
     return unreachable(Reason.HOST_UNREACHABLE, f"No connection to port {port} can be made")
+
+
+def tls_error(error: BaseException, port: int) -> IngestError:
+    """Name why a connection that stood ended before its first request: in the TLS handshake."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            words = str(getattr(cause, "reason", None) or "no cause given")
+            return unreachable(
+                Reason.TLS_FAILED,
+                f"Port {port} does not complete the TLS handshake "
+                f"({words.replace('_', ' ').lower()})",
+            )
+    return unreachable(Reason.TLS_FAILED, f"Port {port} does not answer by TLS")
+
+
+def _tcp_watch(connected: asyncio.Event) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """A trace hook of httpcore that notes when TCP stands: httpx calls TLS a part of connecting."""
+
+    async def watch(event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            connected.set()
+
+    return watch
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -213,11 +250,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             for member in error.exceptions:
                 yield from _causes(member)
         error = error.__cause__ or error.__context__
-
-
-def _tls_words(error: ssl.SSLError) -> str:
-    """OpenSSL's name of the failure; its text may hold addresses of memory."""
-    return (error.reason or "unknown cause").replace("_", " ").lower()
 
 
 async def _bounded_body(response: httpx.Response) -> bytes:

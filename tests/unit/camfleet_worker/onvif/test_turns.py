@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The channels of a recorder take turns, and learn from each other's failures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError
+from camfleet_worker.onvif.turns import DeviceTurns
+
+RECORDER = ("10.0.0.1", 80)
+UNREACHABLE = IngestError(ConditionType.REACHABLE, Reason.HOST_UNREACHABLE, "Nothing answers")
+REJECTED = IngestError(ConditionType.AUTHENTICATED, Reason.CREDENTIALS_REJECTED, "Refused")
+NOT_FOUND = IngestError(ConditionType.ELIGIBLE, Reason.CHANNEL_NOT_FOUND, "No channel 9")
+
+
+class Recorder:
+    """Counts how often it is asked, and how many ask at the same time."""
+
+    def __init__(self, error: IngestError | None = None) -> None:
+        self.error = error
+        self.asked = 0
+        self.most_at_once = 0
+        self._now = 0
+
+    async def ask(self) -> str:
+        self.asked += 1
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        await asyncio.sleep(0)
+        self._now -= 1
+        if self.error is not None:
+            raise self.error
+        return "stream"
+
+
+async def sixteen(
+    turns: DeviceTurns, ask: Callable[[], Awaitable[str]], account: Callable[[int], str]
+) -> list[str | BaseException]:
+    return await asyncio.gather(
+        *(turns.take(RECORDER, account(channel), ask) for channel in range(16)),
+        return_exceptions=True,
+    )
+
+
+def one_account(channel: int) -> str:
+    return "account"
+
+
+async def test_sixteen_channels_ask_their_recorder_one_after_the_other() -> None:
+    recorder = Recorder()
+    assert await sixteen(DeviceTurns(), recorder.ask, one_account) == ["stream"] * 16
+    assert recorder.most_at_once == 1
+
+
+@pytest.mark.parametrize("error", [UNREACHABLE, REJECTED], ids=["unreachable", "rejected"])
+async def test_a_failure_of_the_device_is_met_once_and_told_to_all_that_waited(
+    error: IngestError,
+) -> None:
+    recorder = Recorder(error)
+    told = await sixteen(DeviceTurns(), recorder.ask, one_account)
+    assert recorder.asked == 1
+    assert {str(one) for one in told} == {str(error)}
+
+
+async def test_a_failure_of_one_channel_is_not_the_others() -> None:
+    recorder = Recorder(NOT_FOUND)
+    await sixteen(DeviceTurns(), recorder.ask, one_account)
+    assert recorder.asked == 16
+
+
+async def test_a_refused_account_says_nothing_about_another() -> None:
+    recorder = Recorder(REJECTED)
+    await sixteen(DeviceTurns(), recorder.ask, lambda channel: f"account {channel % 2}")
+    assert recorder.asked > 1
+
+
+async def test_who_comes_after_the_failure_asks_anew() -> None:
+    turns, recorder = DeviceTurns(), Recorder(UNREACHABLE)
+    for _ in range(2):
+        with pytest.raises(IngestError):
+            await turns.take(RECORDER, "account", recorder.ask)
+    assert recorder.asked == 2
+
+
+async def test_one_device_does_not_wait_for_another() -> None:
+    turns, never = DeviceTurns(), asyncio.Event()
+    stuck = asyncio.create_task(turns.take(("10.0.0.2", 80), "account", never.wait))
+    assert await turns.take(RECORDER, "account", Recorder().ask) == "stream"
+    stuck.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stuck
+    assert await turns.take(("10.0.0.2", 80), "account", Recorder().ask) == "stream"

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one door for writes: server-side apply and guarded deletes, within a budget.
+
+Called by `reconcile` and `events`. Each write draws a token, has a deadline, honours 429, and is
+refused here when this process may no longer call itself leader. Tries a throttled write again, and
+nothing else: whatever else fails is the plan's to decide anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from camfleet_operator.cluster.api import APPLY, Api
+from camfleet_operator.cluster.bucket import TokenBucket
+from camfleet_operator.errors import Conflict, NotFound, NotLeading, Throttled
+from camfleet_operator.metrics import FOREIGN_UID, WRITES
+from camfleet_operator.plan.actions import Apply, Delete
+from camfleet_operator.resources import EVENTS
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+"""A write that is throttled more often goes back to the queue, whose backoff is longer."""
+
+
+class Writer:
+    """Writes for the leader."""
+
+    def __init__(
+        self,
+        api: Api,
+        bucket: TokenBucket,
+        may_write: Callable[[], bool],
+        timeout_s: float,
+    ) -> None:
+        self._api = api
+        self._bucket = bucket
+        self._may_write = may_write
+        self._timeout_s = timeout_s
+
+    async def apply(self, action: Apply) -> Mapping[str, Any] | None:
+        """Apply, and answer the object as it is now; None if it is gone or is another by now.
+
+        Raises ApiError. Conflict only where the action carries a resourceVersion.
+        """
+        path = action.resource.path(action.namespace, action.name, action.subresource)
+        query = {"fieldManager": action.manager, "force": "true"}
+        try:
+            answer = await self._write("PATCH", path, query, action.body, APPLY)
+        except NotFound:
+            if action.subresource:
+                return None  # A status needs its object; the news of its end is on the way.
+            raise
+        WRITES.labels(action.resource.kind, action.manager).inc()
+        if action.uid and answer["metadata"]["uid"] != action.uid:
+            # Deleted and created again while we planned: what we said was about the other one.
+            FOREIGN_UID.labels(action.resource.kind).inc()
+            log.warning(
+                "status went to a newer object of the same name; it is planned again",
+                extra={"fields": {"kind": action.resource.kind, "name": action.name}},
+            )
+            return None
+        # The answer to an apply omits what a list shows; kind and version are not needed.
+        return answer
+
+    async def delete(self, action: Delete) -> None:
+        """Delete exactly the object that was seen; one that is gone or another is left alone."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": action.uid},
+            "propagationPolicy": "Background",
+        }
+        path = action.resource.path(action.namespace, action.name)
+        try:
+            await self._write("DELETE", path, {}, body, "application/json")
+        except (NotFound, Conflict):
+            return
+        WRITES.labels(action.resource.kind, "delete").inc()
+
+    async def post_event(self, namespace: str, body: Mapping[str, Any]) -> None:
+        """Create a Kubernetes Event."""
+        await self._write("POST", EVENTS.path(namespace), {}, body, "application/json")
+        WRITES.labels(EVENTS.kind, "create").inc()
+
+    async def _write(
+        self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str
+    ) -> dict[str, Any]:
+        attempt = 0
+        while True:
+            attempt += 1
+            await self._bucket.take()
+            if not self._may_write():
+                raise NotLeading(f"{method} {path}")
+            try:
+                return await self._api.request(
+                    method,
+                    path,
+                    query=query,
+                    body=body,
+                    content_type=content_type,
+                    timeout_s=self._timeout_s,
+                )
+            except Throttled as error:
+                self._bucket.pause(error.retry_after_s)
+                if attempt >= ATTEMPTS:
+                    raise

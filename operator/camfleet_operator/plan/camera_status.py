@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the operator says about a Camera. Pure.
+
+Two voices, because server-side apply owns fields by manager. As camfleet-operator: Accepted,
+Assigned and, with Accepted=False only, Stalled. As camfleet-runtime, and only while no worker
+lives that could: Ready and what has to become Unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from camfleet_api.conditions import (
+    LADDER,
+    OPERATOR_CONDITIONS,
+    REASONS,
+    SIDE,
+    SINKS,
+    Condition,
+    ConditionType,
+    Reason,
+    merge_transition,
+)
+from camfleet_api.names import API_VERSION
+from camfleet_operator.observed import Camera
+from camfleet_operator.plan.snapshot import Worker
+from camfleet_operator.plan.worklist import Standing
+
+RUNTIME_RUNGS = (*LADDER[2:], *SINKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One manager's whole set, ready to be applied."""
+
+    body: Mapping[str, Any]
+    because: str
+
+
+def condition(
+    kind: ConditionType,
+    status: str,
+    reason: Reason,
+    now: datetime,
+    generation: int,
+    message: str | None = None,
+) -> Condition:
+    """A condition; without a message, the table's words (none when it is True)."""
+    row = REASONS[reason]
+    if message is None:
+        message = f"{row.meaning} {row.next_action}".strip()
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message="" if status == "True" else message,
+        last_transition_time=now,
+        observed_generation=generation,
+    )
+
+
+def operator_voice(standing: Standing, now: datetime) -> Voice | None:
+    """Accepted, Assigned, Stalled; None when the stored status says the same."""
+    camera = standing.resolution.camera
+    wanted = _merged(_operator_conditions(standing, now), camera)
+    status = camera.status
+    stored = [one for one in status.conditions if one.type in OPERATOR_CONDITIONS]
+    if (
+        _by_type(stored) == _by_type(wanted)
+        and status.observed_generation == camera.meta.generation
+        and status.shard == standing.shard
+    ):
+        return None
+    body: dict[str, Any] = {
+        "observedGeneration": camera.meta.generation,
+        "conditions": [one.to_wire() for one in wanted],
+    }
+    if standing.shard is not None:
+        body["shard"] = standing.shard
+    return Voice(_status_body(camera, body), _because(wanted))
+
+
+def runtime_voice(standing: Standing, worker: Worker, now: datetime) -> Voice | None:
+    """Ready and the rungs below, spoken for a worker that is not there; else None."""
+    wanted = _runtime_conditions(standing, worker, now)
+    if wanted is None:
+        return None
+    camera = standing.resolution.camera
+    merged = _merged(wanted, camera)
+    stored = [one for one in camera.status.conditions if one.type not in OPERATOR_CONDITIONS]
+    if _by_type(stored) == _by_type(merged):
+        return None
+    body: dict[str, Any] = {"conditions": [one.to_wire() for one in merged]}
+    # The whole set of this manager: what we leave out would be taken away.
+    for key in ("device", "learned", "attempts"):
+        if (value := getattr(camera.status, key)) is not None:
+            body[key] = value.to_wire()
+    wire = _status_body(camera, body)
+    # A worker that writes meanwhile must win: our write then fails with 409.
+    wire["metadata"]["resourceVersion"] = camera.meta.resource_version
+    return Voice(wire, _because(merged))
+
+
+def ready_of(camera: Camera) -> tuple[str, str]:
+    """Status and reason of Ready as stored; Unknown/Pending when there is none."""
+    for one in camera.status.conditions:
+        if one.type == ConditionType.READY:
+            return one.status, one.reason
+    return "Unknown", Reason.PENDING
+
+
+def _operator_conditions(standing: Standing, now: datetime) -> list[Condition]:
+    generation = standing.resolution.camera.meta.generation
+    refusal = standing.resolution.refusal
+    kind = ConditionType
+    if refusal is None:
+        accepted = [condition(kind.ACCEPTED, "True", Reason.ACCEPTED, now, generation)]
+    else:
+        accepted = [
+            condition(kind.ACCEPTED, "False", refusal.reason, now, generation, refusal.message),
+            # kstatus: a declaration that needs a person. Its words stand in Accepted.
+            condition(kind.STALLED, "True", refusal.reason, now, generation),
+        ]
+    return [*accepted, _assigned(standing, now, generation)]
+
+
+def _assigned(standing: Standing, now: datetime, generation: int) -> Condition:
+    kind = ConditionType.ASSIGNED
+    if standing.waits_for in (Reason.PAUSED, Reason.NO_CAPACITY):
+        return condition(kind, "False", standing.waits_for, now, generation)
+    if standing.shard is not None:
+        return condition(kind, "True", Reason.ASSIGNED, now, generation)
+    return condition(kind, "Unknown", Reason.PENDING, now, generation)
+
+
+def _runtime_conditions(
+    standing: Standing, worker: Worker, now: datetime
+) -> list[Condition] | None:
+    if standing.entered:
+        return _for_worker(standing, worker, now)
+    if standing.shard is not None:
+        return None  # Its last worker has the word until it lets go.
+    camera, refusal = standing.resolution.camera, standing.resolution.refusal
+    generation = camera.meta.generation
+    ready: tuple[str, Reason, str | None]
+    if refusal is not None:
+        ready = ("False", refusal.reason, refusal.message)
+    elif standing.waits_for is Reason.PENDING or standing.waits_for is None:
+        ready = ("Unknown", Reason.PENDING, None)
+    else:
+        ready = ("False", standing.waits_for, None)
+    return [
+        _ready(ready, now, generation),
+        *_unknown_rungs(camera, Reason.PENDING, now, generation),
+    ]
+
+
+def _for_worker(standing: Standing, worker: Worker, now: datetime) -> list[Condition] | None:
+    """What is said for a worker that holds the camera and does not live (yet)."""
+    camera = standing.resolution.camera
+    generation = camera.meta.generation
+    if worker is Worker.ALIVE:
+        return None
+    if worker is Worker.LOST:
+        reason = Reason.WORKER_LOST
+        kept = [one for one in camera.status.conditions if one.type in SIDE]
+    elif _was_reported(camera):
+        return None  # A worker's restart, or a shard rebuilt: the last report still stands.
+    else:
+        reason, kept = Reason.PENDING, []
+    return [
+        _ready(("Unknown", reason, None), now, generation),
+        *_unknown_rungs(camera, reason, now, generation),
+        *kept,
+    ]
+
+
+def _was_reported(camera: Camera) -> bool:
+    """Whether a worker has the last word in the stored Ready."""
+    ours = {Reason.PAUSED, Reason.NO_CAPACITY, Reason.PENDING}
+    ours |= {reason for reason, row in REASONS.items() if ConditionType.ACCEPTED in row.types}
+    return ready_of(camera)[1] not in ours
+
+
+def _ready(ready: tuple[str, Reason, str | None], now: datetime, generation: int) -> Condition:
+    status, reason, message = ready
+    return condition(ConditionType.READY, status, reason, now, generation, message)
+
+
+def _unknown_rungs(
+    camera: Camera, reason: Reason, now: datetime, generation: int
+) -> list[Condition]:
+    """The rungs that a worker reported before: nobody knows now. Silent, for Ready says why."""
+    reported = {one.type for one in camera.status.conditions}
+    return [
+        condition(kind, "Unknown", reason, now, generation, "")
+        for kind in RUNTIME_RUNGS
+        if kind in reported
+    ]
+
+
+def _merged(wanted: list[Condition], camera: Camera) -> list[Condition]:
+    stored = _by_type(camera.status.conditions)
+    return [merge_transition(one, stored.get(one.type)) for one in wanted]
+
+
+def _by_type(conditions: list[Condition]) -> dict[str, Condition]:
+    return {one.type: one for one in conditions}
+
+
+def _status_body(camera: Camera, status: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Camera",
+        "metadata": {"name": camera.meta.name, "namespace": camera.meta.namespace},
+        "status": status,
+    }
+
+
+def _because(conditions: list[Condition]) -> str:
+    return ", ".join(f"{one.type}={one.status}/{one.reason}" for one in conditions[:3])

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The objects of one shard, from Deployment to IngestShard. Pure.
+
+The Deployment is the root and owns the rest: the garbage collector goes by uid, and a Deployment
+owned by its shard would die with it. Names of all six are the shard's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from camfleet_api.ingest_shard import IngestShardSpec
+from camfleet_api.names import (
+    API_VERSION,
+    COMPONENT_LABEL,
+    GROUP,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    PLACEMENT_LABEL,
+    SHARD_LABEL,
+    WORKER_COMPONENT,
+)
+from camfleet_api.policy import Placement, RecordingVolume
+from camfleet_operator.plan.compare import fingerprint
+from camfleet_operator.resources import (
+    DEPLOYMENTS,
+    LEASES,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+    SHARDS,
+    Resource,
+)
+from camfleet_operator.settings import Settings
+
+Manifest = dict[str, Any]
+
+FINGERPRINT = f"{GROUP}/fingerprint"
+"""Annotation: hash of all we said, so that what we stop saying is noticed."""
+
+METRICS_PORT = 9090
+UID = 65532
+"""The conventional non-root user of images without a user database."""
+
+
+def deployment(
+    namespace: str, shard: str, key: str, placement: Placement, settings: Settings
+) -> Manifest:
+    """The root. Without a hash of the configuration in the pod template: workers follow their
+    IngestShard, and no change of it may restart 200 streams."""
+    labels = {SHARD_LABEL: shard, COMPONENT_LABEL: WORKER_COMPONENT}
+    body = _object(DEPLOYMENTS, namespace, shard, {PLACEMENT_LABEL: key, **labels})
+    body["spec"] = {
+        "replicas": 1,
+        # A surge pod would open second sessions with cameras that allow few.
+        "strategy": {"type": "Recreate"},
+        "selector": {"matchLabels": labels},
+        "template": {
+            "metadata": {"labels": {**body["metadata"]["labels"]}},
+            "spec": _pod(shard, placement, settings),
+        },
+    }
+    return _fingerprinted(body)
+
+
+def service_account(namespace: str, shard: str, owner: str) -> Manifest:
+    """The worker's identity."""
+    return _fingerprinted(_owned(_object(SERVICE_ACCOUNTS, namespace, shard), shard, owner))
+
+
+def lease(namespace: str, shard: str, owner: str, seconds: int) -> Manifest:
+    """The worker's sign of life, made here because creation cannot be limited by name."""
+    body = _owned(_object(LEASES, namespace, shard), shard, owner)
+    body["spec"] = {"leaseDurationSeconds": seconds}
+    return _fingerprinted(body)
+
+
+def role_binding(namespace: str, shard: str, owner: str) -> Manifest:
+    """Gives the worker its Role."""
+    body = _owned(_object(ROLE_BINDINGS, namespace, shard), shard, owner)
+    body["roleRef"] = {"apiGroup": ROLES.group, "kind": "Role", "name": shard}
+    body["subjects"] = [{"kind": "ServiceAccount", "name": shard, "namespace": namespace}]
+    return _fingerprinted(body)
+
+
+def role(
+    namespace: str, shard: str, owner: str, cameras: Iterable[str], secrets: Iterable[str]
+) -> Manifest:
+    """What the worker may do, every rule by resourceNames: a stolen token is worth one shard."""
+    camera_names, secret_names = sorted(set(cameras)), sorted(set(secrets))
+    rules = [
+        _rule(GROUP, "ingestshards", ("get", "list", "watch"), [shard]),
+        _rule(GROUP, "ingestshards/status", ("get", "patch"), [shard]),
+        _rule(LEASES.group, "leases", ("get", "update"), [shard]),
+    ]
+    # A rule with an empty list of names would allow every name.
+    if camera_names:
+        rules.append(_rule(GROUP, "cameras", ("get",), camera_names))
+        rules.append(_rule(GROUP, "cameras/status", ("patch",), camera_names))
+    if secret_names:
+        rules.append(_rule("", "secrets", ("get", "list", "watch"), secret_names))
+    body = _owned(_object(ROLES, namespace, shard), shard, owner)
+    body["rules"] = rules
+    return _fingerprinted(body)
+
+
+def ingest_shard(namespace: str, shard: str, owner: str, spec: IngestShardSpec) -> Manifest:
+    """The work list."""
+    body = _owned(_object(SHARDS, namespace, shard), shard, owner)
+    body["spec"] = spec.to_wire()
+    return body
+
+
+def secrets_of(spec: IngestShardSpec) -> set[str]:
+    """Names of the Secrets that a work list needs."""
+    cameras = {one.credentials.secret_name for one in spec.cameras if one.credentials}
+    relays = (relay for policy in spec.policies for relay in policy.relays)
+    return cameras | {relay.credentials.secret_name for relay in relays if relay.credentials}
+
+
+def names_in(role_body: Mapping[str, Any], resource: str) -> set[str]:
+    """The resourceNames that a Role grants for a resource."""
+    return {
+        name
+        for rule in role_body.get("rules") or ()
+        if resource in (rule.get("resources") or ())
+        for name in rule.get("resourceNames") or ()
+    }
+
+
+def _object(
+    resource: Resource, namespace: str, shard: str, labels: Mapping[str, str] | None = None
+) -> Manifest:
+    return {
+        "apiVersion": API_VERSION if resource.group == GROUP else resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": shard,
+            "namespace": namespace,
+            "labels": {
+                MANAGED_BY_LABEL: MANAGED_BY,
+                COMPONENT_LABEL: WORKER_COMPONENT,
+                SHARD_LABEL: shard,
+                **(labels or {}),
+            },
+        },
+    }
+
+
+def _owned(body: Manifest, shard: str, owner: str) -> Manifest:
+    body["metadata"]["ownerReferences"] = [
+        {
+            "apiVersion": DEPLOYMENTS.api_version,
+            "kind": DEPLOYMENTS.kind,
+            "name": shard,
+            "uid": owner,
+        }
+    ]
+    return body
+
+
+def _fingerprinted(body: Manifest) -> Manifest:
+    mark = {FINGERPRINT: fingerprint(body)}
+    return {**body, "metadata": {**body["metadata"], "annotations": mark}}
+
+
+def _rule(group: str, resource: str, verbs: tuple[str, ...], names: list[str]) -> Manifest:
+    return {
+        "apiGroups": [group],
+        "resources": [resource],
+        "verbs": list(verbs),
+        "resourceNames": names,
+    }
+
+
+def _pod(shard: str, placement: Placement, settings: Settings) -> Manifest:
+    worker = settings.worker
+    pod: Manifest = {
+        "serviceAccountName": shard,
+        # TEARDOWN of 200 sessions, closing of files and a last report fit in 10 s.
+        "terminationGracePeriodSeconds": 15,
+        # Service addresses in the environment are of no use and grow with the namespace.
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            # Kubelet gives a claim's files to this group; a hostPath it leaves alone, so the
+            # folder on the node must be writable for it.
+            "fsGroup": worker.fs_group,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(shard, settings)],
+        "volumes": [
+            {"name": "recordings", **_volume(placement.recording_volume)},
+            {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+        ],
+    }
+    optional = {
+        "nodeSelector": dict(placement.node_selector),
+        "tolerations": [dict(one) for one in worker.tolerations],
+        "imagePullSecrets": [{"name": name} for name in worker.image_pull_secrets],
+        "priorityClassName": worker.priority_class_name,
+    }
+    return pod | {key: value for key, value in optional.items() if value}
+
+
+def _container(shard: str, settings: Settings) -> Manifest:
+    worker = settings.worker
+    env: list[Manifest] = [
+        {"name": "CAMFLEET_SHARD", "value": shard},
+        {"name": "CAMFLEET_NAMESPACE", "valueFrom": _field("metadata.namespace")},
+        {"name": "POD_NAME", "valueFrom": _field("metadata.name")},
+        {"name": "CAMFLEET_RECORDINGS", "value": "/recordings"},
+        {"name": "CAMFLEET_STATE", "value": "/state"},
+        {"name": "CAMFLEET_LEASE_SECONDS", "value": str(worker.lease_seconds)},
+    ]
+    return {
+        "name": "worker",
+        "image": worker.image,
+        "imagePullPolicy": worker.image_pull_policy,
+        "command": ["camfleet-worker"],
+        "env": env + [{"name": key, "value": value} for key, value in sorted(worker.env.items())],
+        "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
+        "livenessProbe": _probe("/healthz", period_s=10, failures=6),
+        "readinessProbe": _probe("/readyz", period_s=5, failures=3),
+        "resources": dict(worker.resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "recordings", "mountPath": "/recordings"},
+            {"name": "state", "mountPath": "/state"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+        ],
+    }
+
+
+def _field(path: str) -> Manifest:
+    # apiVersion is a default, but server-side apply compares what is stored.
+    return {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}
+
+
+def _probe(path: str, period_s: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "metrics"},
+        "periodSeconds": period_s,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+def _volume(volume: RecordingVolume) -> Manifest:
+    if volume.persistent_volume_claim is not None:
+        return {"persistentVolumeClaim": {"claimName": volume.persistent_volume_claim.claim_name}}
+    if volume.host_path is not None:
+        return {"hostPath": {"path": volume.host_path.path, "type": "DirectoryOrCreate"}}
+    limit = volume.empty_dir.size_limit if volume.empty_dir else "10Gi"
+    return {"emptyDir": {"sizeLimit": limit}}

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole plan of a namespace. Pure: `(snapshot, now, settings) -> Plan`.
+
+Called by `reconcile` for every ring, whatever rang. Planning twice gives the same plan; carrying a
+plan out and planning again gives an empty one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from camfleet_api.names import (
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OPERATOR_MANAGER,
+    RUNTIME_MANAGER,
+    SHARD_LABEL,
+)
+from camfleet_api.policy import Placement
+from camfleet_operator.observed import Camera, Meta
+from camfleet_operator.plan.actions import Action, Apply, NamespaceFigures, Phase, Plan
+from camfleet_operator.plan.camera_status import Voice, operator_voice, ready_of, runtime_voice
+from camfleet_operator.plan.resolve import placement_key, resolve_all, site_refusal
+from camfleet_operator.plan.shard_objects import ShardView, keep, retire
+from camfleet_operator.plan.site_status import site_voice
+from camfleet_operator.plan.snapshot import Snapshot, Worker, is_enrolled, worker_state
+from camfleet_operator.plan.worklist import WorkLists, shard_spec, work_lists
+from camfleet_operator.resources import CAMERAS, SITES
+from camfleet_operator.settings import Settings
+
+
+def plan_namespace(snapshot: Snapshot, now: datetime, settings: Settings) -> Plan:
+    """Everything to do for the namespace now."""
+    if not snapshot.exists or snapshot.terminating:
+        # Whatever is written now only delays the namespace's end, or is refused.
+        return Plan()
+    enrolled = is_enrolled(snapshot, settings)
+    states = {name: worker_state(snapshot, name, now, settings) for name in _shard_names(snapshot)}
+    workers = {name: worker for name, (worker, _) in states.items()}
+    lists = work_lists(
+        resolve_all(snapshot, enrolled, now),
+        snapshot,
+        workers,
+        settings.cameras_per_shard,
+        settings.shards_per_placement,
+    )
+    actions = [
+        *(_shards(snapshot, lists, workers, settings) if enrolled else ()),
+        *_camera_statuses(lists, workers, now),
+        *_site_statuses(snapshot, enrolled, now, settings),
+    ]
+    return Plan(
+        tuple(sorted(actions, key=lambda one: one.phase)),
+        _recheck_s(snapshot, (left for _, left in states.values()), now),
+        _figures(snapshot, lists),
+        lists.moves,
+    )
+
+
+def _shard_names(snapshot: Snapshot) -> set[str]:
+    """Every shard that exists, or of which something is left."""
+    collections = (
+        snapshot.shards,
+        snapshot.deployments,
+        snapshot.service_accounts,
+        snapshot.roles,
+        snapshot.leases,
+        {name: one for name, one in snapshot.role_bindings.items() if _is_shards(one.meta)},
+    )
+    return {
+        name for objects in collections for name, one in objects.items() if _is_shards(one.meta)
+    }
+
+
+def _is_shards(meta: Meta) -> bool:
+    return (
+        meta.labels.get(MANAGED_BY_LABEL) == MANAGED_BY
+        and meta.labels.get(SHARD_LABEL) == meta.name
+    )
+
+
+def _shards(
+    snapshot: Snapshot, lists: WorkLists, workers: Mapping[str, Worker], settings: Settings
+) -> list[Action]:
+    placements = _placements(snapshot)
+    actions: list[Action] = []
+    for name in sorted({*lists.entries, *_shard_names(snapshot)}):
+        view = ShardView(name, workers.get(name, Worker.ABSENT), snapshot, settings)
+        if name in lists.entries:
+            placement = placements.get(name.split("-")[1])
+            actions += keep(view, shard_spec(lists.entries[name]), placement)
+        else:
+            actions += retire(view)
+    return actions
+
+
+def _placements(snapshot: Snapshot) -> dict[str, tuple[str, Placement]]:
+    known = (site.spec.placement for site in snapshot.sites.values() if site.spec)
+    return {(key := placement_key(one)): (key, one) for one in known}
+
+
+def _camera_statuses(
+    lists: WorkLists,
+    workers: Mapping[str, Worker],
+    now: datetime,
+) -> Iterable[Action]:
+    for standing in lists.standings.values():
+        camera = standing.resolution.camera
+        if voice := operator_voice(standing, now):
+            yield _status_apply(camera, voice)
+        worker = workers.get(standing.shard or "", Worker.ABSENT)
+        if voice := runtime_voice(standing, worker, now):
+            yield _status_apply(camera, voice, RUNTIME_MANAGER)
+
+
+def _status_apply(camera: Camera, voice: Voice, manager: str = OPERATOR_MANAGER) -> Apply:
+    meta = camera.meta
+    return Apply(
+        Phase.STATUS,
+        CAMERAS,
+        meta.namespace,
+        meta.name,
+        voice.body,
+        voice.because,
+        subresource="status",
+        uid=meta.uid,
+        manager=manager,
+    )
+
+
+def _site_statuses(
+    snapshot: Snapshot, enrolled: bool, now: datetime, settings: Settings
+) -> Iterable[Action]:
+    members: dict[str, list[Camera]] = defaultdict(list)
+    for camera in snapshot.cameras.values():
+        if camera.spec is not None and not camera.meta.deleting:
+            members[camera.spec.site_ref].append(camera)
+    for name, site in sorted(snapshot.sites.items()):
+        if site.meta.deleting:
+            continue
+        refusal = site_refusal(site, snapshot, enrolled)
+        if voice := site_voice(site, members[name], refusal, now):
+            yield Apply(
+                Phase.STATUS,
+                SITES,
+                site.meta.namespace,
+                name,
+                voice.body,
+                voice.because,
+                subresource="status",
+                uid=site.meta.uid,
+                every_s=settings.site_status_interval_seconds,
+            )
+
+
+def _recheck_s(snapshot: Snapshot, left_s: Iterable[float | None], now: datetime) -> float | None:
+    ends = (
+        (profile.spec.non_onvif.until - now).total_seconds()
+        for profile in snapshot.profiles.values()
+        if profile.spec and profile.spec.non_onvif.until
+    )
+    times = [left for left in (*left_s, *ends) if left is not None and left > 0]
+    return min(times, default=None)
+
+
+def _figures(snapshot: Snapshot, lists: WorkLists) -> NamespaceFigures:
+    ready = Counter(ready_of(camera) for camera in snapshot.cameras.values())
+    held = {shard: len(lines) for shard, lines in lists.entries.items()}
+    return NamespaceFigures(dict(ready), held)

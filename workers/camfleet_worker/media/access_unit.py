@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Codec(StrEnum):
-    """Video codecs that pass through the worker, by their SDP encoding name (RFC 6184, RFC 7798)."""
+    """Video codecs that pass through, by their SDP encoding name (RFC 6184, RFC 7798)."""
 
     H264 = "H264"
     H265 = "H265"

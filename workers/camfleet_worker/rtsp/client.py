@@ -41,7 +41,7 @@ from camfleet_worker.rtsp.sdp import (
 from camfleet_worker.rtsp.session import RtspSession, answer_request
 
 _RECEIVE_BYTES = 64 * 1024
-_MAX_EARLY_BYTES = 4 * 1024 * 1024
+_MAX_EARLY_BYTES = 512 * 1024
 """Frames that arrive between PLAY and its answer; more is a flood."""
 
 BeforeAttempt = Callable[[], Awaitable[None]]

@@ -138,11 +138,13 @@ def parse_message(
 ) -> tuple[Request | Response | None, int]:
     """The message that begins at `start`, and where the next one begins.
 
-    None while more octets are needed: the position then tells how many can be forgotten. Line
-    breaks between messages are skipped: some servers send one too many.
+    Without a message the position tells what can be forgotten; while it stays, more octets are
+    needed. Line breaks between messages are skipped: some servers send one too many.
     """
-    while start < end and buffer[start] in _BLANK:
-        start += 1
+    if start < end and buffer[start] in _BLANK:
+        while start < end and buffer[start] in _BLANK:
+            start += 1
+        return None, start
     head = bytes(buffer[start : min(end, start + MAX_HEAD_BYTES)])
     found = _HEAD_END.search(head)
     if found is None:
@@ -176,11 +178,12 @@ class MessageReader:
     def next(self) -> Request | Response | Frame | None:
         """The next whole item, or None until more is fed. Raises MessageError."""
         buffer = self._buffer
-        if buffer and buffer[0] == INTERLEAVED:
-            return self._next_frame()
-        message, consumed = parse_message(buffer, 0, len(buffer))
-        del buffer[:consumed]
-        return message
+        while buffer and buffer[0] != INTERLEAVED:
+            message, consumed = parse_message(buffer, 0, len(buffer))
+            del buffer[:consumed]
+            if message is not None or consumed == 0:
+                return message
+        return self._next_frame()
 
     def __iter__(self) -> Iterator[Request | Response | Frame]:
         while (item := self.next()) is not None:

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's place in the media loop: its sinks and its timeline outlive its sessions.
+
+Used on the loop's thread only. A sink first sees a key frame, and after a reconnect or a fault of
+its own a key frame again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from camfleet_api.conditions import Reason
+from camfleet_worker.errors import IngestError
+from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media.counters import LoopCounters
+from camfleet_worker.media.watchdog import NO_KEY_FRAME_S, longer_patience
+from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.timeline.timeline import Timeline
+
+log = logging.getLogger(__name__)
+
+
+class Channel:
+    """Gives each access unit to each sink."""
+
+    def __init__(self, camera: str, sinks: Sequence[Sink], counters: LoopCounters) -> None:
+        self.camera = camera
+        self.timeline = Timeline()
+        self.key_frame_patience_s = NO_KEY_FRAME_S
+        self._sinks = list(sinks)
+        self._started: list[Sink] = []
+        self._faulty: set[int] = set()
+        self._counters = counters
+
+    def begin_session(self) -> None:
+        """Another session starts: its clock starts anywhere, its first picture is a key frame."""
+        self.timeline.restart()
+        self._started.clear()
+
+    def session_ended(self, error: IngestError) -> None:
+        """Remember for the next session what this one has shown of the camera."""
+        if error.reason is Reason.NO_KEYFRAME:
+            self.key_frame_patience_s = longer_patience(self.key_frame_patience_s)
+
+    def push(self, unit: AccessUnit) -> None:
+        """Hand one access unit to every sink that has seen a key frame."""
+        if unit.key and len(self._started) != len(self._sinks):
+            self._started = list(self._sinks)
+        for sink in tuple(self._started):
+            try:
+                sink.push(unit)
+            except Exception:
+                self._note_fault(sink)
+                self._started.remove(sink)
+
+    def tick(self, now: float) -> None:
+        """Let every sink flush, reconnect and expire."""
+        for sink in self._sinks:
+            try:
+                sink.tick(now)
+            except Exception:
+                self._note_fault(sink)
+
+    def replace_sinks(self, sinks: Sequence[Sink]) -> None:
+        """Those that stay go on without a break, those that left are closed."""
+        leaving = [sink for sink in self._sinks if sink not in sinks]
+        self._sinks = list(sinks)
+        self._started = [sink for sink in self._started if sink in sinks]
+        self._close(leaving)
+
+    def close(self) -> None:
+        """Close every sink."""
+        leaving, self._sinks = self._sinks, []
+        self._started.clear()
+        self._close(leaving)
+
+    def _close(self, sinks: Iterable[Sink]) -> None:
+        for sink in sinks:
+            try:
+                sink.close()
+            except Exception:
+                self._note_fault(sink)
+
+    def _note_fault(self, sink: Sink) -> None:
+        """A bug of a sink: counted always, logged once per sink, and nobody else's business."""
+        self._counters.sink_faults += 1
+        if id(sink) not in self._faulty:
+            self._faulty.add(id(sink))
+            log.exception("bug in a sink", extra={"camera": self.camera, "sink": sink.name})

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has passed through a stream and through the loop; written by the loop, read by metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class StreamCounters:
+    """One session of one camera. Whole numbers and floats only: reading needs no lock."""
+
+    bytes: int = 0
+    packets: int = 0
+    lost_packets: int = 0
+    access_units: int = 0
+    key_frames: int = 0
+    damaged_access_units: int = 0
+    skipped_access_units: int = 0
+    """Whole, but they refer to lost pictures: dropped until the next key frame."""
+    keepalives: int = 0
+    capped_ticks: int = 0
+    """Ticks that left octets in the socket because the camera had used up its share."""
+    last_access_unit_monotonic: float = 0.0
+    drift_s: float = 0.0
+    """How late the earliest picture of late arrived, against the camera's own clock."""
+
+
+@dataclass(slots=True)
+class LoopCounters:
+    """The loop as a whole."""
+
+    ticks: int = 0
+    busy_s: float = 0.0
+    """Time spent working, not waiting."""
+    lag_s: float = 0.0
+    """How much later than due the last tick began."""
+    worst_lag_s: float = 0.0
+    stream_faults: int = 0
+    """Exceptions of ours while reading a stream: bugs."""
+    sink_faults: int = 0
+    """Exceptions of a sink: bugs."""
+    listener_faults: int = 0
+    """Exceptions of a listener: bugs."""
+    loop_faults: int = 0
+    """Exceptions in a command to the loop: bugs."""

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The media loop: one thread that drains the sockets of all cameras, once per tick.
+
+Made by the worker's composition root; the supervisors open a camera channel and play streams on
+it. The cost of receiving is in wake-ups and small reads, not in octets: a socket that is asked
+ten times a second costs a third of one that is read as data comes. Nothing here blocks, and no
+exception of one stream, sink or listener reaches another.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError
+from camfleet_worker.media.channel import Channel
+from camfleet_worker.media.counters import LoopCounters, StreamCounters
+from camfleet_worker.media.stream import Stream, StreamListener, TickLimits
+from camfleet_worker.rtsp.client import PlayingStream
+from camfleet_worker.sinks.sink import Sink
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+_BUFFER_BYTES = 2 * 1024 * 1024
+"""Shared by all streams: holds the rest of the last tick (at most a flood before PLAY, or an
+unfinished message with its body) and what one receive gives."""
+
+
+class MediaLoop:
+    """The thread, its streams and channels. Public methods may be called from any thread."""
+
+    def __init__(self, tick_s: float = TICK_S, limits: TickLimits | None = None) -> None:
+        self.counters = LoopCounters()
+        self._tick_s = tick_s
+        self._limits = limits or TickLimits()
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="media-loop", daemon=True)
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        # Only the loop's thread touches what follows.
+        self._channels: list[Channel] = []
+        self._streams: dict[Stream, None] = {}
+        self._closing: dict[Stream, Future[None]] = {}
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Tear every stream down, close every sink, end the thread and wait for it."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; liveness asks."""
+        return self._thread.is_alive()
+
+    def open_channel(self, camera: str, sinks: Sequence[Sink]) -> CameraChannel:
+        """A place for one camera. Its sinks are ticked from now on, with or without a stream."""
+        channel = Channel(camera, sinks, self.counters)
+        self._submit(lambda: self._channels.append(channel))
+        return CameraChannel(self, channel)
+
+    def play(self, channel: Channel, playing: PlayingStream, listener: StreamListener) -> Stream:
+        """Used by CameraChannel."""
+        stream = Stream(playing, channel, listener, self._limits, time.monotonic())
+        self._submit(lambda: self._begin(stream))
+        return stream
+
+    def end_stream(self, stream: Stream) -> Future[None]:
+        """Used by StreamHandle."""
+        done: Future[None] = Future()
+        self._submit(lambda: self._stop_stream(stream, done))
+        return done
+
+    def replace_sinks(self, channel: Channel, sinks: Sequence[Sink]) -> None:
+        """Used by CameraChannel."""
+        self._submit(lambda: channel.replace_sinks(sinks))
+
+    def close_channel(self, channel: Channel) -> Future[None]:
+        """Used by CameraChannel."""
+        done: Future[None] = Future()
+        self._submit(lambda: self._close_channel(channel, done))
+        return done
+
+    def _submit(self, command: Callable[[], None]) -> None:
+        self._commands.put(command)
+        if self._ended.is_set():
+            self._obey()  # the thread is gone and nobody else would
+
+    # What follows runs on the loop's thread.
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stopping.wait(max(due - time.monotonic(), 0)):
+            began = time.monotonic()
+            counters = self.counters
+            counters.lag_s = began - due
+            counters.worst_lag_s = max(counters.worst_lag_s, counters.lag_s)
+            self._tick()
+            ended = time.monotonic()
+            counters.ticks += 1
+            counters.busy_s += ended - began
+            # After a late tick the next is due one interval later: ticks are never made up for.
+            due = max(due + self._tick_s, ended)
+        self._shut_down()
+
+    def _shut_down(self) -> None:
+        self._obey()
+        for stream in tuple(self._streams):
+            self._stop_stream(stream, Future())
+        while self._closing:
+            self._tick_closing()
+            time.sleep(self._tick_s / 10)
+        for channel in self._channels:
+            channel.close()
+        self._channels.clear()
+        self._ended.set()
+        self._obey()
+
+    def _tick(self) -> None:
+        self._obey()
+        for stream in tuple(self._streams):
+            self._tick_stream(stream)
+        self._tick_closing()
+        now = time.monotonic()
+        for channel in self._channels:
+            channel.tick(now)
+
+    def _tick_closing(self) -> None:
+        for stream, done in tuple(self._closing.items()):
+            if stream.closing_tick(time.monotonic(), self._buffer):
+                del self._closing[stream]
+                done.set_result(None)
+
+    def _obey(self) -> None:
+        """Carry out what other threads have asked for since the last tick."""
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                command()
+            except Exception:
+                self.counters.loop_faults += 1
+                log.exception("bug in a command to the media loop")
+
+    def _tick_stream(self, stream: Stream) -> None:
+        try:
+            stream.tick(time.monotonic(), self._buffer)
+        except IngestError as error:
+            self._end(stream, error)
+        except Exception:
+            self.counters.stream_faults += 1
+            log.exception(
+                "bug while reading a stream: the session ends",
+                extra={"camera": stream.channel.camera},
+            )
+            self._end(stream, _our_fault())
+
+    def _begin(self, stream: Stream) -> None:
+        for other in tuple(self._streams):
+            if other.channel is stream.channel:
+                self._stop_stream(other, Future())
+        stream.channel.begin_session()
+        self._streams[stream] = None
+        if self._ended.is_set():
+            self._stop_stream(stream, Future())
+
+    def _end(self, stream: Stream, error: IngestError) -> None:
+        """The session is over by itself."""
+        self._stop_stream(stream, Future())
+        stream.channel.session_ended(error)
+        try:
+            stream.listener.ended(error)
+        except Exception:
+            self.counters.listener_faults += 1
+            log.exception("bug in a listener", extra={"camera": stream.channel.camera})
+
+    def _stop_stream(self, stream: Stream, done: Future[None]) -> None:
+        if stream not in self._streams:
+            done.set_result(None)
+            return
+        del self._streams[stream]
+        stream.begin_closing(time.monotonic())
+        self._closing[stream] = done
+
+    def _close_channel(self, channel: Channel, done: Future[None]) -> None:
+        """TEARDOWN first, then the sinks: `done` when the camera's session is closed too."""
+        streams = [stream for stream in self._streams if stream.channel is channel]
+        for stream in streams:
+            self._stop_stream(stream, done)
+        if channel in self._channels:
+            self._channels.remove(channel)
+            channel.close()
+        if not streams:
+            done.set_result(None)
+
+
+def _our_fault() -> IngestError:
+    return IngestError(
+        ConditionType.STREAMING,
+        Reason.PROTOCOL_ERROR,
+        "The worker could not digest what the camera sends",
+    )
+
+
+class CameraChannel:
+    """A camera's place in the loop: sinks that stay, streams that come and go."""
+
+    def __init__(self, loop: MediaLoop, channel: Channel) -> None:
+        self._loop = loop
+        self._channel = channel
+
+    def play(self, playing: PlayingStream, listener: StreamListener) -> StreamHandle:
+        """Take over a playing session; one that still plays on this channel is torn down."""
+        return StreamHandle(self._loop, self._loop.play(self._channel, playing, listener))
+
+    def replace_sinks(self, sinks: Sequence[Sink]) -> None:
+        """Sinks that stay go on without a break, new ones start at a key frame."""
+        self._loop.replace_sinks(self._channel, sinks)
+
+    def close(self) -> Future[None]:
+        """Tear down the stream, close the sinks and leave the loop; done when all that is done."""
+        return self._loop.close_channel(self._channel)
+
+
+class StreamHandle:
+    """A session as its supervisor sees it."""
+
+    def __init__(self, loop: MediaLoop, stream: Stream) -> None:
+        self._loop = loop
+        self._stream = stream
+
+    @property
+    def counters(self) -> StreamCounters:
+        """Safe to read from any thread."""
+        return self._stream.counters
+
+    def stop(self) -> Future[None]:
+        """TEARDOWN; done when the socket is closed. The sinks stay. `ended` is not called."""
+        return self._loop.end_stream(self._stream)

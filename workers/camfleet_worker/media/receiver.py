@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The octets of one playing session: packets to the depacketiser, messages to the session.
+
+Without I/O and without a clock of its own; the media loop hands it what a socket gave. Video
+packets are recognised and unpacked by one struct call each; everything else takes the slow path.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.rtp.depacketiser import Depacketiser, Picture, depacketiser_for
+from camfleet_worker.rtp.reception import Reception
+from camfleet_worker.rtp.rtcp import SenderReport, find_sender_report, receiver_report
+from camfleet_worker.rtsp.client import PlayingStream
+from camfleet_worker.rtsp.message import (
+    FRAME_HEAD,
+    INTERLEAVED,
+    Request,
+    Response,
+    parse_message,
+    serialise_frame,
+)
+
+# An interleaved frame's head (RFC 2326 section 10.12) and the RTP header in it (RFC 3550
+# section 5.1): `$`, channel, length; V/P/X/CC, M/PT, sequence, timestamp, SSRC.
+_FRAME_AND_RTP = struct.Struct("!BBHBBHII")
+_RTP_HEADER_BYTES = 12
+_PLAIN_HEADER = 0x80
+"""Version 2, no padding, no extension, no contributing sources: what nearly every packet has."""
+_OWN_SSRC = 0x63616D66
+
+
+class StreamReceiver:
+    """Takes octets, gives pictures."""
+
+    def __init__(
+        self,
+        stream: PlayingStream,
+        counters: StreamCounters,
+        on_message: Callable[[Request | Response], None],
+    ) -> None:
+        self._rtp_channel = stream.channels.rtp
+        self._rtcp_channel = stream.channels.rtcp
+        self._payload_type = stream.payload_type
+        self._counters = counters
+        self._on_message = on_message
+        self._reception = Reception()
+        self._depacketiser: Depacketiser = depacketiser_for(stream.codec, stream.parameter_sets)
+        self.sender_report: SenderReport | None = None
+        self.foreign_packets = 0
+        """Frames of other channels and payload types: audio, or a dead session's (quirk 31)."""
+
+    @property
+    def awaiting_key(self) -> bool:
+        """Whether pictures are dropped until a key frame."""
+        return self._depacketiser.awaiting_key
+
+    def consume(self, view: memoryview, end: int, now: float) -> int:
+        """Read view[:end]; how many octets are done with. Raises MessageError."""
+        at = 0
+        unpack, head_bytes = _FRAME_AND_RTP.unpack_from, _FRAME_AND_RTP.size
+        rtp_channel, payload_type = self._rtp_channel, self._payload_type
+        reception, push = self._reception, self._depacketiser.push
+        packets = 0
+        while end - at >= head_bytes:
+            magic, channel, length, flags, kind, sequence, timestamp, ssrc = unpack(view, at)
+            if magic != INTERLEAVED:
+                following = self._message(view, at, end)
+                if following == at:
+                    break
+                at = following
+                continue
+            payload, following = at + 16, at + 4 + length
+            if following > end:
+                break
+            if channel != rtp_channel or kind & 0x7F != payload_type or length < _RTP_HEADER_BYTES:
+                self._other_frame(view, at, following, now)
+                at = following
+                continue
+            packets += 1
+            lost = False
+            if sequence != reception.expected or ssrc != reception.ssrc:
+                lost = reception.arrived(ssrc, sequence)
+            reception.expected = sequence + 1 & 0xFFFF
+            reception.packets += 1
+            if flags == _PLAIN_HEADER:
+                push(view, payload, following, timestamp, kind > 0x7F, lost)
+            else:
+                payload, last = _payload_bounds(view, at + 4, following)
+                push(view, payload, last, timestamp, kind > 0x7F, lost)
+            at = following
+        else:
+            at = self._short_frames(view, at, end, now)
+        self._counters.packets += packets
+        self._counters.lost_packets = reception.lost
+        return at
+
+    def take_pictures(self) -> list[Picture]:
+        """The pictures completed since the last call."""
+        depacketiser = self._depacketiser
+        pictures, depacketiser.pictures = depacketiser.pictures, []
+        losses = depacketiser.losses
+        self._counters.damaged_access_units = losses.damaged
+        self._counters.skipped_access_units = losses.awaiting_key + losses.without_format
+        return pictures
+
+    def receiver_report(self, now: float) -> bytes | None:
+        """An interleaved receiver report; None before the first packet."""
+        reception = self._reception
+        if reception.packets == 0:
+            return None
+        report = receiver_report(
+            _OWN_SSRC,
+            reception.ssrc,
+            lost=reception.lost,
+            highest_sequence=reception.highest_sequence,
+            last_report=self.sender_report,
+            now=now,
+        )
+        return serialise_frame(self._rtcp_channel, report)
+
+    def _short_frames(self, view: memoryview, at: int, end: int, now: float) -> int:
+        """What is left is shorter than a video packet: it may still be a whole frame or message."""
+        while at < end:
+            if view[at] != INTERLEAVED:
+                following = self._message(view, at, end)
+                if following == at:
+                    return at
+                at = following
+                continue
+            if end - at < FRAME_HEAD.size:
+                return at
+            following = at + FRAME_HEAD.size + (view[at + 2] << 8 | view[at + 3])
+            if following > end:
+                return at
+            self._other_frame(view, at, following, now)
+            at = following
+        return at
+
+    def _message(self, view: memoryview, at: int, end: int) -> int:
+        """Where the next item begins; `at` itself while more octets are needed."""
+        message, following = parse_message(view, at, end)
+        if message is not None:
+            self._on_message(message)
+        return following
+
+    def _other_frame(self, view: memoryview, at: int, following: int, now: float) -> None:
+        if view[at + 1] == self._rtcp_channel:
+            report = find_sender_report(view, at + FRAME_HEAD.size, following, now)
+            self.sender_report = report or self.sender_report
+        else:
+            self.foreign_packets += 1
+
+
+def _payload_bounds(view: memoryview, start: int, end: int) -> tuple[int, int]:
+    """Where the payload of an RTP packet with options lies (RFC 3550 sections 5.1 and 5.3.1).
+
+    A packet that contradicts itself has an empty payload, which the depacketiser ignores.
+    """
+    flags = view[start]
+    if flags & 0xC0 != 0x80:
+        return end, end
+    payload = start + _RTP_HEADER_BYTES + 4 * (flags & 0x0F)
+    if flags & 0x10:  # header extension: two octets of profile, two of length in words
+        if payload + 4 > end:
+            return end, end
+        payload += 4 + 4 * (view[payload + 2] << 8 | view[payload + 3])
+    if flags & 0x20:  # padding: its length is the last octet
+        end -= view[end - 1]
+    return (payload, end) if payload < end else (end, end)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One playing session inside the media loop: drained, judged, kept alive, torn down.
+
+Used on the loop's thread only. `tick` never blocks and raises IngestError when the session has
+ended; every other exception is a bug, which the loop counts and which ends this session alone.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError
+from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media.channel import Channel
+from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media.receiver import StreamReceiver
+from camfleet_worker.media.watchdog import Watchdog
+from camfleet_worker.rtsp.client import PlayingStream
+from camfleet_worker.rtsp.message import MessageError, Request, Response
+from camfleet_worker.rtsp.session import answer_request
+
+RECEIVER_REPORT_INTERVAL_S = 10.0
+"""RFC 3550 section 6.2 allows one every 5 s."""
+TEARDOWN_PATIENCE_S = 1.0
+"""How long to read on after TEARDOWN: closing a socket with unread octets sends RST, and the
+peer may throw TEARDOWN away with it (RFC 1122 section 4.2.2.13)."""
+_MAX_OUTGOING_BYTES = 64 * 1024
+
+
+class StreamListener(Protocol):
+    """Told once each, on the loop's thread: bridge with call_soon_threadsafe and return at once."""
+
+    def first_key_frame(self, video_format: VideoFormat) -> None:
+        """The stream streams."""
+        ...
+
+    def ended(self, error: IngestError) -> None:
+        """The session is over and its socket closed. Not called after stop()."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TickLimits:
+    """What one camera may take of one tick."""
+
+    bytes_per_tick: int = 1024 * 1024
+    """80 Mbit/s at ten ticks a second: room for the largest key frame, none for a flood."""
+
+
+class Stream:
+    """Owns the socket of one session from PLAY to TEARDOWN."""
+
+    def __init__(
+        self,
+        playing: PlayingStream,
+        channel: Channel,
+        listener: StreamListener,
+        limits: TickLimits,
+        now: float,
+    ) -> None:
+        self.channel = channel
+        self.listener = listener
+        self.counters = StreamCounters()
+        self._socket = playing.socket
+        self._session = playing.session
+        self._limits = limits
+        self._rest = playing.received
+        """Of an item that is not complete yet."""
+        self._outgoing = bytearray()
+        self._receiver = StreamReceiver(playing, self.counters, self._on_message)
+        self._watchdog = Watchdog(now, channel.key_frame_patience_s)
+        # The first keepalive goes out at once: its answer tells which method the camera takes.
+        self._keepalive_at = now
+        self._report_at = now + RECEIVER_REPORT_INTERVAL_S
+        self._closing_until = 0.0
+
+    def tick(self, now: float, buffer: memoryview) -> None:
+        """Read what has arrived, pass the pictures on, write what is due. Raises IngestError."""
+        packets_before = self.counters.packets
+        self._drain(now, buffer)
+        if self.counters.packets != packets_before:
+            self._watchdog.packets_seen(now)
+            self._deliver(now)
+        self._write_due(now)
+        error = self._watchdog.verdict(now, self._receiver.awaiting_key)
+        if error is not None:
+            raise error
+
+    def begin_closing(self, now: float) -> None:
+        """Send TEARDOWN; `closing_tick` does the rest."""
+        self._closing_until = now + TEARDOWN_PATIENCE_S
+        try:
+            self._send(self._session.teardown())
+            self._socket.shutdown(socket.SHUT_WR)
+        except (OSError, IngestError):
+            self._closing_until = now  # nobody is there to be told
+
+    def closing_tick(self, now: float, buffer: memoryview) -> bool:
+        """Read and forget until the peer closes too; True once the socket is closed."""
+        try:
+            while now < self._closing_until:
+                if self._socket.recv_into(buffer) == 0:
+                    break
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # reset by the peer: closed as well
+        self._socket.close()
+        return True
+
+    def _drain(self, now: float, buffer: memoryview) -> None:
+        """Receive into the loop's shared buffer until the socket is empty or the share used up.
+
+        A receive that fills less than its room has emptied the socket; asking once more, to be
+        told EAGAIN, would double the system calls.
+        """
+        share = self._limits.bytes_per_tick
+        filled = self._restore(buffer)
+        while True:
+            room = min(len(buffer) - filled, share)
+            received = self._receive(buffer[filled : filled + room])
+            self._consume(buffer, filled + received, now)
+            share -= received
+            if received < room:
+                return
+            if share <= 0:
+                self.counters.capped_ticks += 1
+                return
+            filled = self._restore(buffer)
+
+    def _restore(self, buffer: memoryview) -> int:
+        """Put the incomplete item of the last receive back in front."""
+        filled = len(self._rest)
+        buffer[:filled] = self._rest
+        return filled
+
+    def _receive(self, room: memoryview) -> int:
+        try:
+            received = self._socket.recv_into(room)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise _ended("The connection to the camera broke") from error
+        if received == 0:
+            raise _ended("The camera closed the stream")
+        self.counters.bytes += received
+        return received
+
+    def _consume(self, buffer: memoryview, end: int, now: float) -> None:
+        try:
+            consumed = self._receiver.consume(buffer, end, now)
+        except MessageError as error:
+            raise IngestError(
+                ConditionType.STREAMING,
+                Reason.PROTOCOL_ERROR,
+                f"The camera's stream cannot be read: {error}",
+            ) from error
+        self._rest = bytes(buffer[consumed:end])
+
+    def _deliver(self, now: float) -> None:
+        counters, timeline = self.counters, self.channel.timeline
+        wall = time.time()
+        for picture in self._receiver.take_pictures():
+            unit = AccessUnit(
+                picture.data,
+                picture.key,
+                timeline.stamp(picture.timestamp, now),
+                wall,
+                picture.format,
+            )
+            counters.access_units += 1
+            if unit.key:
+                self._note_key_frame(now, unit.format)
+            self.channel.push(unit)
+            counters.last_access_unit_monotonic = now
+        counters.drift_s = timeline.lag_s
+
+    def _note_key_frame(self, now: float, video_format: VideoFormat) -> None:
+        self._watchdog.key_frame_seen(now)
+        self.counters.key_frames += 1
+        if self.counters.key_frames == 1:
+            self.listener.first_key_frame(video_format)
+
+    def _write_due(self, now: float) -> None:
+        if now >= self._keepalive_at:
+            self._keepalive_at = now + self._session.keepalive_interval_s
+            keepalive = self._session.keepalive()
+            if keepalive is not None:
+                self.counters.keepalives += 1
+                self._send(keepalive)
+        if now >= self._report_at:
+            self._report_at = now + RECEIVER_REPORT_INTERVAL_S
+            self._send(self._receiver.receiver_report(now) or b"")
+        if self._outgoing:
+            self._send(b"")
+
+    def _on_message(self, message: Request | Response) -> None:
+        if isinstance(message, Request):
+            self._send(answer_request(message))
+            return
+        reply = self._session.keepalive_answered(message)
+        if reply is not None:
+            self._send(reply)
+
+    def _send(self, data: bytes) -> None:
+        """Whole messages in order; what the socket does not take waits for the next tick."""
+        self._outgoing += data
+        if not self._outgoing:
+            return
+        try:
+            sent = self._socket.send(self._outgoing)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise _ended("The connection to the camera broke") from error
+        del self._outgoing[:sent]
+        if len(self._outgoing) > _MAX_OUTGOING_BYTES:
+            raise _ended("The camera reads nothing of what it is sent")
+
+
+def _ended(fact: str) -> IngestError:
+    return IngestError(ConditionType.STREAMING, Reason.STREAM_ENDED, fact)

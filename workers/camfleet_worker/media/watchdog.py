@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a session that is open has to be given up: no packets, or no key frame. Pure."""
+
+from __future__ import annotations
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError
+
+NO_PACKETS_S = 10.0
+NO_KEY_FRAME_S = 10.0
+"""How long pictures may have to be dropped for want of a key frame: most cameras send one on
+PLAY, so opening the session again gets one."""
+LONGEST_PATIENCE_S = 60.0
+FLOWING_WITHOUT_KEY_FRAME_S = 60.0
+"""Pictures that follow on each other are useful without a key frame, up to this age: longer than
+the intervals of cameras that stretch them while nothing moves."""
+
+
+class Watchdog:
+    """Judges one session. `patience_s`: how long to wait for the first key frame."""
+
+    def __init__(self, now: float, patience_s: float = NO_KEY_FRAME_S) -> None:
+        self._last_packet = now
+        self._last_key = now
+        self._longest_interval_s = 0.0
+        self._patience_s = patience_s
+
+    def packets_seen(self, now: float) -> None:
+        """Video packets arrived."""
+        self._last_packet = now
+
+    def key_frame_seen(self, now: float) -> None:
+        """A whole key frame was handed out."""
+        self._longest_interval_s = max(self._longest_interval_s, now - self._last_key)
+        self._last_key = now
+
+    def verdict(self, now: float, awaiting_key: bool) -> IngestError | None:
+        """Why the session has to end, or None."""
+        if now - self._last_packet >= NO_PACKETS_S:
+            return IngestError(
+                ConditionType.STREAMING,
+                Reason.NO_FRAMES,
+                f"The session is open and no video has arrived for {NO_PACKETS_S:.0f} seconds",
+            )
+        usual = max(self._patience_s, 2 * self._longest_interval_s)
+        limit = usual if awaiting_key else max(FLOWING_WITHOUT_KEY_FRAME_S, usual)
+        if now - self._last_key >= limit:
+            return IngestError(
+                ConditionType.STREAMING,
+                Reason.NO_KEYFRAME,
+                "Video arrives without a key frame that can be used",
+            )
+        return None
+
+
+def longer_patience(patience_s: float) -> float:
+    """After a session without a key frame: some cameras send them every 20 s and none on PLAY."""
+    return min(2 * patience_s, LONGEST_PATIENCE_S)

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From RTP payloads to whole pictures in length-prefixed form, with as few copies as possible.
+
+Called by the media loop's receiver, once per packet: this is the hottest code of the worker. Each
+octet is copied twice, into the picture under construction and into the picture handed out. A
+picture with a hole is never handed out, and nor is what refers to it: after a loss everything is
+dropped until the next key frame. A recorder of evidence prefers an honest gap, which is counted
+and can be shown, over a picture that a decoder has made up; over TCP losses are rare, they come
+from cameras whose send buffer overflows.
+
+Sequence numbers are the receiver's business; it says when one is missing.
+"""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from camfleet_worker.media.access_unit import Codec, VideoFormat
+from camfleet_worker.rtp.parameter_sets import ParameterSets
+
+MAX_PICTURE_BYTES = 8 * 1024 * 1024
+"""An 8K key frame at the best quality takes some 4 MiB."""
+
+_LENGTH = struct.Struct("!I")
+_NO_LENGTH = bytes(4)
+
+# What a NAL unit type means to us.
+_SLICE = 1
+_KEY = 2
+_PARAMETERS = 4
+_DROPPED = 8
+
+
+@dataclass(slots=True)
+class Picture:
+    """One whole coded picture, still on the camera's clock."""
+
+    data: bytes
+    key: bool
+    timestamp: int
+    """RTP timestamp, 32 bits."""
+    format: VideoFormat
+
+
+@dataclass(slots=True)
+class Losses:
+    """Pictures that arrived and were not handed out."""
+
+    damaged: int = 0
+    """With a hole, without their beginning, or too large."""
+    awaiting_key: int = 0
+    """Whole, but they refer to pictures that were lost or never seen."""
+    without_format: int = 0
+    """Key frames before any parameter sets."""
+
+
+class Depacketiser(ABC):
+    """Puts pictures together; the codec's payload format is the subclass's part."""
+
+    _meaning: tuple[int, ...]
+    """By NAL unit type."""
+
+    def __init__(self, parameter_sets: ParameterSets) -> None:
+        self._parameter_sets = parameter_sets
+        self.pictures: list[Picture] = []
+        """Whole pictures; the receiver takes them out."""
+        self.losses = Losses()
+        self.awaiting_key = True
+        self._buffer = bytearray()
+        self._timestamp = -1
+        self._has_slice = False
+        self._key = False
+        self._damaged = False
+        self._nal_at = -1
+        """Where in the buffer the unfinished NAL unit's length stands; -1 when there is none."""
+        self._nal_meaning = 0
+        self._finished_timestamp = -1
+        self._marker_ends_picture = True
+
+    def push(
+        self, view: memoryview, start: int, end: int, timestamp: int, marker: bool, lost: bool
+    ) -> None:
+        """One RTP payload, view[start:end]; `lost`: packets before it are missing."""
+        if lost:
+            self._note_loss()
+        if timestamp != self._timestamp:
+            # The end of a picture whose marker was never set or was lost.
+            self._finish()
+            self._timestamp = timestamp
+        self._unpack(view, start, end)
+        if marker and self._marker_ends_picture:
+            self._finish()
+
+    @abstractmethod
+    def _unpack(self, view: memoryview, start: int, end: int) -> None:
+        """Split a payload into NAL units or fragments of them."""
+
+    def _note_loss(self) -> None:
+        # What is missing may be the tail of this picture, the head of the next, or whole
+        # pictures between: none of what follows may refer to it.
+        self.awaiting_key = True
+        if self._has_slice or self._nal_at >= 0:
+            self._damaged = True
+
+    def _add_unit(self, kind: int, view: memoryview, start: int, end: int, slice_head: int) -> None:
+        """A whole NAL unit."""
+        self._open_unit(kind, slice_head)
+        self._buffer += view[start:end]
+        self._close_unit()
+
+    def _open_unit(self, kind: int, slice_head: int) -> None:
+        """Begin a NAL unit; `slice_head` is the octet after its header."""
+        if self._nal_at >= 0:
+            # The unit before it never ended.
+            self._damaged = True
+            self._close_unit()
+        meaning = self._meaning[kind]
+        if meaning & _SLICE and not self._has_slice:
+            self._has_slice = True
+            # first_mb_in_slice = 0 is the single bit 1 (ITU-T H.264 section 7.3.3);
+            # first_slice_segment_in_pic_flag (ITU-T H.265 section 7.3.6.1).
+            if not slice_head & 0x80:
+                self._damaged = True
+                if self._timestamp == self._finished_timestamp:
+                    # A marker on every slice (quirk 34): only the timestamp tells pictures apart.
+                    self._marker_ends_picture = False
+        if meaning & _KEY:
+            self._key = True
+        self._nal_meaning = meaning
+        self._nal_at = len(self._buffer)
+        self._buffer += _NO_LENGTH
+
+    def _append(self, view: memoryview, start: int, end: int) -> None:
+        """A further fragment of the open NAL unit."""
+        if self._nal_at < 0 or len(self._buffer) + end - start > MAX_PICTURE_BYTES:
+            self._damaged = True
+            return
+        self._buffer += view[start:end]
+
+    def _close_unit(self) -> None:
+        at = self._nal_at
+        if at < 0:
+            return
+        self._nal_at = -1
+        buffer = self._buffer
+        if self._nal_meaning & (_PARAMETERS | _DROPPED):
+            if self._nal_meaning & _PARAMETERS and not self._damaged:
+                self._parameter_sets.take(bytes(buffer[at + 4 :]))
+            del buffer[at:]
+        else:
+            _LENGTH.pack_into(buffer, at, len(buffer) - at - 4)
+
+    def _finish(self) -> None:
+        """End the picture: hand it out, or count why not."""
+        if self._nal_at >= 0:
+            self._damaged = True
+        if self._has_slice:
+            self._deliver()
+            self._finished_timestamp = self._timestamp
+        self._buffer.clear()
+        self._nal_at = -1
+        self._has_slice = self._key = self._damaged = False
+
+    def _deliver(self) -> None:
+        if self._damaged or len(self._buffer) > MAX_PICTURE_BYTES:
+            self.losses.damaged += 1
+            self.awaiting_key = True
+            return
+        if self.awaiting_key and not self._key:
+            self.losses.awaiting_key += 1
+            return
+        video_format = self._parameter_sets.format
+        if video_format is None:
+            self.losses.without_format += 1
+            return
+        self.awaiting_key = False
+        self.pictures.append(Picture(bytes(self._buffer), self._key, self._timestamp, video_format))
+
+
+def _table(size: int, meanings: dict[int, int]) -> tuple[int, ...]:
+    return tuple(meanings.get(kind, 0) for kind in range(size))
+
+
+class H264Depacketiser(Depacketiser):
+    """RFC 6184, packetization modes 0 and 1: single NAL units, STAP-A, FU-A."""
+
+    _meaning = _table(
+        32,
+        # ITU-T H.264 table 7-1.
+        dict.fromkeys((1, 2), _SLICE)
+        | {5: _SLICE | _KEY}
+        | {7: _PARAMETERS, 8: _PARAMETERS}
+        | dict.fromkeys((0, 9, 10, 11, 12, 24, 25, 26, 27, 28, 29, 30, 31), _DROPPED),
+    )
+
+    def _unpack(self, view: memoryview, start: int, end: int) -> None:
+        if end - start < 2:
+            return  # an empty packet, as some cameras send (quirk 34)
+        kind = view[start] & 0x1F
+        if kind == 28:  # FU-A, section 5.8
+            header = view[start + 1]
+            if header & 0x80:
+                if end - start < 3:
+                    return
+                self._open_unit(header & 0x1F, view[start + 2])
+                self._buffer.append(view[start] & 0xE0 | header & 0x1F)
+            self._append(view, start + 2, end)
+            if header & 0x40:
+                self._close_unit()
+        elif kind == 24:  # STAP-A, section 5.7.1
+            at = start + 1
+            while at + 3 < end:
+                size = view[at] << 8 | view[at + 1]
+                at += 2
+                if size < 2 or at + size > end:
+                    self._damaged = True
+                    return
+                self._add_unit(view[at] & 0x1F, view, at, at + size, view[at + 1])
+                at += size
+        else:
+            self._add_unit(kind, view, start, end, view[start + 1])
+
+
+class H265Depacketiser(Depacketiser):
+    """RFC 7798: single NAL units, aggregation packets, fragmentation units, without DON."""
+
+    _meaning = _table(
+        64,
+        # ITU-T H.265 table 7-1.
+        dict.fromkeys(range(10), _SLICE)
+        | dict.fromkeys(range(16, 24), _SLICE | _KEY)
+        | dict.fromkeys((32, 33, 34), _PARAMETERS)
+        | dict.fromkeys((35, 36, 37, 38, *range(48, 64)), _DROPPED),
+    )
+
+    def _unpack(self, view: memoryview, start: int, end: int) -> None:
+        if end - start < 3:
+            return
+        kind = view[start] >> 1 & 0x3F
+        if kind == 49:  # FU, section 4.4.3
+            header = view[start + 2]
+            if header & 0x80:
+                if end - start < 4:
+                    return
+                self._open_unit(header & 0x3F, view[start + 3])
+                self._buffer.append(view[start] & 0x81 | (header & 0x3F) << 1)
+                self._buffer.append(view[start + 1])
+            self._append(view, start + 3, end)
+            if header & 0x40:
+                self._close_unit()
+        elif kind == 48:  # AP, section 4.4.2
+            at = start + 2
+            while at + 4 < end:
+                size = view[at] << 8 | view[at + 1]
+                at += 2
+                if size < 3 or at + size > end:
+                    self._damaged = True
+                    return
+                self._add_unit(view[at] >> 1 & 0x3F, view, at, at + size, view[at + 2])
+                at += size
+        else:
+            self._add_unit(kind, view, start, end, view[start + 2])
+
+
+def depacketiser_for(codec: Codec, parameter_sets: tuple[bytes, ...]) -> Depacketiser:
+    """The depacketiser of a codec, knowing the parameter sets of the description."""
+    sets = ParameterSets(codec, parameter_sets)
+    return H264Depacketiser(sets) if codec is Codec.H264 else H265Depacketiser(sets)

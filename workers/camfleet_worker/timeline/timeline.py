@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RTP timestamps that wrap, jump, run backwards or too fast become one rising 90 kHz time. Pure.
+
+One timeline per camera; it outlives sessions, so that a reconnect shows as a gap of its true
+length. Durations come from RTP while RTP makes sense. Our clock (monotonic seconds, handed in)
+sets where the timeline starts, bridges reconnects and jumps, and holds the two together: a
+camera whose clock runs fast or slow is followed slowly, within `TOLERANCE_S`.
+
+Only the earliest arrival of a window says how late the timeline is: a picture can be delayed on
+its way by seconds, and none arrives before it was taken.
+"""
+
+from __future__ import annotations
+
+CLOCK_HZ = 90_000
+"""RFC 6184 section 8.2.1, RFC 7798 section 7.1."""
+
+JUMP_S = 5.0
+"""RTP ahead of our clock by more is a jump: the timeline is anchored anew."""
+REORDER_S = 0.5
+"""Timestamps of B-frames run back by less; a larger step back is a jump."""
+TOLERANCE_S = 1.0
+"""Network delay and encoder bursts move arrival by less; beyond it the timeline is corrected."""
+WINDOW_S = 10.0
+"""How long the earliest arrival is looked for: the stall watchdog ends a stream after as long."""
+_MAX_SLEW = 4
+"""A correction is at most a fourth of a picture's duration: 20 pictures a second stamped as 25
+(quirk 36) are followed, and the order of pictures is kept."""
+
+
+class Timeline:
+    """Gives each picture its presentation time."""
+
+    def __init__(self) -> None:
+        self._origin_s: float | None = None
+        self._last_pts = -1
+        self._last_timestamp: int | None = None
+        self._raw_pts = 0
+        """Where RTP and corrections alone put the last picture; differs from the time handed out
+        only where that had to be pushed up to keep rising."""
+        self._window_from_s = 0.0
+        self._earliest = 0
+        self._earliest_before: int | None = None
+        self.anchors = 0
+        """How often the timeline was anchored: at least once per session."""
+        self.slewed_90k = 0
+        """Sum of the corrections: the camera's clock against ours since the last anchor."""
+
+    def restart(self) -> None:
+        """The next picture is the first of another session: its RTP clock starts anywhere."""
+        self._last_timestamp = None
+
+    def stamp(self, timestamp: int, arrival_s: float) -> int:
+        """Presentation time in 1/90000 s: never negative, rising with every call."""
+        if self._origin_s is None:
+            self._origin_s = arrival_s
+        arrival = max(int((arrival_s - self._origin_s) * CLOCK_HZ), 0)
+        if self._last_timestamp is None:
+            self._anchor(arrival)
+        else:
+            self._advance(_difference(timestamp, self._last_timestamp), arrival)
+        self._last_timestamp = timestamp
+        self._last_pts = max(self._raw_pts, self._last_pts + 1)
+        return self._last_pts
+
+    @property
+    def lag_s(self) -> float:
+        """How far the earliest arrival of the window lies behind the timeline; the drift seen."""
+        return self._lag() / CLOCK_HZ
+
+    def _anchor(self, arrival: int) -> None:
+        self._raw_pts = arrival
+        self._window_from_s = arrival / CLOCK_HZ
+        self._earliest, self._earliest_before = 0, None
+        self.slewed_90k = 0
+        self.anchors += 1
+
+    def _advance(self, step: int, arrival: int) -> None:
+        self._raw_pts += step
+        lag = arrival - self._raw_pts
+        jumped = abs(step) > JUMP_S * CLOCK_HZ and abs(lag) > JUMP_S * CLOCK_HZ
+        if jumped or step < -REORDER_S * CLOCK_HZ:
+            self._anchor(arrival)
+            return
+        self._observe(lag, arrival / CLOCK_HZ)
+        self._correct(step, arrival)
+
+    def _observe(self, lag: int, now_s: float) -> None:
+        if now_s - self._window_from_s >= WINDOW_S:
+            self._window_from_s = now_s
+            self._earliest_before, self._earliest = self._earliest, lag
+        else:
+            self._earliest = min(self._earliest, lag)
+
+    def _lag(self) -> int:
+        if self._earliest_before is None:
+            return min(self._earliest, 0)
+        return min(self._earliest, self._earliest_before)
+
+    def _correct(self, step: int, arrival: int) -> None:
+        lag, tolerance = self._lag(), int(TOLERANCE_S * CLOCK_HZ)
+        if lag > JUMP_S * CLOCK_HZ:
+            # The camera counts pictures it did not send, or its clock stood still.
+            self._anchor(arrival)
+        elif step > 0 and abs(lag) > tolerance:
+            excess = lag - tolerance if lag > 0 else lag + tolerance
+            limit = step // _MAX_SLEW
+            self._slew(max(-limit, min(limit, excess)))
+
+    def _slew(self, correction: int) -> None:
+        self._raw_pts += correction
+        self.slewed_90k += correction
+        self._earliest -= correction
+        if self._earliest_before is not None:
+            self._earliest_before -= correction
+
+
+def _difference(timestamp: int, before: int) -> int:
+    """Signed difference of two 32-bit timestamps, across the wrap (RFC 3550 section 5.1)."""
+    return ((timestamp - before + 0x80000000) & 0xFFFFFFFF) - 0x80000000

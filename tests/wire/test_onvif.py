@@ -355,8 +355,8 @@ async def test_another_service_on_the_onvif_port_is_no_onvif(
 ) -> None:
     camera = await gate(simulator)
     error = await error_of(resolver, at(camera.rtsp_port, camera.rtsp_port))
-    assert error.reason in (Reason.NOT_ONVIF, Reason.PROTOCOL_ERROR)
-    assert str(camera.rtsp_port) in error.fact
+    assert (error.condition, error.reason) == (ConditionType.ELIGIBLE, Reason.NOT_ONVIF)
+    assert error.fact == f"Port {camera.rtsp_port} answers, but not by HTTP"
 
 
 async def test_a_closed_onvif_port_beside_an_open_rtsp_port_is_onvif_switched_off(
@@ -618,22 +618,22 @@ async def test_a_login_whose_answer_is_lost_is_not_repeated(resolver: OnvifResol
 
 
 @pytest.mark.parametrize(
-    "challenge",
+    ("challenge", "reason"),
     [
-        "Digest",
-        "Digest realm",
-        'Digest realm="x"',
-        'Digest realm="x", nonce="n", algorithm=ROT13',
-        'Digest realm="x", nonce="n", qop="auth-int"',
-        'Digest realm="x", nonce="n", qop="none"',
+        ("Digest", Reason.NOT_ONVIF),
+        ("Digest realm", Reason.PROTOCOL_ERROR),
+        ('Digest realm="x"', Reason.PROTOCOL_ERROR),
+        ('Digest realm="x", nonce="n", algorithm=ROT13', Reason.PROTOCOL_ERROR),
+        ('Digest realm="x", nonce="n", qop="auth-int"', Reason.PROTOCOL_ERROR),
+        ('Digest realm="x", nonce="n", qop="none"', Reason.PROTOCOL_ERROR),
     ],
 )
 async def test_a_challenge_that_cannot_be_answered_is_a_protocol_error(
-    resolver: OnvifResolver, challenge: str
+    resolver: OnvifResolver, challenge: str, reason: Reason
 ) -> None:
     refusal = reply("", "401 Unauthorized", "text/html", f"WWW-Authenticate: {challenge}")
     error, peer = await met(resolver, lambda peer, path, operation: refusal)
-    assert error.reason in (Reason.PROTOCOL_ERROR, Reason.NOT_ONVIF)
+    assert error.reason is reason
     assert peer.authorizations == []
 
 
@@ -664,6 +664,24 @@ async def test_a_camera_that_repeats_our_password_is_not_quoted(resolver: OnvifR
     error, _ = await met(resolver, answer)
     assert PASSWORD not in error.message
     assert "(hidden)" in error.message
+
+
+async def test_a_scheme_that_was_refused_is_not_tried_again_at_another_service(
+    resolver: OnvifResolver,
+) -> None:
+    recorder = Recorder()
+
+    def answer(peer: Peer, path: str, operation: str) -> bytes:
+        signed = "UsernameToken" in peer.authorizations
+        if operation == "GetDeviceInformation" and not signed:
+            return fault("NotAuthorized", "Sender not authorized", "401 Unauthorized", DIGEST)
+        if operation == "GetProfiles":
+            return reply("", "401 Unauthorized", "text/html", DIGEST)
+        return recorder(peer, path, operation)
+
+    error, peer = await met(resolver, answer)
+    assert error.reason is Reason.CREDENTIALS_REJECTED
+    assert peer.authorizations.count("Digest") == 1
 
 
 async def test_an_operation_that_the_account_may_not_use_is_named(

@@ -36,6 +36,11 @@ class DeviceTurns:
     def __init__(self) -> None:
         self._turns: dict[tuple[str, int], _Turn] = {}
 
+    @property
+    def busy(self) -> int:
+        """Devices that are being asked or waited for."""
+        return len(self._turns)
+
     async def take(
         self, device: tuple[str, int], account: str, ask: Callable[[], Awaitable[T]]
     ) -> T:

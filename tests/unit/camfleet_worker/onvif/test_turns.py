@@ -87,6 +87,12 @@ async def test_who_comes_after_the_failure_asks_anew() -> None:
     assert recorder.asked == 2
 
 
+async def test_nothing_is_kept_of_a_device_that_nobody_asks() -> None:
+    turns = DeviceTurns()
+    await sixteen(turns, Recorder(UNREACHABLE).ask, one_account)
+    assert turns.busy == 0
+
+
 async def test_one_device_does_not_wait_for_another() -> None:
     turns, never = DeviceTurns(), asyncio.Event()
     stuck = asyncio.create_task(turns.take(("10.0.0.2", 80), "account", never.wait))

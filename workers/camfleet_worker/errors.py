@@ -21,7 +21,7 @@ class Retry(StrEnum):
     """The world's fault: try again under backoff with full jitter."""
     SLOW = "slow"
     """A person must act at the camera: try again rarely (30 min)."""
-    ON_SECRET_CHANGE = "on-secret-change"
+    ON_SECRET_CHANGE = "on-secret-change"  # noqa: S105 - not a secret
     """Credentials were refused: try again when the Secret changes, or at the slow retry."""
     ON_SPEC_CHANGE = "on-spec-change"
     """Only a changed declaration can help."""

@@ -102,8 +102,10 @@ class Cluster:
             )
         return cast(KubernetesObject, answer)
 
-    async def renew_lease(self, name: str, holder: str, now: datetime) -> None:
-        """Write that `holder` lives. The operator has made the Lease and watches it.
+    async def renew_lease(self, name: str, holder: str, now: datetime) -> datetime | None:
+        """Write that `holder` lives; when it was renewed before, if ever.
+
+        The operator has made the Lease and watches it.
 
         Read before every write: a conflict then means that somebody wrote within milliseconds,
         and the next renewal is soon enough.
@@ -118,7 +120,9 @@ class Cluster:
                 lease.spec.acquire_time = now
                 lease.spec.lease_transitions = (lease.spec.lease_transitions or 0) + 1
                 lease.spec.holder_identity = holder
+            before: datetime | None = lease.spec.renew_time
             lease.spec.renew_time = now
             await self._leases.replace_namespaced_lease(
                 name, self.namespace, lease, _request_timeout=REQUEST_TIMEOUT_S
             )
+        return before

@@ -112,7 +112,6 @@ class Reporter:
         while True:
             self._news.clear()
             for report in self._due(_now()):
-                await self._budget.take()
                 await self._write(report)
             await self._wait()
 
@@ -142,7 +141,10 @@ class Reporter:
             try:
                 await self._adopt(report)
                 at = report.due_at()
-                if report.known is not None and at is not None and at <= _now():
+                if at is None or at > _now():
+                    return
+                await self._budget.take()
+                if report.known is not None:
                     await self._apply(report, report.known)
                     report.settle(_now())
             except ClusterError as error:

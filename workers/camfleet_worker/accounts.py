@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""User names and passwords, from the Secrets that the shard names.
+
+The fleet says which Secrets are needed, supervisors ask for an account, the state cache keeps a
+copy on an in-memory volume. A Secret of another type is never opened: else whoever may write a
+Camera could have any Secret of the namespace sent to a host of theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.names import CREDENTIALS_SECRET_TYPE
+from camfleet_api.policy import CredentialsRef
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.errors import IngestError, Retry
+
+log = logging.getLogger(__name__)
+
+Follow = Callable[[str], AsyncIterator[dict[str, Any] | None]]
+Listener = Callable[[str], None]
+"""Called with the name of a Secret that has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretContent:
+    """What was read of one Secret; `values` stays empty where the type is not ours."""
+
+    type: str
+    version: str
+    values: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, secret: dict[str, Any]) -> SecretContent:
+        """Decode a Secret object; values that are no text are left out."""
+        kind = str(secret.get("type", ""))
+        version = str(secret["metadata"]["resourceVersion"])
+        if kind != CREDENTIALS_SECRET_TYPE:
+            return cls(kind, version)
+        data = secret.get("data") or {}
+        decoded = {key: _text(value) for key, value in data.items()}
+        return cls(kind, version, {key: text for key, text in decoded.items() if text is not None})
+
+
+class Accounts:
+    """The Secrets of a shard, followed by name."""
+
+    def __init__(self, follow: Follow, on_change: Listener) -> None:
+        self._follow = follow
+        self._on_change = on_change
+        self._contents: dict[str, SecretContent | None] = {}
+        self._read: dict[str, asyncio.Event] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._issued: dict[CredentialsRef, Credentials] = {}
+
+    def restore(self, contents: dict[str, SecretContent]) -> None:
+        """Begin with what the last process held; whatever the API server says replaces it."""
+        for name, content in contents.items():
+            self._contents.setdefault(name, content)
+
+    def contents(self) -> dict[str, SecretContent]:
+        """Every Secret that exists, for the state cache."""
+        return {name: content for name, content in self._contents.items() if content is not None}
+
+    def values(self) -> set[str]:
+        """Every value held, for the log's redactor."""
+        return {value for content in self.contents().values() for value in content.values.values()}
+
+    def want(self, names: Iterable[str]) -> None:
+        """Follow exactly these Secrets."""
+        wanted = set(names)
+        for name in self._tasks.keys() - wanted:
+            self._tasks.pop(name).cancel()
+            self._contents.pop(name, None)
+            self._read.pop(name, None)
+        for name in wanted - self._tasks.keys():
+            self._read[name] = asyncio.Event()
+            self._tasks[name] = asyncio.create_task(self._run(name), name=f"secret {name}")
+
+    async def close(self) -> None:
+        """Follow nothing any more."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def known(self, name: str, within_s: float) -> bool:
+        """Wait until the API server has said what the Secret holds, or a copy of it is at hand."""
+        event = self._read.get(name)
+        if event is None or self._contents.get(name) is not None:
+            return True
+        try:
+            async with asyncio.timeout(within_s):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def camera_login(self, ref: CredentialsRef) -> Credentials:
+        """The account of a camera; IngestError: Credentials(Key)Missing, SecretWrongType."""
+        return self._login(
+            ref,
+            ConditionType.AUTHENTICATED,
+            Reason.CREDENTIALS_MISSING,
+            Reason.CREDENTIALS_KEY_MISSING,
+        )
+
+    def relay_login(self, ref: CredentialsRef) -> Credentials:
+        """The account for a monitoring system; IngestError: VmsCredentialsMissing, …WrongType."""
+        missing = Reason.VMS_CREDENTIALS_MISSING
+        return self._login(ref, ConditionType.RELAYING, missing, missing)
+
+    def _login(
+        self, ref: CredentialsRef, condition: ConditionType, missing: Reason, key_missing: Reason
+    ) -> Credentials:
+        """The version of credentials changes with their values, not with every write to the
+        Secret: one Secret holds the keys of a whole site, and a colleague's edit must not make
+        this account unproven."""
+        values = self._content(ref, condition, missing).values
+        for key in (ref.username_key, ref.password_key):
+            if key not in values:
+                fact = f"Secret {ref.secret_name} lacks the key {key}"
+                raise _trouble(condition, key_missing, fact)
+        username, password = values[ref.username_key], values[ref.password_key]
+        issued = self._issued.get(ref)
+        if issued is None or (issued.username, issued.password) != (username, password):
+            version = self._content(ref, condition, missing).version
+            issued = self._issued[ref] = Credentials(username, password, version)
+        return issued
+
+    def _content(
+        self, ref: CredentialsRef, condition: ConditionType, missing: Reason
+    ) -> SecretContent:
+        content = self._contents.get(ref.secret_name)
+        if content is None:
+            raise _trouble(condition, missing, f"Secret {ref.secret_name} does not exist")
+        if content.type != CREDENTIALS_SECRET_TYPE:
+            raise _trouble(
+                condition,
+                Reason.SECRET_WRONG_TYPE,
+                f"Secret {ref.secret_name} has another type and was not opened",
+            )
+        return content
+
+    async def _run(self, name: str) -> None:
+        """Follow one Secret. The last content of one that vanishes stays in use for as long as
+        this worker runs: a slip in Git stops no stream."""
+        async for secret in self._follow(name):
+            before = self._contents.get(name)
+            if secret is None and before is not None:
+                log.warning("secret vanished, its last content stays", extra={"secret": name})
+                continue
+            content = None if secret is None else SecretContent.of(secret)
+            self._contents[name] = content
+            self._read[name].set()
+            if content != before:
+                log.info("secret read", extra={"secret": name})
+                self._on_change(name)
+
+
+def _trouble(condition: ConditionType, reason: Reason, fact: str) -> IngestError:
+    return IngestError(condition, reason, fact, Retry.ON_SECRET_CHANGE)
+
+
+def _text(value: object) -> str | None:
+    """A value of a Secret's data; a trailing line end is an editor's, not the password's."""
+    try:
+        return base64.b64decode(str(value), validate=True).decode().rstrip("\r\n")
+    except (binascii.Error, UnicodeDecodeError):
+        return None

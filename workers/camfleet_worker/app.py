@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker: puts the parts together, runs them, and ends them within ten seconds.
+
+Flow: shard and Secrets in, supervisors in between, statuses, metrics and the Lease out. Anything
+that ends unexpectedly here ends the process; the parent starts it again at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from http import HTTPStatus
+
+from pydantic import ValidationError
+
+from camfleet_api.ingest_shard import IngestShardSpec, IngestShardStatus
+from camfleet_worker import log as logs
+from camfleet_worker.accounts import Accounts
+from camfleet_worker.attempts import AttemptLedger
+from camfleet_worker.backoff import Backoff
+from camfleet_worker.clock import wall_clock
+from camfleet_worker.cluster.api import Cluster
+from camfleet_worker.cluster.connection import Connection
+from camfleet_worker.cluster.errors import ClusterError
+from camfleet_worker.connect_budget import ConnectBudget
+from camfleet_worker.fleet import Fleet
+from camfleet_worker.heartbeat import Heartbeat
+from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.metrics import WorkerCollector, registry_of, rendered
+from camfleet_worker.onvif.ports import port_trouble
+from camfleet_worker.onvif.resolver import OnvifResolver
+from camfleet_worker.probes import ProbeServer
+from camfleet_worker.recollection import Recollection
+from camfleet_worker.reporter.reporter import Reporter
+from camfleet_worker.rtsp.client import open_stream
+from camfleet_worker.settings import Settings, SettingsInvalid
+from camfleet_worker.sink_factory import SinkFactory
+from camfleet_worker.sinks.resolver import Resolver
+from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.state_cache import StateCache
+from camfleet_worker.surroundings import Surroundings
+from camfleet_worker.token_bucket import TokenBucket
+
+log = logging.getLogger(__name__)
+
+SHARD_PATIENCE_S = 5.0
+"""How long the API server may take before the copy of the last shard is run."""
+STATUS_BURST_S = 10.0
+"""The burst of status writes is what the budget gives in this time."""
+STOP_S = 9.0
+"""Everything after SIGTERM; the pod's grace period is longer."""
+FLUSH_S = 2.0
+DISK_S = 2.0
+
+
+class Worker:
+    """One process: the cameras of one shard."""
+
+    def __init__(self, settings: Settings, connection: Connection, redactor: logs.Redactor) -> None:
+        self._settings = settings
+        self._redactor = redactor
+        self._cluster = Cluster(connection, settings.namespace)
+        self._cache = StateCache(settings.state)
+        self._accounts = Accounts(self._cluster.secret, self._secret_changed)
+        per_s = settings.status_writes_per_s
+        self._reporter = Reporter(
+            self._cluster,
+            wall_clock,
+            TokenBucket(per_s, max(1.0, per_s * STATUS_BURST_S)),
+            self._cache.keep_status,
+        )
+        self._media = MediaLoop(settings.tick_s)
+        self._volume = VolumeWriter(VolumeSettings(settings.recordings))
+        self._names = Resolver()
+        self._onvif = OnvifResolver()
+        self._fleet = self._make_fleet()
+        self._heartbeat = Heartbeat(
+            self._cluster, settings.shard, settings.holder, wall_clock, self._reporter.reread
+        )
+        self._spec: IngestShardSpec | None = None
+        self._registry = registry_of(
+            WorkerCollector(
+                settings.namespace, self._fleet, self._media, lambda: self._reporter.writes
+            )
+        )
+        self._first_shard = asyncio.Event()
+
+    def _make_fleet(self) -> Fleet:
+        ledger = AttemptLedger(wall_clock)
+        recollection = Recollection(
+            self._reporter, self._cache, ledger, lambda host: self._fleet.siblings(host)
+        )
+        factory = SinkFactory(self._settings.namespace, self._volume, self._names, self._accounts)
+        around = Surroundings(
+            resolver=self._onvif,
+            open_stream=open_stream,
+            probe=port_trouble,
+            accounts=self._accounts,
+            ledger=ledger,
+            reports=self._reporter,
+            recollect=recollection.recollect,
+            budget=ConnectBudget(),
+            make_sinks=factory.make,
+        )
+        return Fleet(around, self._reporter, lambda camera: self._media.open_channel(camera, ()))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until told to stop; raises what ended a part that must not end."""
+        self._media.start()
+        self._volume.start()
+        self._accounts.restore(self._cache.secrets())
+        probes = ProbeServer(
+            {"/metrics": self._metrics, "/healthz": self._healthz, "/readyz": self._readyz}
+        )
+        port = await probes.start(self._settings.metrics_address, self._settings.metrics_port)
+        log.info("worker started", extra={"shard": self._settings.shard, "port": port})
+        parts = [
+            asyncio.create_task(part, name=name)
+            for name, part in {
+                "shard": self._follow_shard(),
+                "copy": self._run_copy(),
+                "reporter": self._reporter.run(),
+                "sinks": self._fleet.poll(),
+                "lease": self._heartbeat.run(),
+            }.items()
+        ]
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await _first_end(stopping, parts)
+        finally:
+            await self._stop(parts)
+            await probes.close()
+
+    async def _follow_shard(self) -> None:
+        """Take over every shard that the API server shows. One that vanishes is no instruction:
+        only an explicit removal, or SIGTERM, stops a camera."""
+        async for found in self._cluster.shard(self._settings.shard):
+            if found is None:
+                log.warning("shard is absent, cameras go on", extra={"shard": self._settings.shard})
+                continue
+            try:
+                spec = IngestShardSpec.read(found["spec"])
+                if self._spec is None or spec != self._spec:
+                    await self._take_over(spec)
+            except (ValidationError, IndexError) as error:
+                log.error("shard cannot be read", extra={"cause": type(error).__name__})
+                continue
+            self._first_shard.set()
+            if (found.get("status") or {}).get("observedHash") != spec.hash:
+                await self._acknowledge(spec.hash)
+
+    async def _run_copy(self) -> None:
+        """Go by the last shard where the API server does not answer soon after the start."""
+        try:
+            async with asyncio.timeout(SHARD_PATIENCE_S):
+                await self._first_shard.wait()
+        except TimeoutError:
+            copy = self._cache.shard()
+            if copy is not None and self._spec is None:
+                log.warning("no answer from the API server, running the last shard")
+                await self._take_over(copy)
+        await asyncio.Event().wait()
+
+    async def _take_over(self, spec: IngestShardSpec) -> None:
+        self._spec = spec
+        self._accounts.want(_secrets_of(spec))
+        await self._fleet.apply(spec)
+        self._cache.keep_shard(spec)
+
+    async def _acknowledge(self, hash_: str) -> None:
+        """Tell the operator that this shard runs: rights of removed cameras may go."""
+        backoff = Backoff(first_s=0.5, most_s=5.0)
+        for _ in range(10):
+            try:
+                await self._cluster.apply_shard_status(
+                    self._settings.shard, IngestShardStatus(observed_hash=hash_).to_wire()
+                )
+            except ClusterError as error:
+                log.warning("shard not acknowledged", extra={"cause": str(error)})
+                await asyncio.sleep(backoff.next_s())
+            else:
+                return
+
+    def _secret_changed(self, name: str) -> None:
+        self._redactor.know(self._accounts.values())
+        self._cache.keep_secrets(self._accounts.contents())
+        self._fleet.secret_changed(name)
+
+    async def _stop(self, parts: list[asyncio.Task[None]]) -> None:
+        """TEARDOWN, close files, last report. The report goes first to nobody's harm: it tells
+        what was true while the cameras still ran, and stopping them is no fact about them."""
+        log.info("worker stops")
+        for task in parts:
+            task.cancel()
+        await asyncio.gather(*parts, return_exceptions=True)
+        try:
+            async with asyncio.timeout(STOP_S):
+                await asyncio.gather(self._flush(), self._fleet.stop())
+                await asyncio.to_thread(self._media.stop, DISK_S)
+                await asyncio.to_thread(self._volume.close, DISK_S)
+        except TimeoutError:
+            log.error("worker could not stop in time")
+        await self._accounts.close()
+        self._names.close()
+        self._onvif.close()
+        log.info("worker stopped")
+
+    async def _flush(self) -> None:
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self._reporter.flush()
+        except TimeoutError:
+            log.warning("last report not written in time")
+
+    def _metrics(self) -> tuple[HTTPStatus, bytes]:
+        return HTTPStatus.OK, rendered(self._registry)
+
+    def _healthz(self) -> tuple[HTTPStatus, bytes]:
+        if self._media.alive:
+            return HTTPStatus.OK, b"ok\n"
+        return HTTPStatus.SERVICE_UNAVAILABLE, b"the media loop has died\n"
+
+    def _readyz(self) -> tuple[HTTPStatus, bytes]:
+        if self._spec is not None:
+            return HTTPStatus.OK, b"ok\n"
+        return HTTPStatus.SERVICE_UNAVAILABLE, b"no shard yet\n"
+
+
+def run() -> int:
+    """The process under the parent: settings, logs, signals, one event loop."""
+    redactor = logs.Redactor()
+    logs.set_up(redactor)
+    try:
+        settings = Settings.of(os.environ)
+    except SettingsInvalid as error:
+        log.error("settings are wrong", extra={"cause": str(error)})
+        return 2
+    asyncio.run(_main(settings, redactor))
+    return 0
+
+
+async def _main(settings: Settings, redactor: logs.Redactor) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with await Connection.open(settings.kubeconfig) as connection:
+        await Worker(settings, connection, redactor).run(stop)
+
+
+async def _first_end(stopping: asyncio.Task[bool], parts: list[asyncio.Task[None]]) -> None:
+    """Until told to stop. A part that ends by itself is a bug: its exception ends the process."""
+    done, _ = await asyncio.wait({stopping, *parts}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    for task in done - {stopping}:
+        error = task.exception()
+        raise error or RuntimeError(f"part {task.get_name()} ended")
+
+
+def _secrets_of(spec: IngestShardSpec) -> set[str]:
+    refs = [camera.credentials for camera in spec.cameras]
+    refs += [relay.credentials for policy in spec.policies for relay in policy.relays]
+    return {ref.secret_name for ref in refs if ref is not None}

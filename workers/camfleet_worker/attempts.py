@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger of login attempts: cameras lock accounts after five bad ones.
+
+At most two attempts (one per authentication scheme) are made for one account, that is one
+(device address, user name, Secret version), whatever the number of cameras behind it: sixteen
+channels of a recorder are one account. An attempt is written to the Camera's status before it is
+made, so a restart or a move of the camera spends no more; where that write fails (no API server)
+the attempt is not made, and only proven credentials are used. After that: a new version of the
+Secret, or one attempt every half hour.
+
+Credentials that ONVIF takes and RTSP refuses are counted apart: they are proven, and yet each
+channel of a recorder that tries them on RTSP is another bad login.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from camfleet_api.camera import Attempts
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.clock import WallClock
+from camfleet_worker.cluster.errors import ClusterError
+from camfleet_worker.errors import IngestError, Retry
+
+log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 2
+SLOW_RETRY = timedelta(minutes=30)
+COUNTED_MOST = 100
+"""Bound of status.attempts.count."""
+
+WriteDown = Callable[[Attempts], Awaitable[None]]
+"""Writes attempts to one Camera's status; ClusterError: not written."""
+
+
+@dataclass
+class _Account:
+    """What is known of one account at one address."""
+
+    attempts: Attempts | None = None
+    refusal: IngestError | None = None
+    rtsp_proven: bool = False
+    rtsp_refusal: IngestError | None = None
+    rtsp_refused_at: datetime | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One camera at a time tries an unproven account; the others profit from the answer."""
+
+
+class AttemptLedger:
+    """All accounts that a worker's cameras use."""
+
+    def __init__(self, clock: WallClock) -> None:
+        self._clock = clock
+        self._accounts: dict[str, _Account] = {}
+
+    def restore(self, attempts: Attempts, refusal: IngestError | None) -> None:
+        """Take over what a Camera's status says: never fewer attempts than are written there."""
+        account = self._account(attempts.account)
+        known = account.attempts
+        if known is None:
+            account.attempts = attempts
+        else:
+            account.attempts = known.model_copy(
+                update={
+                    "count": max(known.count, attempts.count),
+                    "proven": known.proven or attempts.proven,
+                    "last": max(known.last, attempts.last),
+                }
+            )
+        if refusal is None:
+            return
+        if refusal.reason is Reason.RTSP_CREDENTIALS_REJECTED:
+            account.rtsp_refusal, account.rtsp_refused_at = refusal, attempts.last
+        elif not attempts.proven:
+            account.refusal = refusal
+
+    def of(self, key: str) -> Attempts | None:
+        """What stands in the ledger, for a Camera's status."""
+        return self._account(key).attempts
+
+    def proven(self, key: str) -> bool:
+        """Whether the device has taken these credentials."""
+        attempts = self._account(key).attempts
+        return attempts is not None and attempts.proven
+
+    def settled(self, key: str) -> bool:
+        """Whether both protocols have taken them, so that cameras need not wait for each other."""
+        return self.proven(key) and self._account(key).rtsp_proven
+
+    def login(self, key: str, write_down: WriteDown) -> Login:
+        """The gate for one connect of one camera."""
+        return Login(self, key, write_down)
+
+    def _account(self, key: str) -> _Account:
+        return self._accounts.setdefault(key, _Account())
+
+    async def spend(self, key: str, write_down: WriteDown) -> None:
+        """Write one attempt down; IngestError when none is left or none can be written."""
+        account = self._account(key)
+        before = account.attempts
+        now = self._clock()
+        count = 0 if before is None else before.count
+        if before is not None and count >= MOST_ATTEMPTS and now - before.last < SLOW_RETRY:
+            raise _again(account.refusal) if account.refusal else _spent()
+        attempts = Attempts(account=key, count=min(count + 1, COUNTED_MOST), last=now)
+        try:
+            await write_down(attempts)
+        except ClusterError as error:
+            raise _unwritten() from error
+        account.attempts = attempts
+
+    def prove(self, key: str) -> None:
+        """The device took the credentials."""
+        account = self._account(key)
+        before = account.attempts
+        if before is None or not before.proven:
+            count = 0 if before is None else before.count
+            last = self._clock() if before is None else before.last
+            account.attempts = Attempts(account=key, count=count, proven=True, last=last)
+        account.refusal = None
+
+    def refuse(self, key: str, error: IngestError) -> None:
+        """The device refused them. Proven ones are proven no longer: somebody changed them."""
+        account = self._account(key)
+        account.refusal = error
+        if account.attempts is not None and account.attempts.proven:
+            count = max(1, account.attempts.count)
+            account.attempts = Attempts(account=key, count=count, last=self._clock())
+
+    def check_rtsp(self, key: str) -> None:
+        """IngestError where RTSP refused these credentials less than half an hour ago."""
+        account = self._account(key)
+        if account.rtsp_refusal is None or account.rtsp_refused_at is None:
+            return
+        if self._clock() - account.rtsp_refused_at < SLOW_RETRY:
+            raise _again(account.rtsp_refusal)
+
+    def prove_rtsp(self, key: str) -> None:
+        """RTSP plays with these credentials."""
+        account = self._account(key)
+        account.rtsp_proven = True
+        account.rtsp_refusal = account.rtsp_refused_at = None
+
+    def refuse_rtsp(self, key: str, error: IngestError) -> None:
+        """RTSP refused them."""
+        account = self._account(key)
+        account.rtsp_proven = False
+        account.rtsp_refusal, account.rtsp_refused_at = error, self._clock()
+
+    def turn(self, key: str) -> asyncio.Lock:
+        """Held by the one camera that tries an unproven account."""
+        return self._account(key).turn
+
+
+class Login:
+    """The attempt gate of one connect: an AttemptGate for onvif, a hook for rtsp.
+
+    An async context around the whole connect: while an account is not settled, one camera at a
+    time tries it.
+    """
+
+    def __init__(self, ledger: AttemptLedger, key: str, write_down: WriteDown) -> None:
+        self._ledger = ledger
+        self._key = key
+        self._write_down = write_down
+        self._has_turn = False
+
+    async def __aenter__(self) -> Login:
+        if not self._ledger.settled(self._key):
+            await self._ledger.turn(self._key).acquire()
+            self._has_turn = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._ledger.turn(self._key).release()
+
+    async def before_attempt(self, scheme: str = "") -> None:
+        """Return when an ONVIF login may be tried: at once for proven credentials."""
+        if not self._ledger.proven(self._key):
+            await self._ledger.spend(self._key, self._write_down)
+            log.info("login attempt", extra={"account": self._key, "scheme": scheme})
+
+    async def proven(self, scheme: str = "") -> None:
+        """ONVIF took the credentials."""
+        self._ledger.prove(self._key)
+
+    async def rejected(self, scheme: str, error: IngestError) -> None:
+        """ONVIF refused the credentials."""
+        self._ledger.refuse(self._key, error)
+
+    async def before_rtsp_attempt(self) -> None:
+        """Return when an RTSP login may be tried."""
+        self._ledger.check_rtsp(self._key)
+        await self.before_attempt("rtsp")
+
+    def rtsp_taken(self) -> None:
+        """RTSP plays, so the credentials are right, whether it asked for them or not."""
+        self._ledger.prove_rtsp(self._key)
+
+    def rtsp_rejected(self, error: IngestError) -> None:
+        """RTSP refused them."""
+        self._ledger.refuse_rtsp(self._key, error)
+
+
+def _again(error: IngestError) -> IngestError:
+    """The same failure for another camera, or another time."""
+    return IngestError(error.condition, error.reason, error.fact, error.retry)
+
+
+def _spent() -> IngestError:
+    return IngestError(
+        ConditionType.AUTHENTICATED,
+        Reason.CREDENTIALS_REJECTED,
+        "The camera refused the user name or the password before",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def _unwritten() -> IngestError:
+    return IngestError(
+        ConditionType.AUTHENTICATED,
+        Reason.PENDING,
+        "A login is tried only after it was written to the Camera's status, which failed",
+    )

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All cameras of a worker: one supervisor each, started and stopped by what the shard says.
+
+Called by the app with every shard and every changed Secret. It touches the cameras whose entry
+changed and no other, and a supervisor that dies of a bug is counted and started again alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from camfleet_api.ingest_shard import IngestShardSpec
+from camfleet_worker.assignment import Assignment, assignments_of, change_between
+from camfleet_worker.backoff import Backoff
+from camfleet_worker.supervisor import CameraSupervisor
+from camfleet_worker.surroundings import MediaChannel, Surroundings
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+"""How soon a changed sink is noticed; two attribute reads a sink."""
+
+
+CLOSE_S = 4.0
+
+
+class Followed(Protocol):
+    """Who keeps a report on each camera."""
+
+    def follow(self, name: str, uid: str) -> None:
+        """Begin to report."""
+
+    def forget(self, uid: str) -> None:
+        """Stop reporting."""
+
+
+@dataclass
+class _Running:
+    supervisor: CameraSupervisor
+    channel: MediaChannel
+    task: asyncio.Task[None]
+
+
+class Fleet:
+    """The cameras that run."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        reporter: Followed,
+        open_channel: Callable[[str], MediaChannel],
+    ) -> None:
+        self._around = around
+        self._reporter = reporter
+        self._open_channel = open_channel
+        self._running: dict[str, _Running] = {}
+        self.bugs = 0
+
+    @property
+    def supervisors(self) -> Collection[CameraSupervisor]:
+        """For metrics and for finding a device's other cameras."""
+        return [running.supervisor for running in self._running.values()]
+
+    async def apply(self, spec: IngestShardSpec) -> None:
+        """Take a shard over. When it returns, removed cameras are stopped and forgotten."""
+        old = {uid: running.supervisor.assignment for uid, running in self._running.items()}
+        change = change_between(old, assignments_of(spec))
+        for assignment in change.removed:
+            self._reporter.forget(assignment.uid)
+        await self._stop(a.uid for a in (*change.removed, *change.changed))
+        for assignment in (*change.added, *change.changed):
+            self._reporter.follow(assignment.camera.name, assignment.uid)
+        for assignment in (*change.added, *change.changed):
+            self._start(assignment)
+        for assignment in change.renewed:
+            self._running[assignment.uid].supervisor.renew(assignment)
+        log.info(
+            "shard taken over",
+            extra={
+                "hash": spec.hash,
+                "added": len(change.added),
+                "removed": len(change.removed),
+                "changed": len(change.changed),
+            },
+        )
+
+    def secret_changed(self, name: str) -> None:
+        """Wake the cameras that use this Secret, and no other."""
+        for supervisor in self.supervisors:
+            if name in supervisor.assignment.secrets():
+                supervisor.secret_changed(name)
+
+    def secrets(self) -> set[str]:
+        """Names of all Secrets in use."""
+        return {name for s in self.supervisors for name in s.assignment.secrets()}
+
+    def siblings(self, host: str) -> list[Assignment]:
+        """All cameras at one address: the channels of a recorder."""
+        found = (supervisor.assignment for supervisor in self.supervisors)
+        return [assignment for assignment in found if assignment.camera.host == host]
+
+    async def poll(self) -> None:
+        """Have every camera's sinks looked at, for ever."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            for supervisor in self.supervisors:
+                supervisor.publish()
+
+    async def stop(self) -> None:
+        """Stop every camera: TEARDOWN, files closed."""
+        await self._stop(list(self._running))
+
+    def _start(self, assignment: Assignment) -> None:
+        channel = self._open_channel(assignment.camera.name)
+        supervisor = CameraSupervisor(assignment, channel, self._around)
+        task = asyncio.create_task(self._keep(supervisor), name=f"camera {assignment.camera.name}")
+        self._running[assignment.uid] = _Running(supervisor, channel, task)
+
+    async def _stop(self, uids: Iterable[str]) -> None:
+        stopping = [self._running.pop(uid) for uid in uids]
+        for running in stopping:
+            running.task.cancel()
+        await asyncio.gather(*(running.task for running in stopping), return_exceptions=True)
+        closed = [asyncio.wrap_future(running.channel.close()) for running in stopping]
+        if closed:
+            # The media loop ends a session that answers no TEARDOWN within seconds of its own.
+            await asyncio.wait(closed, timeout=CLOSE_S)
+
+    async def _keep(self, supervisor: CameraSupervisor) -> None:
+        """A bug of ours ends one run of one camera: count it, tell it, run again."""
+        backoff = Backoff(first_s=1.0, most_s=60.0)
+        while True:
+            try:
+                await supervisor.run()
+            except Exception:
+                self.bugs += 1
+                log.exception(
+                    "bug in a supervisor", extra={"camera": supervisor.assignment.camera.name}
+                )
+            await asyncio.sleep(backoff.next_s())

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's Lease: the operator's only sign that the worker lives.
+
+Camera statuses are written on transitions alone, so silence there means nothing. Where the Lease
+could not be renewed for so long that the operator may have spoken for the cameras (WorkerLost),
+what stands in the statuses is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from camfleet_worker.clock import WallClock
+from camfleet_worker.cluster.errors import ClusterError
+
+log = logging.getLogger(__name__)
+
+RENEW_EVERY_S = 10.0
+RETRY_EVERY_S = 2.0
+LOST_AFTER = timedelta(seconds=30)
+"""Shorter than the Lease lasts (40 s): reading statuses once too often costs little."""
+
+
+class LeaseDoor(Protocol):
+    """What the heartbeat needs of the cluster."""
+
+    async def renew_lease(self, name: str, holder: str, now: datetime) -> datetime | None:
+        """Write that the holder lives; when it was renewed before."""
+
+
+class Heartbeat:
+    """Renews one Lease for ever."""
+
+    def __init__(
+        self,
+        cluster: LeaseDoor,
+        lease: str,
+        holder: str,
+        clock: WallClock,
+        on_back: Callable[[], None],
+    ) -> None:
+        self._cluster = cluster
+        self._lease = lease
+        self._holder = holder
+        self._clock = clock
+        self._on_back = on_back
+
+    async def run(self) -> None:
+        """Renew; trouble is met with sooner tries."""
+        while True:
+            now = self._clock()
+            try:
+                before = await self._cluster.renew_lease(self._lease, self._holder, now)
+            except ClusterError as error:
+                log.warning("lease not renewed", extra={"cause": str(error)})
+                await asyncio.sleep(RETRY_EVERY_S)
+                continue
+            if before is not None and now - before > LOST_AFTER:
+                log.warning("lease had run out, statuses are read again")
+                self._on_back()
+            await asyncio.sleep(RENEW_EVERY_S)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between a Camera's status and what a supervisor remembers of the camera. Pure.
+
+The status is the worker's long memory: a restarted worker, or the next one, reads it, goes
+straight to RTSP and spends no login attempt that was spent already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus
+from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Reason
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.facts import Failure
+from camfleet_worker.resolve import Learned, Resolution, clock_trouble
+
+_TICKS_S = 2
+"""Clock offsets are rounded to seconds and measured over a network: less is no news."""
+
+
+def device_status(resolution: Resolution) -> DeviceStatus:
+    """What the device says it is."""
+    device = resolution.device
+    return DeviceStatus(
+        manufacturer=device.manufacturer,
+        model=device.model,
+        firmware_version=device.firmware_version,
+        serial_number=device.serial_number,
+        hardware_id=device.hardware_id,
+    )
+
+
+def learned_status(
+    learned: Learned, generation: int, before: LearnedStatus | None
+) -> LearnedStatus:
+    """What a resolve has taught, for the status; an offset that only trembles stays as it was."""
+    offset = learned.clock_offset_s
+    old = before.clock_offset_seconds if before is not None else None
+    if offset is not None and old is not None and abs(offset - old) <= _TICKS_S:
+        offset = old
+    return LearnedStatus(
+        clock_offset_seconds=offset,
+        auth_scheme=learned.auth_scheme,
+        media_version=learned.media_version,
+        media_path=learned.media_path,
+        profile_token=learned.profile_token,
+        stream_path=learned.stream_path,
+        codec=learned.codec,
+        width=learned.width,
+        height=learned.height,
+        generation=generation,
+    )
+
+
+def recalled(status: LearnedStatus) -> Learned:
+    """The same, read back; what the status does not hold was needed for one judgement only."""
+    return Learned(
+        auth_scheme=status.auth_scheme,
+        media_version=status.media_version,
+        media_path=status.media_path,
+        profile_token=status.profile_token,
+        stream_path=status.stream_path,
+        codec=status.codec,
+        width=status.width,
+        height=status.height,
+        clock_offset_s=status.clock_offset_seconds,
+    )
+
+
+def side_failures(resolution: Resolution) -> tuple[Failure, ...]:
+    """The side conditions that are not True after a resolve."""
+    found = []
+    trouble = clock_trouble(resolution.clock_offset_s)
+    if trouble is not None:
+        found.append(_side(ConditionType.TIME_SYNCHRONIZED, trouble.reason, trouble.fact))
+    if resolution.deviations:
+        fact = "; ".join(resolution.deviations)
+        found.append(_side(ConditionType.CONFORMANT, Reason.DIFFERS_FROM_PROFILE, fact))
+    return tuple(found)
+
+
+def recalled_side(status: CameraStatus) -> tuple[Failure, ...]:
+    """The side conditions that a former worker reported: they hold until ONVIF is asked again."""
+    return tuple(
+        Failure(ConditionType(c.type), Reason(c.reason), c.message)
+        for c in status.conditions
+        if c.type in SIDE and c.reason in REASONS
+    )
+
+
+def recalled_refusal(conditions: Iterable[Condition]) -> IngestError | None:
+    """The refused login that a former worker reported, so that it is told again and not tried."""
+    for condition in conditions:
+        if condition.type != ConditionType.AUTHENTICATED or condition.status != "False":
+            continue
+        if condition.reason not in REASONS:
+            return None
+        reason = Reason(condition.reason)
+        fact = condition.message.removesuffix(REASONS[reason].next_action).rstrip().rstrip(".")
+        return IngestError(ConditionType.AUTHENTICATED, reason, fact, Retry.ON_SECRET_CHANGE)
+    return None
+
+
+def _side(condition: ConditionType, reason: Reason, fact: str) -> Failure:
+    return Failure.of(IngestError(condition, reason, fact))

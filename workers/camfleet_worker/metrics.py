@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prometheus metrics, collected at scrape time from what runs.
+
+Nothing is counted twice and nothing is forgotten: a camera's series exist exactly while the fleet
+runs it. Everything that ticks (frames, bytes, ages) is here and never in a status.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from camfleet_worker.fleet import Fleet
+from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.supervisor import CameraSupervisor
+
+CAMERA = ("namespace", "site", "camera")
+SINK = (*CAMERA, "sink")
+
+
+class WorkerCollector(Collector):
+    """Reads the fleet, the media loop and the reporter when Prometheus asks."""
+
+    def __init__(
+        self, namespace: str, fleet: Fleet, media: MediaLoop, status_writes: Callable[[], int]
+    ) -> None:
+        self._namespace = namespace
+        self._fleet = fleet
+        self._media = media
+        self._status_writes = status_writes
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics of one moment."""
+        yield from self._cameras()
+        yield from self._sinks()
+        yield from self._worker()
+
+    def _cameras(self) -> Iterable[Metric]:
+        up = GaugeMetricFamily(
+            "camfleet_ingest_camera_up", "1 while whole access units arrive.", labels=CAMERA
+        )
+        units = CounterMetricFamily(
+            "camfleet_ingest_access_units", "Pictures received.", labels=CAMERA
+        )
+        octets = CounterMetricFamily("camfleet_ingest_bytes", "Bytes received.", labels=CAMERA)
+        lost = CounterMetricFamily(
+            "camfleet_ingest_lost_packets", "RTP packets lost.", labels=CAMERA
+        )
+        connects = CounterMetricFamily(
+            "camfleet_ingest_reconnects", "Sessions that streamed.", labels=CAMERA
+        )
+        refused = CounterMetricFamily(
+            "camfleet_ingest_auth_failures", "Connects that ended at the login.", labels=CAMERA
+        )
+        age = GaugeMetricFamily(
+            "camfleet_ingest_last_frame_age_seconds", "Since the last picture.", labels=CAMERA
+        )
+        now = time.monotonic()
+        for supervisor in self._fleet.supervisors:
+            labels = self._labels(supervisor)
+            received = supervisor.received
+            up.add_metric(labels, float(supervisor.streaming))
+            units.add_metric(labels, received.access_units)
+            octets.add_metric(labels, received.bytes)
+            lost.add_metric(labels, received.lost_packets)
+            connects.add_metric(labels, supervisor.reconnects)
+            refused.add_metric(labels, supervisor.auth_failures)
+            if received.last_access_unit_monotonic:
+                age.add_metric(labels, now - received.last_access_unit_monotonic)
+        return (up, units, octets, lost, connects, refused, age)
+
+    def _sinks(self) -> Iterable[Metric]:
+        units = CounterMetricFamily("camfleet_sink_access_units", "Pictures passed.", labels=SINK)
+        octets = CounterMetricFamily("camfleet_sink_bytes", "Bytes passed.", labels=SINK)
+        drops = CounterMetricFamily(
+            "camfleet_sink_dropped_access_units", "Pictures dropped.", labels=SINK
+        )
+        gops = CounterMetricFamily(
+            "camfleet_sink_dropped_gops", "Groups of pictures dropped.", labels=SINK
+        )
+        connects = CounterMetricFamily("camfleet_sink_connects", "Connections made.", labels=SINK)
+        for supervisor in self._fleet.supervisors:
+            for sink in supervisor.sinks.sinks:
+                labels = [*self._labels(supervisor), sink.name]
+                units.add_metric(labels, sink.counters.access_units)
+                octets.add_metric(labels, sink.counters.bytes)
+                drops.add_metric(labels, sink.counters.dropped_access_units)
+                gops.add_metric(labels, sink.counters.dropped_gops)
+                connects.add_metric(labels, sink.counters.connects)
+        return (units, octets, drops, gops, connects)
+
+    def _worker(self) -> Iterable[Metric]:
+        loop = self._media.counters
+        yield GaugeMetricFamily(
+            "camfleet_media_loop_lag_seconds", "How late the last tick began.", loop.lag_s
+        )
+        yield GaugeMetricFamily(
+            "camfleet_media_loop_worst_lag_seconds", "The latest tick so far.", loop.worst_lag_s
+        )
+        yield CounterMetricFamily(
+            "camfleet_media_loop_busy_seconds", "Time spent working.", loop.busy_s
+        )
+        faults = loop.stream_faults + loop.sink_faults + loop.listener_faults
+        yield CounterMetricFamily(
+            "camfleet_worker_bugs", "Exceptions that were ours.", faults + self._fleet.bugs
+        )
+        yield CounterMetricFamily(
+            "camfleet_status_writes", "Camera statuses applied.", self._status_writes()
+        )
+
+    def _labels(self, supervisor: CameraSupervisor) -> list[str]:
+        camera = supervisor.assignment.camera
+        return [self._namespace, camera.site, camera.name]
+
+
+def registry_of(collector: Collector) -> CollectorRegistry:
+    """A registry with the worker's metrics and those of the process."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def rendered(registry: CollectorRegistry) -> bytes:
+    """The text that Prometheus scrapes."""
+    return generate_latest(registry)

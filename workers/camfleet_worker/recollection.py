@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What former workers left in the statuses of this worker's cameras: learnt paths, spent logins.
+
+Called once by each supervisor before it connects. Sixteen channels of a recorder are one account
+with one ledger entry each: all of them are read before any of them logs in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from camfleet_api.camera import CameraStatus
+from camfleet_worker.assignment import Assignment
+from camfleet_worker.attempts import AttemptLedger
+from camfleet_worker.cluster.errors import ClusterError
+from camfleet_worker.memory import recalled_refusal
+from camfleet_worker.reporter.reporter import Reporter
+from camfleet_worker.state_cache import StateCache
+
+log = logging.getLogger(__name__)
+
+API_PATIENCE_S = 5.0
+"""After that the copy of the last process counts: cameras do not wait for an API server."""
+
+
+class Recollection:
+    """Statuses from the API server, or from the state cache where that does not answer."""
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        cache: StateCache,
+        ledger: AttemptLedger,
+        siblings: Callable[[str], list[Assignment]],
+    ) -> None:
+        self._reporter = reporter
+        self._cache = cache
+        self._ledger = ledger
+        self._siblings = siblings
+        self._restored: set[str] = set()
+
+    async def recollect(self, assignment: Assignment) -> CameraStatus | None:
+        """The camera's last status, once the ledger knows what was spent on its device."""
+        siblings = self._siblings(assignment.camera.host)
+        new = [sibling for sibling in siblings if sibling.uid not in self._restored]
+        await asyncio.gather(*(self._restore(sibling.uid) for sibling in new))
+        return await self._status(assignment.uid)
+
+    async def _restore(self, uid: str) -> None:
+        status = await self._status(uid)
+        if uid in self._restored:
+            return
+        self._restored.add(uid)
+        if status is not None and status.attempts is not None:
+            self._ledger.restore(status.attempts, recalled_refusal(status.conditions))
+
+    async def _status(self, uid: str) -> CameraStatus | None:
+        try:
+            async with asyncio.timeout(API_PATIENCE_S):
+                return await self._reporter.present(uid)
+        except (ClusterError, TimeoutError) as error:
+            log.warning("status not read, going by the copy", extra={"cause": str(error)})
+            return self._cache.status(uid)

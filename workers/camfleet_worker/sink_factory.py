@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a policy to sinks: what is recorded where, and relayed to whom."""
+
+from __future__ import annotations
+
+from camfleet_api.ingest_shard import Relay
+from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.accounts import Accounts
+from camfleet_worker.assignment import Assignment
+from camfleet_worker.errors import IngestError
+from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.sink_set import MadeSink, SinkSet
+from camfleet_worker.sinks.layout import camera_prefix
+from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
+from camfleet_worker.sinks.relay_rtmp import RtmpRelay
+from camfleet_worker.sinks.relay_rtsp import RtspRelay
+from camfleet_worker.sinks.resolver import Resolver
+from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
+from camfleet_worker.sinks.volume import VolumeWriter
+
+
+class SinkFactory:
+    """Makes the sinks of all cameras of a worker, which share one volume and one resolver."""
+
+    def __init__(
+        self, namespace: str, volume: VolumeWriter, resolver: Resolver, accounts: Accounts
+    ) -> None:
+        self._namespace = namespace
+        self._volume = volume
+        self._resolver = resolver
+        self._accounts = accounts
+
+    def make(self, assignment: Assignment, before: SinkSet) -> SinkSet:
+        """The sinks that the policy asks for. Sinks of `before` with equal settings are kept: a
+        recording goes on while a relay gets other credentials."""
+        made: list[MadeSink] = []
+        errors: list[IngestError] = []
+        for relay in assignment.policy.relays:
+            try:
+                target = self._target(assignment, relay)
+            except IngestError as error:
+                errors.append(error)
+                continue
+            settings = (relay.name, target)
+            made.append(
+                before.kept(settings) or MadeSink(settings, self._relay(relay.name, target))
+            )
+        if assignment.policy.recording.enabled:
+            recording = self._recording(assignment)
+            made.append(
+                before.kept(recording)
+                or MadeSink(recording, RecordingSink(recording, self._volume))
+            )
+        return SinkSet(tuple(made), tuple(errors))
+
+    def _target(self, assignment: Assignment, relay: Relay) -> RelayTarget:
+        camera = assignment.camera
+        credentials = None
+        if relay.credentials is not None:
+            credentials = self._accounts.relay_login(relay.credentials)
+        return relay_target(
+            relay.protocol,
+            relay.url_template,
+            StreamNames(self._namespace, camera.site, camera.name, camera.uid),
+            [Codec(codec.value) for codec in relay.codecs],
+            credentials,
+        )
+
+    def _relay(self, name: str, target: RelayTarget) -> Sink:
+        if target.protocol is RelayProtocol.RTSP:
+            return RtspRelay(name, target, self._resolver)
+        return RtmpRelay(name, target)
+
+    def _recording(self, assignment: Assignment) -> RecordingSettings:
+        camera, policy = assignment.camera, assignment.policy.recording
+        return RecordingSettings(
+            prefix=camera_prefix(self._namespace, camera.name, camera.uid),
+            segment_s=policy.segment_seconds,
+            retention_days=policy.retention_days,
+        )

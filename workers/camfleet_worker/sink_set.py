@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sinks of one camera, and what their states say together.
+
+Made by the supervisor when a session begins; the media loop drives the sinks. A relay that
+cannot be made (no Secret, no usable URL) is a failure that stands in its place: recording and
+the other relay go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from camfleet_api.conditions import ConditionType
+from camfleet_api.ingest_shard import Policy
+from camfleet_worker.errors import IngestError
+from camfleet_worker.facts import Failure, SinkFact
+from camfleet_worker.sinks.sink import Sink, SinkPhase
+
+
+@dataclass(frozen=True)
+class MadeSink:
+    """A sink and what it was made from: equal settings mean that it can be kept."""
+
+    settings: object
+    sink: Sink
+
+
+@dataclass(frozen=True)
+class SinkSet:
+    """Working sinks, and the errors of those that could not be made."""
+
+    made: tuple[MadeSink, ...] = ()
+    errors: tuple[IngestError, ...] = ()
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        """The sinks, for the media loop."""
+        return tuple(made.sink for made in self.made)
+
+    def kept(self, settings: object) -> MadeSink | None:
+        """The sink that was made from equal settings."""
+        return next((made for made in self.made if made.settings == settings), None)
+
+    def facts(self, wanted: Iterable[ConditionType]) -> dict[ConditionType, SinkFact]:
+        """One fact for each condition that the policy asks for."""
+        return {kind: self._fact(kind) for kind in wanted}
+
+    def _fact(self, kind: ConditionType) -> SinkFact:
+        """Working where all are; failed where one is, with the reason of the first."""
+        states = [sink.state for sink in self.sinks if sink.condition is kind]
+        errors = [error for error in self.errors if error.condition is kind]
+        errors += [state.error for state in states if state.error is not None]
+        if errors:
+            return SinkFact(failure=Failure.of(errors[0]))
+        working = bool(states) and all(state.phase is SinkPhase.WORKING for state in states)
+        return SinkFact(working=working)
+
+
+NO_SINKS = SinkSet()
+
+
+def wanted_sinks(policy: Policy) -> tuple[ConditionType, ...]:
+    """The sink conditions that a policy asks for."""
+    wanted: Mapping[ConditionType, bool] = {
+        ConditionType.RELAYING: bool(policy.relays),
+        ConditionType.RECORDING: policy.recording.enabled,
+    }
+    return tuple(kind for kind, asked in wanted.items() if asked)

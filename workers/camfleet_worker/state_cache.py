@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a restarted container needs to go on without an API server.
+
+Kept on an in-memory emptyDir that belongs to the pod: the last shard, the Secrets it names and
+the statuses last written. Files are readable by their owner alone, and are replaced as a whole.
+The API server's word, as soon as it comes, replaces all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from camfleet_api.camera import CameraStatus
+from camfleet_api.ingest_shard import IngestShardSpec
+from camfleet_worker.accounts import SecretContent
+
+log = logging.getLogger(__name__)
+
+SHARD = "shard.json"
+SECRETS = "secrets.json"
+STATUSES = "statuses"
+
+
+class StateCache:
+    """A folder of JSON files. A damaged or missing file is the same as none; a folder that cannot
+    be written costs this safety net and nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def shard(self) -> IngestShardSpec | None:
+        """The shard that the last process ran."""
+        wire = self._read(SHARD)
+        try:
+            return None if wire is None else IngestShardSpec.read(wire)
+        except ValidationError:
+            return None
+
+    def keep_shard(self, spec: IngestShardSpec) -> None:
+        """Called when a shard was taken over."""
+        self._write(SHARD, spec.to_wire())
+
+    def secrets(self) -> dict[str, SecretContent]:
+        """The Secrets that the last process held."""
+        wire = self._read(SECRETS) or {}
+        try:
+            return {name: SecretContent(**content) for name, content in wire.items()}
+        except TypeError:
+            return {}
+
+    def keep_secrets(self, contents: Mapping[str, SecretContent]) -> None:
+        """Called when a Secret was read."""
+        wire = {
+            name: {"type": content.type, "version": content.version, "values": content.values}
+            for name, content in contents.items()
+        }
+        self._write(SECRETS, wire)
+
+    def status(self, uid: str) -> CameraStatus | None:
+        """The status last written of one camera."""
+        wire = self._read(f"{STATUSES}/{uid}.json")
+        try:
+            return None if wire is None else CameraStatus.read(wire)
+        except ValidationError:
+            return None
+
+    def keep_status(self, uid: str, status: CameraStatus) -> None:
+        """Called after each write: transitions are rare."""
+        self._write(f"{STATUSES}/{uid}.json", status.to_wire())
+
+    def forget_status(self, uid: str) -> None:
+        """The camera is no longer this worker's."""
+        (self._folder / STATUSES / f"{uid}.json").unlink(missing_ok=True)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            wire = json.loads((self._folder / name).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return wire if isinstance(wire, dict) else None
+
+    def _write(self, name: str, wire: object) -> None:
+        """Replace one file; a reader finds the old one or the new one whole."""
+        path = self._folder / name
+        fresh = path.with_suffix(".new")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(wire, file)
+            fresh.replace(path)
+        except OSError as error:
+            log.warning("state not kept", extra={"file": name, "cause": type(error).__name__})

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a supervisor needs of the world, as narrow as it needs it. The app hands in the real
+parts, tests hand in tapes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from camfleet_api.camera import Attempts, CameraStatus
+from camfleet_api.policy import CredentialsRef
+from camfleet_worker.assignment import Assignment
+from camfleet_worker.attempts import AttemptLedger
+from camfleet_worker.backoff import Backoff
+from camfleet_worker.connect_budget import ConnectBudget
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.errors import IngestError
+from camfleet_worker.facts import CameraFacts
+from camfleet_worker.media.access_unit import VideoFormat
+from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
+from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
+from camfleet_worker.sink_set import SinkSet
+from camfleet_worker.sinks.sink import Sink
+
+
+class Listener(Protocol):
+    """Whom the media loop tells about a session, on its own thread."""
+
+    def first_key_frame(self, video_format: VideoFormat) -> None:
+        """The stream streams."""
+
+    def ended(self, error: IngestError) -> None:
+        """The session is over."""
+
+
+class Session(Protocol):
+    """A session inside the media loop."""
+
+    @property
+    def counters(self) -> StreamCounters:
+        """What has passed; safe to read at any time."""
+
+    def stop(self) -> Future[None]:
+        """TEARDOWN; done when the socket is closed. Nothing is told any more."""
+
+
+class MediaChannel(Protocol):
+    """A camera's place in the media loop; its sinks outlive its sessions."""
+
+    def play(self, stream: PlayingStream, listener: Listener) -> Session:
+        """Take the stream over."""
+
+    def replace_sinks(self, sinks: Sequence[Sink]) -> None:
+        """Those that stay go on, those that left are closed."""
+
+    def close(self) -> Future[None]:
+        """End the session and close every sink; done when all of that is done."""
+
+
+class Resolver(Protocol):
+    """Asking a camera by ONVIF."""
+
+    async def resolve(
+        self, request: ResolveRequest, credentials: Credentials | None, *, attempts: AttemptGate
+    ) -> Resolution:
+        """The stream to take, or IngestError."""
+
+
+class StreamOpener(Protocol):
+    """Opening a stream by RTSP."""
+
+    async def __call__(
+        self,
+        target: StreamTarget,
+        credentials: Credentials | None,
+        *,
+        deadline_s: float,
+        before_attempt: BeforeAttempt,
+    ) -> PlayingStream:
+        """A playing stream, or IngestError."""
+
+
+class Logins(Protocol):
+    """Where camera accounts come from."""
+
+    async def known(self, name: str, within_s: float) -> bool:
+        """Wait until it is known whether the Secret exists."""
+
+    def camera_login(self, ref: CredentialsRef) -> Credentials:
+        """The account, or IngestError."""
+
+
+class Reports(Protocol):
+    """Where facts go."""
+
+    def publish(self, uid: str, facts: CameraFacts) -> None:
+        """Take facts of a camera."""
+
+    async def record_attempt(self, uid: str, attempts: Attempts, generation: int) -> None:
+        """Write an attempt down; ClusterError where that fails."""
+
+
+Probe = Callable[[str, int, float], Awaitable[IngestError | None]]
+"""Whether anybody answers at (host, port) within so many seconds."""
+
+Recollect = Callable[[Assignment], Awaitable[CameraStatus | None]]
+"""What former workers reported on a camera. When it returns, the ledger knows every attempt that
+was spent on its device."""
+
+MakeSinks = Callable[[Assignment, SinkSet], SinkSet]
+"""The sinks of an assignment; those of the former set that stay the same are kept."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything that the supervisors of a worker share."""
+
+    resolver: Resolver
+    open_stream: StreamOpener
+    probe: Probe
+    accounts: Logins
+    ledger: AttemptLedger
+    reports: Reports
+    recollect: Recollect
+    budget: ConnectBudget
+    make_sinks: MakeSinks
+    backoff: Callable[[], Backoff] = Backoff

@@ -21,7 +21,15 @@ import pytest
 from zeep.cache import InMemoryCache
 from zeep.transports import Transport
 
-from camera_simulator import Camera, CameraSettings, Clip, Simulator, SimulatorThread, frame_hash
+from camera_simulator import (
+    Camera,
+    CameraSettings,
+    Clip,
+    SettingsInvalid,
+    Simulator,
+    SimulatorThread,
+    frame_hash,
+)
 from camera_simulator.clips import split_annex_b
 from eventually import consistently_async, eventually, eventually_async
 
@@ -280,6 +288,71 @@ class TestRtsp:
         assert abs(unix_s - camera.camera_unix_s()) < 60
 
 
+class TestGStreamer:
+    """The same camera with GStreamer's RTSP server behind it."""
+
+    @pytest.fixture
+    async def camera(self, simulator: Simulator, codec: Any) -> Camera:
+        settings = CameraSettings("gate", server="gstreamer", codec=codec, password="plain")
+        return await simulator.add(settings)
+
+    @pytest.mark.parametrize("codec", ["h264", "h265"])
+    async def test_a_foreign_player_receives_every_frame_of_the_clip_intact(
+        self, camera: Camera
+    ) -> None:
+        received = await asyncio.to_thread(receive, camera, "plain", 60)
+        assert received == hashes_from_a_key_frame(camera.clips["main"], received)
+        await eventually_async(lambda: camera.counters.teardowns == 1)
+        assert camera.counters.sessions == 1
+        assert camera.counters.refused() == 0
+
+    @pytest.mark.parametrize("codec", ["h264"])
+    async def test_onvif_leads_to_it(self, camera: Camera) -> None:
+        client = await asyncio.to_thread(zeep_camera, camera, "plain")
+        media = client.create_media_service()
+        setup = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
+        request = {"StreamSetup": setup, "ProfileToken": "Profile_1"}
+        assert (await asyncio.to_thread(media.GetStreamUri, request)).Uri == camera.stream_url()
+
+    @pytest.mark.parametrize("codec", ["h264"])
+    async def test_refused_logins_are_counted(self, camera: Camera) -> None:
+        with pytest.raises(av.HTTPUnauthorizedError):
+            await asyncio.to_thread(receive, camera, "wrong", 1)
+        await eventually_async(lambda: camera.counters.refused("rtsp", "digest") == 1)
+
+    @pytest.mark.parametrize("codec", ["h264"])
+    async def test_credentials_can_be_changed_while_it_runs(self, camera: Camera) -> None:
+        await camera.change(password="new", rtsp_schemes=("basic",))
+        with pytest.raises(av.HTTPUnauthorizedError):
+            await asyncio.to_thread(receive, camera, "plain", 1)
+        assert len(await asyncio.to_thread(receive, camera, "new", 5)) == 5
+
+    @pytest.mark.parametrize("codec", ["h264"])
+    async def test_power_and_freeze_act_on_a_watched_stream(self, camera: Camera) -> None:
+        await camera.change(password=None)
+        async with await RtspClient.open(camera) as client:
+            await client.request("DESCRIBE")
+            await client.setup(track="/stream=0")
+            await client.request("PLAY")
+            await eventually_async(lambda: len(client.rtp_packets()) > 20)
+            await camera.change(freeze=True)
+            await eventually_async(lambda: no_packet_for(client, 0.5))
+            await camera.change(freeze=False)
+            await eventually_async(lambda: len(client.rtp_packets()) > 20)
+            await camera.power(False)
+            await eventually_async(lambda: client.lost)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(camera.host, camera.rtsp_port)
+        await camera.power(True)
+        async with await RtspClient.open(camera) as client:
+            assert (await client.request("DESCRIBE"))[0] == 200
+
+    @pytest.mark.parametrize("codec", ["h264"])
+    async def test_a_fault_it_cannot_play_is_refused(self, camera: Camera) -> None:
+        with pytest.raises(SettingsInvalid, match="only the replay server"):
+            await camera.break_with("p-frames-only")
+
+
 class TestPower:
     async def test_off_resets_what_was_open_and_refuses_what_comes(
         self, simulator: Simulator
@@ -353,6 +426,13 @@ def nal_unit_type(packet: bytes) -> int:
     return packet[13] & 0x1F if kind == 28 else kind
 
 
+async def no_packet_for(client: RtspClient, during_s: float) -> bool:
+    """Whether the stream stands still, judged by arrival and not by what the camera claims."""
+    before = len(client.rtp_packets())
+    await asyncio.sleep(during_s)
+    return len(client.rtp_packets()) == before
+
+
 class RtspClient:
     """Requests by hand, to see answers that a library would hide. Speaks to open cameras only."""
 
@@ -381,11 +461,10 @@ class RtspClient:
         await self._reading
 
     async def setup(
-        self, transport: str = "RTP/AVP/TCP;unicast;interleaved=0-1"
+        self, transport: str = "RTP/AVP/TCP;unicast;interleaved=0-1", track: str = "/track1"
     ) -> tuple[int, dict[str, str]]:
-        status, headers = await self.request(
-            "SETUP", f"{self._url}/track1", f"Transport: {transport}\r\n"
-        )
+        url = self._url + track
+        status, headers = await self.request("SETUP", url, f"Transport: {transport}\r\n")
         self._session = headers.get("session", "").partition(";")[0]
         return status, headers
 

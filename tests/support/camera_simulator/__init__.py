@@ -9,6 +9,7 @@ from camera_simulator.camera import Camera
 from camera_simulator.clips import Clip, frame_hash
 from camera_simulator.counters import Attempt, Counters, Verdict
 from camera_simulator.faults import FAULTS, Fault
+from camera_simulator.image_context import prepare_image_context
 from camera_simulator.settings import CameraSettings, SettingsInvalid
 from camera_simulator.simulator import Simulator
 from camera_simulator.thread import CameraHandle, SimulatorThread
@@ -27,4 +28,5 @@ __all__ = [
     "SimulatorThread",
     "Verdict",
     "frame_hash",
+    "prepare_image_context",
 ]

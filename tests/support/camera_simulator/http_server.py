@@ -41,7 +41,8 @@ class Response:
     close: bool = False
 
 
-Handler = Callable[[Request], Response]
+Answer = Response | asyncio.Task[Response]
+Handler = Callable[[Request], Answer]
 
 
 def json_response(value: Any, status: int = 200) -> Response:
@@ -85,12 +86,18 @@ class HttpConnection(asyncio.Protocol):
         request = Request(
             message.method, path, message.target, message.headers, message.body, local_host
         )
-        response = self._handler(request)
+        answer = self._handler(request)
         wants_close = message.headers.get("connection", "").lower() == "close"
-        self._send(response, close=wants_close or response.close)
+        if isinstance(answer, Response):
+            self._send(answer, close=wants_close or answer.close)
+        else:
+            # Only the control door answers later, and closes: no second request can overtake it.
+            answer.add_done_callback(lambda done: self._send(done.result(), close=True))
 
     def _send(self, response: Response, close: bool = True) -> None:
         assert self._transport is not None
+        if self._transport.is_closing():
+            return
         head = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
         head += [f"{name}: {value}" for name, value in response.headers]
         head += [f"Content-Type: {response.content_type}", f"Content-Length: {len(response.body)}"]

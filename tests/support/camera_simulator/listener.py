@@ -26,7 +26,7 @@ class Listener:
         self._protocol = protocol
         self._server: asyncio.Server | None = None
         self._transports: set[asyncio.Transport] = set()
-        self._holder = _bound(host, port)
+        self._holder = bound_socket(host, port)
         self.port: int = self._holder.getsockname()[1]
 
     @property
@@ -35,7 +35,7 @@ class Listener:
 
     async def open(self) -> None:
         if self._server is None:
-            listening = _bound(self.host, self.port)
+            listening = bound_socket(self.host, self.port)
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(
                 lambda: self._protocol(self), sock=listening, backlog=_BACKLOG
@@ -72,7 +72,8 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A TCP socket bound, not listening; others that share SO_REUSEADDR may listen beside it."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -75,6 +75,9 @@ class CameraSettings:
 
     faults: tuple[str, ...] = ()
 
+    def with_password(self, password: str) -> CameraSettings:
+        return dataclasses.replace(self, password=password)
+
     @property
     def main_clip(self) -> str:
         return f"{self.resolution}-{self.codec}"

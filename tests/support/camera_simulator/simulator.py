@@ -18,6 +18,7 @@ from typing import Self
 
 from camera_simulator.camera import Camera, ReplayServer, RtspServer
 from camera_simulator.clips import Clip
+from camera_simulator.gstreamer.host import GStreamerHost
 from camera_simulator.rtsp.packets import FramePackets, packetise
 from camera_simulator.rtsp.player import TICK_S, Player
 from camera_simulator.settings import CameraSettings, SettingsInvalid
@@ -41,6 +42,7 @@ class Simulator:
         self._clips: dict[str, Clip] = {}
         self._packets: dict[str, tuple[FramePackets, ...]] = {}
         self._player = Player(tick_s)
+        self._gstreamer = GStreamerHost()
         self._playing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -55,6 +57,7 @@ class Simulator:
     ) -> None:
         for name in list(self.cameras):
             await self.remove(name)
+        await self._gstreamer.stop()
         assert self._playing is not None
         self._playing.cancel()
         await asyncio.gather(self._playing, return_exceptions=True)
@@ -68,7 +71,7 @@ class Simulator:
         packets = {stream: self._packets[name] for stream, name in names.items()}
         camera = Camera(settings, clips, packets)
         try:
-            await camera.attach(self._rtsp_server(camera))
+            await camera.attach(await self._rtsp_server(camera))
         except BaseException:
             await camera.release()
             raise
@@ -79,7 +82,9 @@ class Simulator:
         """Take a camera off the wall: its ports are given back."""
         await self.cameras.pop(name).release()
 
-    def _rtsp_server(self, camera: Camera) -> RtspServer:
+    async def _rtsp_server(self, camera: Camera) -> RtspServer:
+        if camera.settings.server == "gstreamer":
+            return await self._gstreamer.server_for(camera)
         return ReplayServer(camera, self._player)
 
     async def _clip(self, name: str) -> Clip:

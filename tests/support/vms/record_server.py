@@ -90,6 +90,7 @@ class RecordServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the test, which then stops it
             env=_environment(),
         )
         assert self._process.stdin is not None

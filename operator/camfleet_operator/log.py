@@ -2,7 +2,8 @@
 """Structured logs: one JSON object a line on standard error.
 
 No secret can appear: nothing in this package reads one, objects' bodies are never logged, and
-`fields` are names, counts and reasons. kopf and the clients speak from WARNING on.
+`fields` are names, counts and reasons. Other libraries speak from WARNING on, kopf from
+ERROR (it warns that signals are not its own, which is what we want).
 """
 
 from __future__ import annotations
@@ -34,4 +35,5 @@ def set_up_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level="WARNING", handlers=[handler], force=True)
+    logging.getLogger("kopf").setLevel("ERROR")
     logging.getLogger("camfleet_operator").setLevel(level)

@@ -21,8 +21,10 @@ class Phase(IntEnum):
     """ServiceAccounts, Roles, RoleBindings, Leases: a worker's rights come before its work."""
     WORK = 2
     """IngestShards."""
-    STATUS = 3
-    REMOVAL = 4
+    RUNTIME_STATUS = 3
+    """Before STATUS: these carry a resourceVersion, which our own next write would make old."""
+    STATUS = 4
+    REMOVAL = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,16 +109,16 @@ def _camera_statuses(
     for standing in lists.standings.values():
         camera = standing.resolution.camera
         if voice := operator_voice(standing, now):
-            yield _status_apply(camera, voice)
+            yield _status_apply(camera, voice, Phase.STATUS, OPERATOR_MANAGER)
         worker = workers.get(standing.shard or "", Worker.ABSENT)
         if voice := runtime_voice(standing, worker, now):
-            yield _status_apply(camera, voice, RUNTIME_MANAGER)
+            yield _status_apply(camera, voice, Phase.RUNTIME_STATUS, RUNTIME_MANAGER)
 
 
-def _status_apply(camera: Camera, voice: Voice, manager: str = OPERATOR_MANAGER) -> Apply:
+def _status_apply(camera: Camera, voice: Voice, phase: Phase, manager: str) -> Apply:
     meta = camera.meta
     return Apply(
-        Phase.STATUS,
+        phase,
         CAMERAS,
         meta.namespace,
         meta.name,

@@ -1,0 +1,484 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the plan does with a province, told as a person would see it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from camfleet_api.camera import CameraStatus
+from camfleet_api.conditions import OPERATOR_CONDITIONS
+from fleet_objects import camera, enrolment, profile, site
+
+NAMESPACE = "phu-yen"
+
+
+def with_cameras(province: Any, count: int = 3) -> Any:
+    province.declare(site(NAMESPACE), *(camera(NAMESPACE, f"cam{n}") for n in range(count)))
+    return province
+
+
+def running(province: Any, count: int = 3) -> Any:
+    with_cameras(province, count).workers_live()
+    for name in province.names("Camera"):
+        province.report(name, ("Streaming", "True", "Streaming"), ("Ready", "True", "Ready"))
+    province.workers_live()
+    return province
+
+
+def only_shard(province: Any) -> str:
+    (shard,) = province.names("IngestShard")
+    return str(shard)
+
+
+def test_declaring_a_site_and_cameras_makes_one_shard_with_everything_its_worker_needs(
+    province: Any,
+) -> None:
+    with_cameras(province).settle()
+    shard = only_shard(province)
+    assert province.listed() == {shard: ["cam0", "cam1", "cam2"]}
+    for kind in ("Deployment", "ServiceAccount", "Role", "RoleBinding", "Lease"):
+        assert shard in province.names(kind)
+    assert province.condition("cam0", "Accepted") == ("True", "Accepted")
+    assert province.condition("cam0", "Assigned") == ("True", "Assigned")
+    assert province.condition("cam0", "Ready") == ("Unknown", "Pending")
+    assert province.status("cam0").shard == shard
+
+
+def test_the_deployment_owns_all_the_rest(province: Any) -> None:
+    with_cameras(province).settle()
+    shard = only_shard(province)
+    owner = province.get("Deployment", shard)["metadata"]["uid"]
+    for kind in ("ServiceAccount", "Role", "RoleBinding", "Lease", "IngestShard"):
+        references = province.get(kind, shard)["metadata"]["ownerReferences"]
+        assert [one["uid"] for one in references] == [owner], kind
+
+
+def test_the_role_names_exactly_what_the_worker_needs(province: Any) -> None:
+    running(province)
+    shard = only_shard(province)
+    rules = {
+        (rule["resources"][0], tuple(rule["verbs"])): rule["resourceNames"]
+        for rule in province.get("Role", shard)["rules"]
+    }
+    assert rules == {
+        ("ingestshards", ("get", "list", "watch")): [shard],
+        ("ingestshards/status", ("get", "patch")): [shard],
+        ("leases", ("get", "update")): [shard],
+        ("cameras", ("get",)): ["cam0", "cam1", "cam2"],
+        ("cameras/status", ("patch",)): ["cam0", "cam1", "cam2"],
+        ("secrets", ("get", "list", "watch")): ["barracks-cameras", "vms-login"],
+    }
+
+
+def test_no_rule_of_any_role_has_an_empty_list_of_names(province: Any) -> None:
+    province.declare(
+        site(NAMESPACE, credentials={"anonymous": True}, monitoringSystemRefs=[]),
+        camera(NAMESPACE, "cam0"),
+    )
+    province.settle()
+    rules = province.get("Role", only_shard(province))["rules"]
+    assert all(rule["resourceNames"] for rule in rules)
+    assert not [rule for rule in rules if rule["resources"] == ["secrets"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "reason"),
+    [
+        ("Site", "barracks", "SiteNotFound"),
+        ("TechnicalProfile", "tp", "ProfileNotFound"),
+        ("MonitoringSystem", "vms", "MonitoringSystemNotFound"),
+        ("RoleBinding", "camfleet", "NamespaceNotEnrolled"),
+    ],
+)
+def test_a_reference_that_vanishes_is_told_and_stops_no_running_camera(
+    province: Any, kind: str, name: str, reason: str
+) -> None:
+    running(province)
+    shard = only_shard(province)
+    before = copy.deepcopy(province.get("IngestShard", shard)["spec"])
+    province.delete(kind, name)
+    province.workers_live()
+    assert province.get("IngestShard", shard)["spec"] == before
+    assert province.condition("cam0", "Accepted") == ("False", reason)
+    assert province.condition("cam0", "Stalled") == ("True", reason)
+    assert province.condition("cam0", "Assigned") == ("True", "Assigned")
+    assert province.condition("cam0", "Ready") == ("True", "Ready")
+
+
+def test_a_camera_whose_reference_returns_is_accepted_and_no_longer_stalled(province: Any) -> None:
+    running(province)
+    province.delete("TechnicalProfile", "tp")
+    province.workers_live()
+    province.declare(profile())
+    province.workers_live()
+    assert province.condition("cam0", "Accepted") == ("True", "Accepted")
+    assert province.condition("cam0", "Stalled") == ("", "")
+
+
+def test_credentials_that_vanish_from_the_site_stop_no_running_camera(province: Any) -> None:
+    running(province)
+    province.edit("Site", "barracks", credentials=None)
+    province.workers_live()
+    assert province.condition("cam0", "Accepted") == ("False", "CredentialsNotDeclared")
+    assert province.listed()[only_shard(province)] == ["cam0", "cam1", "cam2"]
+
+
+def test_a_new_camera_without_its_references_is_not_run_and_says_why(province: Any) -> None:
+    province.declare(camera(NAMESPACE, "cam0"))
+    province.settle()
+    assert province.names("IngestShard") == []
+    assert province.condition("cam0", "Accepted") == ("False", "SiteNotFound")
+    assert province.condition("cam0", "Assigned") == ("Unknown", "Pending")
+    assert province.condition("cam0", "Ready") == ("False", "SiteNotFound")
+    (accepted,) = [c for c in province.status("cam0").conditions if c.type == "Accepted"]
+    assert accepted.message == (
+        "Site 'barracks' does not exist in this namespace. Create the Site or correct spec.siteRef."
+    )
+
+
+def test_an_invalid_spec_of_its_own_stops_a_camera(province: Any) -> None:
+    running(province)
+    province.edit("Camera", "cam1", host="")
+    province.workers_live()
+    assert province.condition("cam1", "Accepted") == ("False", "InvalidSpec")
+    assert province.listed()[only_shard(province)] == ["cam0", "cam2"]
+    assert province.condition("cam1", "Ready") == ("False", "InvalidSpec")
+
+
+@pytest.mark.parametrize("kind", ["Camera", "Site"])
+def test_a_paused_camera_is_let_go_and_says_so(province: Any, kind: str) -> None:
+    running(province, count=2)
+    province.edit(kind, "cam0" if kind == "Camera" else "barracks", paused=True)
+    province.workers_live()
+    assert province.condition("cam0", "Assigned") == ("False", "Paused")
+    assert province.condition("cam0", "Ready") == ("False", "Paused")
+    assert province.condition("cam0", "Streaming") == ("Unknown", "Pending")
+    assert province.status("cam0").shard is None
+
+
+def test_a_paused_camera_keeps_its_worker_s_last_word_until_the_worker_lets_go(
+    province: Any,
+) -> None:
+    running(province)
+    shard = only_shard(province)
+    province.edit("Camera", "cam0", paused=True)
+    province.settle()
+    assert province.listed()[shard] == ["cam1", "cam2"]
+    assert province.condition("cam0", "Ready") == ("True", "Ready")
+    assert province.status("cam0").shard == shard
+    assert "cam0" in json.dumps(province.get("Role", shard)["rules"])
+    province.worker_lives(shard)
+    province.settle()
+    assert province.condition("cam0", "Ready") == ("False", "Paused")
+    assert "cam0" not in json.dumps(province.get("Role", shard)["rules"])
+
+
+def test_a_camera_changes_workers_only_after_the_first_has_let_go(province: Any) -> None:
+    running(province)
+    (old,) = province.names("IngestShard")
+    province.edit("Site", "barracks", placement={"nodeSelector": {"zone": "b"}})
+    province.settle()
+    assert province.listed() == {old: []}
+    assert province.status("cam0").shard == old
+    province.worker_lives(old)
+    province.workers_live()
+    (new,) = province.names("IngestShard")
+    assert new != old
+    assert province.listed() == {new: ["cam0", "cam1", "cam2"]}
+    assert province.names("Deployment") == [new]
+
+
+def test_a_camera_does_not_wait_for_a_worker_that_is_lost(province: Any) -> None:
+    running(province)
+    province.pass_time(100)
+    province.edit("Site", "barracks", placement={"nodeSelector": {"zone": "b"}})
+    province.settle()
+    (new,) = province.names("IngestShard")
+    assert province.listed()[new] == ["cam0", "cam1", "cam2"]
+
+
+def test_a_silent_worker_is_told_on_each_of_its_cameras_and_what_was_learnt_is_kept(
+    province: Any,
+) -> None:
+    running(province)
+    raw = copy.deepcopy(province.get("Camera", "cam0"))
+    raw["status"]["attempts"] = {"account": "a", "count": 2, "last": province.now.isoformat()}
+    raw["status"]["learned"] = {"streamPath": "/live"}
+    province.declare(raw)
+    province.pass_time(100)
+    province.settle()
+    assert province.condition("cam0", "Ready") == ("Unknown", "WorkerLost")
+    assert province.condition("cam0", "Streaming") == ("Unknown", "WorkerLost")
+    status = province.status("cam0")
+    assert status.attempts is not None
+    assert status.attempts.count == 2
+    assert status.learned is not None
+    assert status.learned.stream_path == "/live"
+
+
+def test_a_worker_that_never_came_up_is_pending_first_and_lost_after_its_grace(
+    province: Any,
+) -> None:
+    with_cameras(province).settle()
+    province.pass_time(60)
+    province.settle()
+    assert province.condition("cam0", "Ready") == ("Unknown", "Pending")
+    province.pass_time(100)
+    province.settle()
+    assert province.condition("cam0", "Ready") == ("Unknown", "WorkerLost")
+
+
+def test_a_worker_s_report_is_not_touched_while_its_lease_lives(province: Any) -> None:
+    running(province)
+    province.report(
+        "cam0", ("Reachable", "False", "HostUnreachable"), ("Ready", "False", "HostUnreachable")
+    )
+    plan = province.plan()
+    assert [one.resource.kind for one in plan.actions] == ["Site"]
+
+
+def test_the_transition_time_stays_while_the_status_stays(province: Any) -> None:
+    province.declare(camera(NAMESPACE, "cam0"))
+    province.settle()
+    began = province.status("cam0").conditions[0].last_transition_time
+    province.pass_time(50)
+    province.declare(site(NAMESPACE, profileRef="another"))
+    province.settle()
+    (accepted,) = [c for c in province.status("cam0").conditions if c.type == "Accepted"]
+    assert (accepted.reason, accepted.last_transition_time) == ("ProfileNotFound", began)
+
+
+def test_the_younger_of_two_cameras_for_one_source_is_refused(province: Any) -> None:
+    province.declare(site(NAMESPACE), camera(NAMESPACE, "zebra", host="192.0.2.1"))
+    province.pass_time(10)
+    province.declare(camera(NAMESPACE, "ant", host="192.0.2.1"))
+    province.settle()
+    assert province.condition("zebra", "Accepted") == ("True", "Accepted")
+    assert province.condition("ant", "Accepted") == ("False", "DuplicateSource")
+
+
+def test_two_channels_of_one_device_are_no_duplicates(province: Any) -> None:
+    province.declare(
+        site(NAMESPACE),
+        *(camera(NAMESPACE, f"c{n}", host="192.0.2.1", source={"channel": n}) for n in (1, 2)),
+    )
+    province.settle()
+    assert province.condition("c2", "Accepted") == ("True", "Accepted")
+
+
+def test_duplicates_are_found_after_addresses_and_ports_are_mapped(province: Any) -> None:
+    maps = {
+        "addresses": [{"host": h, "to": "203.0.113.1"} for h in ("10.0.0.1", "10.0.0.2")],
+        "ports": [{"host": "10.0.0.2", "port": 80, "to": 8080}],
+    }
+    province.declare(
+        site(NAMESPACE, network=maps),
+        camera(NAMESPACE, "a", host="10.0.0.1"),
+        camera(NAMESPACE, "b", host="10.0.0.2"),
+        camera(NAMESPACE, "c", host="203.0.113.1"),
+    )
+    province.settle()
+    assert province.condition("b", "Accepted") == ("True", "Accepted")
+    assert province.condition("c", "Accepted") == ("False", "DuplicateSource")
+    lines = {
+        one["name"]: (one["host"], one["onvifPort"])
+        for one in province.get("IngestShard", only_shard(province))["spec"]["cameras"]
+    }
+    assert lines == {"a": ("203.0.113.1", 80), "b": ("203.0.113.1", 8080)}
+
+
+def test_a_namespace_that_is_not_enrolled_gets_statuses_and_nothing_else(province: Any) -> None:
+    province.delete("RoleBinding", "camfleet")
+    with_cameras(province)
+    kinds = {
+        (one.resource.kind, getattr(one, "subresource", "")) for one in province.plan().actions
+    }
+    assert kinds == {("Camera", "status"), ("Site", "status")}
+
+
+def test_a_binding_to_another_account_enrols_nobody(province: Any) -> None:
+    province.delete("RoleBinding", "camfleet")
+    binding = enrolment(NAMESPACE)
+    binding["subjects"][0]["name"] = "somebody"
+    province.declare(binding)
+    with_cameras(province).settle()
+    assert province.condition("cam0", "Accepted") == ("False", "NamespaceNotEnrolled")
+
+
+def test_a_terminating_namespace_gets_no_write(province: Any) -> None:
+    running(province)
+    province.declare(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": NAMESPACE, "deletionTimestamp": province.now.isoformat()},
+        }
+    )
+    province.delete("Camera", "cam0")
+    assert province.plan().actions == ()
+
+
+@pytest.mark.parametrize(
+    "kind", ["Deployment", "ServiceAccount", "Role", "RoleBinding", "Lease", "IngestShard"]
+)
+def test_whatever_is_deleted_by_hand_comes_back_and_no_camera_moves(
+    province: Any, kind: str
+) -> None:
+    running(province)
+    shard, before = only_shard(province), province.listed()
+    province.delete(kind, shard)
+    province.settle()
+    assert shard in province.names(kind)
+    assert province.listed() == before
+
+
+def test_a_label_or_field_changed_by_hand_is_set_right(province: Any) -> None:
+    running(province)
+    shard = only_shard(province)
+    province.edit("Deployment", shard, replicas=3)
+    province.settle()
+    assert province.get("Deployment", shard)["spec"]["replicas"] == 1
+
+
+def test_a_role_binding_bent_to_another_role_is_made_anew(province: Any) -> None:
+    running(province)
+    shard = only_shard(province)
+    bent = copy.deepcopy(province.get("RoleBinding", shard))
+    bent["roleRef"]["name"] = "other"
+    province.declare(bent)
+    province.settle()
+    assert province.get("RoleBinding", shard)["roleRef"]["name"] == shard
+
+
+def test_the_last_camera_gone_the_worker_lets_go_first_and_then_everything_goes(
+    province: Any,
+) -> None:
+    running(province, count=1)
+    shard = only_shard(province)
+    province.delete("Camera", "cam0")
+    province.settle()
+    assert province.listed() == {shard: []}
+    assert province.names("Deployment") == [shard]
+    province.worker_lives(shard)
+    province.settle()
+    for kind in ("Deployment", "ServiceAccount", "Role", "Lease", "IngestShard"):
+        assert province.names(kind) == []
+
+
+def test_what_has_no_owner_left_is_removed_with_its_shard(province: Any) -> None:
+    running(province, count=1)
+    orphan = copy.deepcopy(province.get("Role", only_shard(province)))
+    orphan["metadata"].pop("ownerReferences")
+    province.declare(orphan)
+    province.delete("Camera", "cam0")
+    province.workers_live()
+    assert province.names("Role") == []
+
+
+def test_sites_of_equal_placement_share_a_worker_and_others_do_not(province: Any) -> None:
+    elsewhere = {"recordingVolume": {"hostPath": {"path": "/srv"}}}
+    province.declare(
+        site(NAMESPACE, "a"),
+        site(NAMESPACE, "b"),
+        site(NAMESPACE, "c", placement=elsewhere),
+        camera(NAMESPACE, "a1", "a"),
+        camera(NAMESPACE, "b1", "b"),
+        camera(NAMESPACE, "c1", "c"),
+    )
+    province.settle()
+    assert sorted(province.listed().values()) == [["a1", "b1"], ["c1"]]
+    volumes = [
+        next(v for v in raw["spec"]["template"]["spec"]["volumes"] if v["name"] == "recordings")
+        for raw in (province.get("Deployment", name) for name in province.names("Deployment"))
+    ]
+    assert {
+        "name": "recordings",
+        "hostPath": {"path": "/srv", "type": "DirectoryOrCreate"},
+    } in volumes
+
+
+def test_a_change_of_the_shard_never_changes_the_pod_template(province: Any) -> None:
+    running(province)
+    shard = only_shard(province)
+    before = copy.deepcopy(province.get("Deployment", shard))
+    province.declare(camera(NAMESPACE, "new"))
+    province.edit("Camera", "cam0", paused=True)
+    province.workers_live()
+    assert province.get("Deployment", shard) == before
+
+
+def test_a_provisional_exception_ends_by_time_alone(province: Any) -> None:
+    exception = {"policy": "provisional", "author": "ops", "until": "2026-01-02T00:00:00Z"}
+    province.edit("TechnicalProfile", "tp", nonOnvif=exception)
+    running(province)
+    shard = only_shard(province)
+    assert province.get("IngestShard", shard)["spec"]["policies"][0]["provisional"] is True
+    assert province.plan().recheck_s is not None
+    province.pass_time(86_401)
+    province.settle()
+    assert province.get("IngestShard", shard)["spec"]["policies"][0]["provisional"] is False
+
+
+def test_overrides_of_a_camera_win_over_its_site(province: Any) -> None:
+    province.declare(
+        site(NAMESPACE),
+        camera(
+            NAMESPACE,
+            "cam0",
+            overrides={"monitoringSystemRefs": [], "recording": False},
+            credentials={"anonymous": True},
+        ),
+        camera(NAMESPACE, "cam1"),
+    )
+    province.settle()
+    spec = province.get("IngestShard", only_shard(province))["spec"]
+    by_name = {one["name"]: one for one in spec["cameras"]}
+    own = spec["policies"][by_name["cam0"]["policy"]]
+    assert (own["relays"], own["recording"]["enabled"]) == ([], False)
+    assert "credentials" not in by_name["cam0"]
+    assert spec["policies"][by_name["cam1"]["policy"]]["recording"]["enabled"] is True
+
+
+def test_no_room_left_is_told(province: Any) -> None:
+    province.settings = copy.copy(province.settings)
+    object.__setattr__(province.settings, "cameras_per_shard", 1)
+    object.__setattr__(province.settings, "shards_per_placement", 2)
+    with_cameras(province, 3).settle()
+    stories = sorted(province.condition(f"cam{n}", "Assigned") for n in range(3))
+    assert stories == [("False", "NoCapacity"), ("True", "Assigned"), ("True", "Assigned")]
+
+
+def test_a_site_counts_its_cameras_and_names_those_that_are_not_ready(province: Any) -> None:
+    running(province)
+    province.report("cam1", ("Ready", "False", "HostUnreachable"))
+    province.workers_live()
+    status = province.get("Site", "barracks")["status"]
+    assert status["ready"] == "2/3"
+    assert status["notReady"] == [{"name": "cam1", "reason": "HostUnreachable"}]
+    assert ("CamerasReady", "False", "SomeNotReady") in [
+        (c["type"], c["status"], c["reason"]) for c in status["conditions"]
+    ]
+
+
+def test_a_site_without_enough_cameras_in_a_zone_says_which(province: Any) -> None:
+    province.declare(site(NAMESPACE, coverage=[{"zone": "gate", "cameras": 2}]))
+    province.declare(camera(NAMESPACE, "cam0"))
+    province.settle()
+    (covered,) = [
+        c
+        for c in province.get("Site", "barracks")["status"]["conditions"]
+        if c["type"] == "Covered"
+    ]
+    assert covered["reason"] == "CoverageGap"
+    assert "gate has 1 of 2" in covered["message"]
+
+
+def test_a_healthy_camera_s_status_of_ours_is_small(province: Any) -> None:
+    running(province)
+    ours = [c for c in province.status("cam0").conditions if c.type in OPERATOR_CONDITIONS]
+    assert all(one.message == "" for one in ours)
+    assert len(json.dumps(CameraStatus(conditions=ours).to_wire())) < 600

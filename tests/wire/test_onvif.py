@@ -32,7 +32,7 @@ from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.onvif import OnvifResolver
 from camfleet_worker.onvif.transport import MAX_BODY_BYTES, Deadlines
-from camfleet_worker.resolve import ResolveRequest, clock_trouble
+from camfleet_worker.resolve import ResolveRequest, clock_trouble, revealed
 
 PASSWORD = "p@ss#w0rd%/:"
 ACCOUNT = Credentials("ingest", PASSWORD, "1")
@@ -142,7 +142,7 @@ async def test_a_camera_is_resolved_without_one_refused_login(
 ) -> None:
     camera, ledger = await gate(simulator, *faults), Ledger()
     resolution = await resolver.resolve(of(camera), ACCOUNT, attempts=ledger)
-    assert resolution.learned.stream_url(camera.host, camera.rtsp_port) == camera.stream_url()
+    assert resolution.learned.stream_path == camera.stream_path()
     assert resolution.learned.auth_scheme == scheme
     assert (ledger.attempts, ledger.taken) == ([scheme], [scheme])
     assert camera.counters.refused() == 0
@@ -752,7 +752,7 @@ async def test_a_password_in_the_streams_address_is_kept_out_of_what_is_learnt(
         learned = (await resolver.resolve(at(port, port), account, attempts=Ledger())).learned
     assert account.password not in learned.stream_path
     assert "{password}" in learned.stream_path
-    assert "password=p%40ss" in learned.stream_url("127.0.0.1", 554, account)
+    assert "password=p%40ss" in revealed(learned.stream_path, account)
 
 
 # TLS

@@ -25,6 +25,9 @@ from camfleet_worker.resolve.refusal import Fault, refusal_of
 from camfleet_worker.resolve.resolution import DeviceIdentity
 from camfleet_worker.resolve.text import printable
 
+MAX_NUMBER = 65535
+"""Bound of status.learned.width and height; enough for every number that we read."""
+
 HALF_A_SECOND = 0.5
 """Cameras tell whole seconds, rounded down: on average they are this much further."""
 
@@ -200,9 +203,9 @@ def text(value: Any, *names: str) -> str:
 
 
 def whole(value: Any, *names: str) -> int:
-    """A nested element as a whole number ≥ 0 that fits status, 0 where it is missing."""
+    """A nested element as a whole number that status can hold, 0 where it is missing."""
     found = field(value, *names)
-    return min(max(int(found), 0), 2**31) if isinstance(found, (int, float)) else 0
+    return min(max(found, 0), MAX_NUMBER) if isinstance(found, int) else 0
 
 
 def items(value: Any) -> list[Any]:

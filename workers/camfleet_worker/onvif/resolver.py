@@ -28,6 +28,10 @@ from camfleet_worker.resolve.profiles import Choice, pick_stream
 from camfleet_worker.resolve.request import ResolveRequest
 from camfleet_worker.resolve.resolution import Learned, Resolution
 
+MAX_MEDIA_PATH = 256
+MAX_TOKEN = 64
+"""Bounds of status.learned; both are told, neither is needed to reconnect."""
+
 RESOLVE_DEADLINE_S = 60.0
 """For a whole resolve: a device that answers every call just in time must not hold others up."""
 
@@ -168,8 +172,8 @@ def _learned(
     return Learned(
         auth_scheme=auth_scheme,
         media_version=media.version,
-        media_path=media.path,
-        profile_token=profile.token,
+        media_path=media.path if len(media.path) <= MAX_MEDIA_PATH else "",
+        profile_token=profile.token[:MAX_TOKEN],
         stream_path=path,
         codec=profile.codec,
         width=profile.width,

@@ -5,6 +5,7 @@ Pure: the onvif package asks, this package decides, the supervisor uses the resu
 opens a socket, reads a clock or knows SOAP.
 """
 
+from camfleet_worker.resolve.addresses import revealed
 from camfleet_worker.resolve.attempts import AttemptGate, AuthScheme
 from camfleet_worker.resolve.clock import TOLERATED_OFFSET_S, ClockTrouble, clock_trouble
 from camfleet_worker.resolve.freshness import needs_resolve
@@ -22,4 +23,5 @@ __all__ = [
     "ResolveRequest",
     "clock_trouble",
     "needs_resolve",
+    "revealed",
 ]

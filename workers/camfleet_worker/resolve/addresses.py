@@ -22,6 +22,8 @@ MIN_HIDDEN = 4
 PASSWORD_PLACE = "{password}"  # noqa: S105 - where a password was
 
 _SCHEME = re.compile(r"^\s*[A-Za-z][A-Za-z0-9+.-]*:/{2,}")
+_IPV4 = re.compile(r"^\d+\.\d+\.\d+\.\d+(:\d+)*$")
+_HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[\w-]+(\.[\w-]+)+|[\w-]+(?=:\d))(:\d+)?$")
 _PORT = re.compile(r":(\d{1,5})$")
 # RFC 3986 section 2: reserved and unreserved characters, and "%" because the camera has quoted.
 _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"
@@ -44,11 +46,6 @@ def named_port(address: str) -> int | None:
 def authority(host: str, port: int) -> str:
     """host:port as it stands in a URL (RFC 3986 section 3.2.2: IPv6 in brackets)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def stream_url(host: str, rtsp_port: int, path: str) -> str:
-    """The stream at the declared address, without credentials."""
-    return f"rtsp://{authority(host, rtsp_port)}{path}"
 
 
 def hidden(path: str, credentials: Credentials | None) -> str:
@@ -78,24 +75,21 @@ def _forms(value: str) -> tuple[str, str, str]:
 def _split(address: str) -> tuple[str, str]:
     """Split into authority (credentials dropped) and the rest.
 
-    A password may hold "/", which a camera that pastes it into the URL does not quote: where what
-    looks like the authority is "user:not-a-port" and an "@" follows, the credentials end there.
+    A password may hold "/", and a camera that pastes it into the URL does not quote it: then the
+    credentials end at the last "@" that a host follows, not where the authority seems to end.
     """
     scheme = _SCHEME.match(address)
     if scheme is None:
         return "", address.strip()
     rest = address[scheme.end() :]
     end = _end_of_authority(rest)
-    if "@" not in rest[:end] and "@" in rest and not _is_host(rest[:end]):
-        rest = rest[rest.rindex("@") + 1 :]
-        end = _end_of_authority(rest)
+    _, at, after = rest.rpartition("@")
+    if at and ":" in rest[:end] and not _IPV4.match(rest[:end]):
+        host = after[: _end_of_authority(after)]
+        if _HOST.match(host):
+            return host, after[len(host) :]
     return rest[:end].rpartition("@")[2], rest[end:]
 
 
 def _end_of_authority(rest: str) -> int:
     return next((at for at, char in enumerate(rest) if char in "/?#"), len(rest))
-
-
-def _is_host(text: str) -> bool:
-    """True for "host", "host:port" and "[v6]:port": no credentials cut in two."""
-    return text.startswith("[") or ":" not in text or _PORT.search(text) is not None

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept of a camera, and when it is enough."""
+"""When what is kept of a camera is enough, and what an account shows of itself."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from camfleet_api.camera import LearnedStatus
 from camfleet_api.conditions import Reason
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.resolve import DeviceIdentity, Learned, needs_resolve
+from camfleet_worker.resolve import Learned, needs_resolve
 
 LEARNED = Learned(
     auth_scheme="digest",
@@ -23,24 +20,6 @@ LEARNED = Learned(
     height=720,
     clock_offset_s=-15_897_600,
 )
-
-
-def test_what_was_learnt_survives_the_cameras_status() -> None:
-    assert Learned.from_status(LEARNED.to_status(generation=7)) == LEARNED
-
-
-def test_a_status_without_a_stream_teaches_nothing() -> None:
-    assert Learned.from_status(LearnedStatus(auth_scheme="digest")) is None
-
-
-@given(st.text(max_size=300), st.text(max_size=100), st.integers(0, 2**31))
-def test_whatever_a_camera_says_fits_the_status(path: str, token: str, width: int) -> None:
-    learned = Learned("digest", "1", path, token, "/live", "H264", width=width)
-    assert learned.to_status(generation=1).stream_path == "/live"
-
-
-def test_a_claimed_identity_fits_the_status() -> None:
-    assert DeviceIdentity("Maker", "Model", "1", "S", "H").to_status().model == "Model"
 
 
 def test_a_first_connect_asks_onvif() -> None:

@@ -61,6 +61,9 @@ class Bells:
                     stop_flag=self._stop,
                     clusterwide=True,
                     standalone=True,
+                    # Unused without peering; kopf's own asks for a user name, and the user id of
+                    # the image has none.
+                    identity=kopf_identity("camfleet-operator"),
                 )
             )
         except Exception:

@@ -13,11 +13,12 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
 
+from camfleet_api.names import OPERATOR_MANAGER
 from camfleet_operator.cluster.api import Access
 from camfleet_operator.observed import Raw
 from camfleet_operator.resources import WATCHED, Resource
@@ -63,7 +64,7 @@ class Bells:
                     standalone=True,
                     # Unused without peering; kopf's own asks for a user name, and the user id of
                     # the image has none.
-                    identity=kopf_identity("camfleet-operator"),
+                    identity=cast(Any, OPERATOR_MANAGER),
                 )
             )
         except Exception:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator as a process of its own against a test cluster, and workers that only report.
 
-No pod runs in these tests, so a worker is what the operator can see of one: a Lease that is renewed,
-a shard that is acknowledged, statuses applied as camfleet-runtime.
+No pod runs in these tests, so a worker is what the operator can see of one: a Lease that is
+renewed, a shard that is acknowledged, statuses applied as camfleet-runtime.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from camfleet_api.names import API_VERSION, RUNTIME_MANAGER
+from camfleet_api.names import API_VERSION, MANAGED_BY, MANAGED_BY_LABEL, RUNTIME_MANAGER
 from eventually import eventually
 from fleet_objects import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE
-from local_cluster import Cluster
+from local_cluster import Cluster, ClusterError
 
 Raw = dict[str, Any]
 
@@ -41,13 +41,15 @@ class OperatorProcess:
     def __init__(self, cluster: Cluster, identity: str = "one", **env: str) -> None:
         self.identity = identity
         self.port = _free_port()
-        self._log = tempfile.NamedTemporaryFile("w+", suffix=f"-{identity}.log", delete=False)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "camfleet_operator"],
-            env=os.environ | self._environment(cluster) | env,
-            stdout=self._log,
-            stderr=self._log,
-        )
+        self._folder = tempfile.TemporaryDirectory(prefix="camfleet-operator-")
+        self._log = Path(self._folder.name) / "log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "camfleet_operator"],
+                env=os.environ | self._environment(cluster) | env,
+                stdout=log,
+                stderr=log,
+            )
 
     def _environment(self, cluster: Cluster) -> dict[str, str]:
         return {
@@ -116,14 +118,14 @@ class OperatorProcess:
 
     def log(self) -> str:
         """Everything the replica has written."""
-        return Path(self._log.name).read_text()
+        return self._log.read_text()
 
     def forget(self) -> None:
         """End whatever still runs and remove the log."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait(10)
-        Path(self._log.name).unlink(missing_ok=True)
+        self._folder.cleanup()
 
 
 @contextmanager
@@ -152,16 +154,8 @@ def get(cluster: Cluster, namespace: str, kind: str, name: str) -> Raw:
 
 def names(cluster: Cluster, namespace: str, kind: str) -> list[str]:
     """Names of our objects of a kind."""
-    out = cluster.kubectl(
-        "get",
-        kind,
-        "-n",
-        namespace,
-        "-l",
-        "app.kubernetes.io/managed-by=camfleet-operator",
-        "-o",
-        "name",
-    )
+    ours = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+    out = cluster.kubectl("get", kind, "-n", namespace, "-l", ours, "-o", "name")
     return sorted(line.rsplit("/", 1)[-1] for line in out.split())
 
 
@@ -201,17 +195,9 @@ class ReportingWorker:
     def renew(self) -> None:
         """Renew the Lease."""
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        spec = {"spec": {"holderIdentity": "pod", "renewTime": now}}
-        self._cluster.kubectl(
-            "patch",
-            "lease",
-            self._shard,
-            "-n",
-            self._namespace,
-            "--type=merge",
-            "-p",
-            json.dumps(spec),
-        )
+        spec = json.dumps({"spec": {"holderIdentity": "pod", "renewTime": now}})
+        where = (self._shard, "-n", self._namespace)
+        self._cluster.kubectl("patch", "lease", *where, "--type=merge", "-p", spec)
 
     def acknowledge(self) -> None:
         """Say that the list as it is now runs."""
@@ -221,18 +207,11 @@ class ReportingWorker:
     def report(self, *cameras: str, ready: bool = True) -> None:
         """Report cameras as good, or as unreachable."""
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        story = (
-            [
-                ("Reachable", "True", "Reachable"),
-                ("Streaming", "True", "Streaming"),
-                ("Ready", "True", "Ready"),
-            ]
-            if ready
-            else [("Reachable", "False", "HostUnreachable"), ("Ready", "False", "HostUnreachable")]
-        )
+        good = [(kind, "True", kind) for kind in ("Reachable", "Streaming", "Ready")]
+        bad = [(kind, "False", "HostUnreachable") for kind in ("Reachable", "Ready")]
         conditions = [
             {"type": t, "status": s, "reason": r, "message": "", "lastTransitionTime": now}
-            for t, s, r in story
+            for t, s, r in (good if ready else bad)
         ]
         for camera in cameras:
             self._apply_status("Camera", camera, {"conditions": conditions})
@@ -247,7 +226,10 @@ class ReportingWorker:
 
     def _live(self) -> None:
         while not self._stop.wait(1):
-            self.renew()
+            try:
+                self.renew()
+            except ClusterError:
+                continue  # The Lease is gone: deleted by the test, or with its shard.
 
 
 def _free_port() -> int:

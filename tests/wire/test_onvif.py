@@ -666,6 +666,21 @@ async def test_a_camera_that_repeats_our_password_is_not_quoted(resolver: OnvifR
     assert "(hidden)" in error.message
 
 
+@pytest.mark.parametrize(
+    ("stale", "answers"), [(", stale=true", 2), (', stale="TRUE"', 2), (", stale=false", 1)]
+)
+async def test_only_a_challenge_that_the_camera_calls_stale_is_answered_anew(
+    resolver: OnvifResolver, stale: str, answers: int
+) -> None:
+    def answer(peer: Peer, path: str, operation: str) -> bytes:
+        challenge = DIGEST + (stale if peer.authorizations else "")
+        return reply("", "401 Unauthorized", "text/html", challenge)
+
+    error, peer = await met(resolver, answer)
+    assert error.reason is Reason.CREDENTIALS_REJECTED
+    assert peer.authorizations == ["Digest"] * answers
+
+
 async def test_a_scheme_that_was_refused_is_not_tried_again_at_another_service(
     resolver: OnvifResolver,
 ) -> None:

@@ -146,6 +146,17 @@ class Login:
         if scheme is AuthScheme.USERNAME_TOKEN:
             return await self._post(call, self._signature(credentials), None, repeatable=repeatable)
 
+        answer = await self._answer(call, credentials, refusal, repeatable=repeatable)
+        again = _refusal(answer)
+        if again is not None and again.stale:
+            return await self._answer(call, credentials, again, repeatable=False)
+        return answer
+
+    async def _answer(
+        self, call: Call, credentials: Credentials, refusal: Refusal, *, repeatable: bool
+    ) -> SoapAnswer:
+        """Send the operation with the answer to a Digest challenge."""
+
         def answer_challenge(request: httpx.Request) -> None:
             _answer_challenge(request, credentials, refusal.digest_challenges[0])
 

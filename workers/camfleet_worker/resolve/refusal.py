@@ -45,6 +45,8 @@ _CLOCK = re.compile(
     re.I,
 )
 
+_STALE = re.compile(r'\bstale\s*=\s*"?true\b', re.I)
+
 _NAMES = {
     AuthScheme.DIGEST: "HTTP Digest",
     AuthScheme.USERNAME_TOKEN: "WS-UsernameToken",
@@ -79,6 +81,11 @@ class Refusal:
     """401 and not a word about how to log in."""
     words: str
     """What the device says about it, for telling a lock or a clock from a wrong password."""
+
+    @property
+    def stale(self) -> bool:
+        """RFC 7616 section 3.3: the password was right, only the challenge was too old."""
+        return bool(self.digest_challenges) and bool(_STALE.search(self.digest_challenges[0]))
 
     @property
     def offers(self) -> tuple[AuthScheme, ...]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import count
 
 from camera_simulator.clips import Clip, is_parameter_set
-
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 
 

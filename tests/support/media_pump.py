@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small media loop for the tests of sinks: feeds access units at a pace and ticks, in a thread."""
+"""A small media loop for the tests of sinks: a thread that feeds access units and ticks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recording sink on real folders and real disks: what went in lies there, whole and playable."""
+"""The recording sink on real folders and disks: what went in lies there, whole and playable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from pathlib import Path
 
 import av
 import pytest
+
 from access_units import access_units, video_format
 from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
-from eventually import eventually
-
 from camfleet_api.conditions import Reason
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit
@@ -27,6 +26,7 @@ from camfleet_worker.sinks.layout import ObjectKey, parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.sink import SinkPhase
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter, repair
+from eventually import eventually
 
 PREFIX = "phu-yen/gate.0a1b2c3d"
 START_S = 1_700_000_040.0  # 40 s before a full minute of UTC
@@ -186,6 +186,10 @@ def test_nothing_is_recorded_before_the_first_key_frame(
     assert sink.counters.dropped_access_units == 15
 
 
+def _wait(gate: threading.Event) -> None:
+    gate.wait()
+
+
 RECORD_FOR_EVER = """
 import sys, time
 from itertools import islice
@@ -276,7 +280,7 @@ def test_a_stalled_disk_drops_from_a_picture_up_to_a_key_frame_and_says_so(
 ) -> None:
     volume = VolumeWriter(VolumeSettings(tmp_path), monotonic=lambda: 100.0)
     gate = threading.Event()
-    volume.submit(lambda: gate.wait() and None)
+    volume.submit(lambda: _wait(gate))
     volume.start()
     sink = RecordingSink(RecordingSettings(PREFIX, queue_bytes=100_000), volume)
     units = list(islice(access_units(h264, START_S), 300))

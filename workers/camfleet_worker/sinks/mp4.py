@@ -35,7 +35,7 @@ _FRAGMENT_US = 1_000_000
 _MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
 
 
-class _Written:
+class Written:
     """What the muxer writes to: chunks of one mux call, taken together as one fragment."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Mp4Segment:
     """One fragmented MP4 being written; time in it begins at 0."""
 
     def __init__(self, video: VideoFormat) -> None:
-        self._written = _Written()
+        self._written = Written()
         self._container: OutputContainer = av.open(
             self._written,
             "w",

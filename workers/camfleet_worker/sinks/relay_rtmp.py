@@ -1,51 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """The RTMP relay: forwards access units to a monitoring system through av's FLV muxer.
 
-For compatibility: a thread per camera, because the muxer writes to a blocking socket of its own.
-The media loop only puts access units into a bounded queue; a monitoring system that lags makes that
-queue drop whole GOPs. av's exceptions become errors of ours in this file. Credentials exist only in
-the URL handed to the muxer, which logs nothing (av.logging is silent unless someone turns it on).
+For compatibility: a thread per camera and a blocking socket (rtmp_publisher.py). The media loop
+only puts access units into a bounded queue; a monitoring system that lags makes that queue drop
+whole GOPs. Foreign exceptions become errors of ours in this file. Credentials travel beside the URL
+and reach the wire only.
 """
 
 from __future__ import annotations
 
+import errno
 import random
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import av
-from av.container import OutputContainer
-from av.video.stream import VideoStream
-
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.sinks.flv import FlvStream
 from camfleet_worker.sinks.gop_queue import GopQueue
-from camfleet_worker.sinks.mp4 import CLOCK_RATE, TIME_BASE, format_template
 from camfleet_worker.sinks.reconnect import Reconnect
+from camfleet_worker.sinks.rtmp import RtmpError
+from camfleet_worker.sinks.rtmp_publisher import PublishRefused, RtmpPublisher
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
 
 QUEUE_BYTES = 4 << 20
-_TIMEOUT_S = 10.0
-"""For connecting and for every write: longer than that is dead."""
 _TOO_SLOW_S = 30.0
-_URL_BREAKERS = frozenset("/?#[] \t\r\n")
-"""The muxer takes user name and password from the URL as they stand, without decoding."""
+_BATCH_BYTES = 256 << 10
 _STARTING = SinkState(SinkPhase.STARTING)
 _WORKING = SinkState(SinkPhase.WORKING)
-
-_UNREACHABLE: tuple[tuple[type[Exception], str], ...] = (
-    (av.error.ConnectionRefusedError, "refuses the connection"),
-    # Its own timeout surfaces as ExitError: the interrupt callback ended the call.
-    (av.error.ExitError, "does not answer"),
-    (av.error.TimeoutError, "does not answer"),
-    (av.error.ConnectionResetError, "closed the connection"),
-    (av.error.BrokenPipeError, "closed the connection"),
-    (av.error.EOFError, "closed the connection"),
-)
 
 
 class RtmpRelay:
@@ -102,13 +90,14 @@ class RtmpRelay:
                 self._queue.drop_all()
             if not self._queue.push(unit) and self._publishing:
                 self._too_slow_until = self._now + _TOO_SLOW_S
-            self._changed.notify()
         if not self._thread.is_alive() and not self._closed:
             self._thread.start()
 
     def tick(self, now: float) -> None:
-        """Only the clock: the thread does the work."""
+        """Wake the thread once for all that came since the last tick."""
         self._now = now
+        with self._changed:
+            self._changed.notify()
 
     def close(self) -> None:
         """Let the thread end the stream; it is not waited for."""
@@ -147,93 +136,68 @@ class RtmpRelay:
 
     def _publish(self, video: VideoFormat) -> None:
         """Connect and send until the format changes or the sink is closed."""
-        with self._translated(opening=True), _flv(self._login_url(), video) as (flv, stream):
+        with self._translated(), RtmpPublisher(self._target, video.codec) as publisher:
             self.counters.connects += 1
             self._publishing = True
-            first_pts: int | None = None
-            while (unit := self._next(video)) is not None:
-                first_pts = unit.pts_90k if first_pts is None else first_pts
-                with self._translated(opening=False):
-                    flv.mux(_packet(unit, stream, max(0, unit.pts_90k - first_pts)))
-                self.counters.access_units += 1
-                self.counters.bytes += len(unit.data)
+            flv = FlvStream(video)
+            while batch := self._next(video):
+                publisher.send(
+                    b"".join(flv.add(unit.data, unit.pts_90k, unit.key) for unit in batch)
+                )
+                publisher.listen()
+                self.counters.access_units += len(batch)
+                self.counters.bytes += sum(len(unit.data) for unit in batch)
                 self._state = _WORKING
                 self._reconnect.healthy(time.monotonic())
 
-    def _next(self, video: VideoFormat) -> AccessUnit | None:
-        """The next access unit of this format, or None when it is over."""
+    def _next(self, video: VideoFormat) -> list[AccessUnit]:
+        """The next access units of this format, none when it is over."""
+        batch: list[AccessUnit] = []
+        size = 0
         with self._changed:
-            while not self._closed:
-                if len(self._queue):
-                    return self._queue.pop() if self._queue.first.format == video else None
+            while not self._closed and not len(self._queue):
                 self._changed.wait(1.0)
-        return None
-
-    def _login_url(self) -> str:
-        credentials = self._target.credentials
-        if credentials is None:
-            return self._target.url
-        pair = f"{credentials.username}:{credentials.password}"
-        if _URL_BREAKERS & set(pair) or ":" in credentials.username:
-            raise self._error(
-                Reason.VMS_REJECTED,
-                "cannot be given a user name or password with /, ?, #, brackets or spaces by RTMP",
-                Retry.ON_SECRET_CHANGE,
-            )
-        scheme, rest = self._target.url.split("://", 1)
-        return f"{scheme}://{pair}@{rest}"
+            while not self._closed and len(self._queue) and size < _BATCH_BYTES:
+                if self._queue.first.format != video:
+                    break
+                unit = self._queue.pop()
+                size += len(unit.data)
+                batch.append(unit)
+        return batch
 
     @contextmanager
-    def _translated(self, opening: bool) -> Iterator[None]:
-        """av's exceptions as ours. The cause is cut off: it may carry the URL with the password."""
+    def _translated(self) -> Iterator[None]:
+        """Foreign exceptions as ours."""
         try:
             yield
-        except (av.error.FFmpegError, OSError) as error:
-            raise self._mapped(error, opening) from None
-
-    def _mapped(self, error: Exception, opening: bool) -> IngestError:
-        for kind, what in _UNREACHABLE:
-            if isinstance(error, kind):
-                return self._error(Reason.VMS_UNREACHABLE, what)
-        if not opening:
-            return self._error(Reason.VMS_UNREACHABLE, "broke off the stream")
-        if self._target.credentials is not None:
+        except PublishRefused as refusal:
             # One attempt for one account: servers lock it after a handful.
-            return self._error(
-                Reason.VMS_REJECTED, "refuses the stream or the login", Retry.ON_SECRET_CHANGE
-            )
-        return self._error(Reason.VMS_REJECTED, "refuses the stream, or its name is unknown")
+            logged_in = self._target.credentials is not None
+            retry = Retry.ON_SECRET_CHANGE if logged_in else Retry.BACKOFF
+            raise self._error(
+                Reason.VMS_REJECTED, f"refuses the stream with {refusal}", retry
+            ) from refusal
+        except RtmpError as error:
+            raise self._error(Reason.VMS_REJECTED, "does not speak RTMP", Retry.SLOW) from error
+        except OSError as error:
+            raise self._error(Reason.VMS_UNREACHABLE, _what_happened(error)) from error
 
     def _error(self, reason: Reason, what: str, retry: Retry = Retry.BACKOFF) -> IngestError:
         fact = f"The monitoring system at {self._target.authority} {what}"
         return IngestError(ConditionType.RELAYING, reason, fact, retry)
 
 
-@contextmanager
-def _flv(url: str, video: VideoFormat) -> Iterator[tuple[OutputContainer, VideoStream]]:
-    container = av.open(
-        url,
-        "w",
-        format="flv",
-        timeout=_TIMEOUT_S,
-        # A live stream has no length to come back and write.
-        options={"flvflags": "no_duration_filesize"},
-    )
-    try:
-        with format_template(video) as template:
-            stream = container.add_stream_from_template(template)
-        stream.time_base = TIME_BASE
-        container.start_encoding()
-        yield container, stream
-    finally:
-        container.close()
-
-
-def _packet(unit: AccessUnit, stream: VideoStream, pts_90k: int) -> av.Packet[VideoStream]:
-    packet = av.Packet(unit.data)
-    packet.stream = stream
-    packet.time_base = TIME_BASE
-    packet.pts = packet.dts = pts_90k
-    packet.duration = CLOCK_RATE // 25
-    packet.is_keyframe = unit.key
-    return packet
+def _what_happened(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "shows a certificate that is not trusted"
+    if isinstance(error, ssl.SSLError):
+        return "does not agree on TLS"
+    if isinstance(error, socket.gaierror):
+        return "has a name that does not resolve"
+    if isinstance(error, ConnectionRefusedError):
+        return "refuses the connection"
+    if isinstance(error, TimeoutError):
+        return "does not answer"
+    if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+        return "closed the connection"
+    return f"broke the connection with {errno.errorcode.get(error.errno or 0, 'an unknown error')}"

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The RTMP relay against nginx with its RTMP module, watched by FFmpeg as a player."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from itertools import islice, pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from access_units import access_units
+from camera_simulator.footage import prepared_clip
+from camfleet_api.conditions import Reason
+from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.sinks import rtmp_publisher
+from camfleet_worker.sinks.relay_rtmp import RtmpRelay
+from camfleet_worker.sinks.rtmp import ChunkReader, as_command, command
+from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.target import StreamNames, relay_target
+from eventually import eventually
+from media_pump import MediaPump
+from vms import RtmpServer
+
+
+@pytest.fixture
+def vms() -> Iterator[RtmpServer]:
+    with RtmpServer() as server:
+        yield server
+
+
+def relay(
+    url: str,
+    codecs: tuple[Codec, ...] = (Codec.H264,),
+    login: tuple[str, str] | None = None,
+    queue_bytes: int = 1 << 20,
+) -> RtmpRelay:
+    names = StreamNames("phu-yen", "s1", "gate", "0a1b2c3d")
+    credentials = Credentials(*login, version="1") if login else None
+    target = relay_target(RelayProtocol.RTMP, url, names, codecs, credentials)
+    return RtmpRelay("vms", target, queue_bytes=queue_bytes, jitter=lambda: 0.05)
+
+
+def reason(sink: RtmpRelay) -> Reason | None:
+    error = sink.state.error
+    return error.reason if error else None
+
+
+def working(sink: RtmpRelay) -> bool:
+    return sink.state.phase is SinkPhase.WORKING
+
+
+def watched(url: str, count: int) -> list[tuple[bytes, float]]:
+    """What a player gets: bytes and time of each picture."""
+    with av.open(url, timeout=15) as player:
+        packets = (packet for packet in player.demux(video=0) if packet.size)
+        return [
+            (bytes(packet), float((packet.pts or 0) * (packet.time_base or 0)))
+            for packet in islice(packets, count)
+        ]
+
+
+@pytest.mark.parametrize("name", ["240p-h264", "720p-h264"])
+def test_a_player_sees_every_picture_with_its_bytes_and_its_time(
+    name: str, vms: RtmpServer
+) -> None:
+    clip = prepared_clip(name)
+    sink = relay(vms.url("{camera}"))
+    with MediaPump(access_units(clip), sink) as pump:
+        eventually(lambda: "gate" in vms.streams() and working(sink))
+        seen = watched(vms.url("gate"), 150)
+    sent = [unit.data for unit in pump.pushed]
+    start = sent.index(seen[0][0])
+    assert [data for data, _ in seen] == sent[start : start + 150]
+    steps = {round((b - a) * 1000) for (_, a), (_, b) in pairwise(seen)}
+    assert steps == {40}
+    assert sink.counters.dropped_access_units == 0
+
+
+def test_the_server_knows_codec_and_size_and_forgets_the_stream_when_closed(
+    vms: RtmpServer,
+) -> None:
+    sink = relay(vms.url("{camera}"))
+    with MediaPump(access_units(prepared_clip("360p-h264")), sink):
+        eventually(lambda: vms.streams()["gate"].width == 640)
+        assert vms.streams()["gate"].video_codec == "H264"
+    eventually(lambda: not vms.streams().get("gate") or not vms.streams()["gate"].publishing)
+
+
+def test_h265_is_not_sent_where_it_is_not_listed(vms: RtmpServer) -> None:
+    sink = relay(vms.url("{camera}"))
+    with MediaPump(access_units(prepared_clip("240p-h265")), sink) as pump:
+        eventually(lambda: reason(sink) is Reason.VMS_CODEC_UNSUPPORTED)
+        eventually(lambda: len(pump.pushed) > 60)
+        assert vms.streams() == {}
+
+
+def test_h265_is_sent_as_enhanced_rtmp_where_it_is_listed(vms: RtmpServer) -> None:
+    clip = prepared_clip("240p-h265")
+    sink = relay(vms.url("{camera}"), codecs=(Codec.H264, Codec.H265))
+    with MediaPump(access_units(clip), sink) as pump:
+        eventually(lambda: working(sink) and vms.streams()["gate"].bytes > 20_000)
+        assert len(pump.pushed) > 0
+
+
+def test_a_restarted_vms_gets_the_stream_again(vms: RtmpServer) -> None:
+    sink = relay(vms.url("{camera}"))
+    with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+        eventually(lambda: working(sink))
+        vms.stop()
+        eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
+        vms.start()
+        eventually(lambda: working(sink) and vms.streams()["gate"].bytes > 20_000, within_s=40)
+        assert sink.counters.connects == 2
+
+
+def test_a_changed_format_is_published_again(vms: RtmpServer) -> None:
+    sink = relay(vms.url("{camera}"))
+    with MediaPump(access_units(prepared_clip("240p-h264")), sink) as pump:
+        eventually(lambda: vms.streams()["gate"].width == 320)
+        pump.feed(access_units(prepared_clip("360p-h264"), first_pts=9_000_000))
+        eventually(lambda: vms.streams()["gate"].width == 640)
+        assert working(sink)
+
+
+def test_a_frozen_vms_loses_whole_gops_is_given_up_and_comes_back(
+    vms: RtmpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rtmp_publisher, "TIMEOUT_S", 2.0)
+    sink = relay(vms.url("{camera}"), queue_bytes=200_000)
+    with MediaPump(access_units(prepared_clip("240p-h264")), sink, per_second=2500):
+        eventually(lambda: working(sink))
+        workers = nginx_workers(vms)
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            eventually(lambda: sink.counters.dropped_gops > 3)
+            eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE, within_s=20)
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+        sent = sink.counters.access_units
+        eventually(lambda: sink.counters.access_units > sent + 100, within_s=40)
+
+
+def nginx_workers(vms: RtmpServer) -> list[int]:
+    assert vms._process is not None
+    pid = vms._process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in children.split()]
+
+
+def test_a_vms_that_is_not_there_is_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    sink = relay(f"rtmp://127.0.0.1:{port}/live/{{camera}}")
+    with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+        eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
+
+
+class RefusingVms:
+    """Shakes hands, hears what is published under which name and refuses: nginx needs a second
+    server to decide about logins."""
+
+    def __init__(self) -> None:
+        self.published: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"rtmp://127.0.0.1:{self._listener.getsockname()[1]}/live/{{camera}}"
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> RefusingVms:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self._listener.accept()
+                with peer, contextlib.suppress(OSError):
+                    self._serve(peer)
+
+    def _serve(self, peer: socket.socket) -> None:
+        hello = b""
+        while len(hello) < 1537:
+            hello += peer.recv(1537 - len(hello))
+        peer.sendall(hello + hello[1:])
+        echoed = b""
+        while len(echoed) < 1536:
+            echoed += peer.recv(1536 - len(echoed))
+        assert echoed == hello[1:]
+        reader = ChunkReader()
+        while data := peer.recv(65_536):
+            for item in reader.feed(data):
+                heard = as_command(item)
+                if heard is None:
+                    continue
+                if heard.name == "connect":
+                    peer.sendall(command("_result", 1, None, {"code": "Connected"}))
+                elif heard.name == "createStream":
+                    peer.sendall(command("_result", 4, None, 1.0))
+                elif heard.name == "publish":
+                    self.published.append(str(heard.values[1]))
+                    refusal = {"level": "error", "code": "NetStream.Publish.Unauthorized"}
+                    peer.sendall(command("onStatus", 0, None, dict(refusal)))
+
+
+def test_a_refused_login_is_tried_once_and_stands_in_no_message() -> None:
+    with RefusingVms() as vms:
+        sink = relay(vms.url, login=("push", "p/&w"))
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink) as pump:
+            eventually(lambda: reason(sink) is Reason.VMS_REJECTED)
+            pushed = len(pump.pushed)
+            eventually(lambda: len(pump.pushed) > pushed + 100)
+            assert vms.published == ["gate?user=push&pass=p%2F%26w"]
+            assert sink.state.error is not None
+            assert "Unauthorized" in sink.state.error.message
+            assert "p/&w" not in sink.state.error.message + repr(sink._target)
+            assert "p%2F" not in sink.state.error.message

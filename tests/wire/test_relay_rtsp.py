@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The RTSP relay against a real RECORD server: every picture arrives, and trouble stays small."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from itertools import islice, pairwise
+from pathlib import Path
+
+import pytest
+
+from access_units import access_units
+from camera_simulator.clips import Clip
+from camera_simulator.footage import prepared_clip
+from camfleet_api.conditions import Reason
+from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
+from camfleet_worker.sinks.relay_rtsp import RtspRelay
+from camfleet_worker.sinks.resolver import Resolver
+from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
+from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
+from eventually import consistently, eventually
+from media_pump import MediaPump
+from vms import RecordServer
+from vms.record_server import ReceivedFrame
+
+PATH = "/live/gate"
+BOTH = (Codec.H264, Codec.H265)
+
+
+@pytest.fixture(scope="module")
+def resolver() -> Iterator[Resolver]:
+    resolver = Resolver()
+    yield resolver
+    resolver.close()
+
+
+@pytest.fixture
+def vms() -> Iterator[RecordServer]:
+    with RecordServer() as server:
+        yield server
+
+
+def target(
+    url: str, login: tuple[str, str] | None = None, codecs: tuple[Codec, ...] = BOTH
+) -> RelayTarget:
+    names = StreamNames("phu-yen", "s1", "gate", "0a1b2c3d")
+    credentials = Credentials(*login, version="1") if login else None
+    return relay_target(RelayProtocol.RTSP, url, names, codecs, credentials)
+
+
+def relay(
+    url: str, resolver: Resolver, login: tuple[str, str] | None = None, **more: int
+) -> RtspRelay:
+    return RtspRelay("vms", target(url, login), resolver, jitter=lambda: 0.05, **more)
+
+
+def reason(sink: RtspRelay) -> Reason | None:
+    error = sink.state.error
+    return error.reason if error else None
+
+
+def working(sink: RtspRelay) -> bool:
+    return sink.state.phase is SinkPhase.WORKING
+
+
+def all_received(vms: RecordServer, count: int) -> list[ReceivedFrame]:
+    frames = vms.frames(PATH)
+    return frames if len(frames) >= count else []
+
+
+def assert_same_pictures(frames: list[ReceivedFrame], clip: Clip) -> None:
+    """Pictures in order, each with its bytes and its time, from the first of the clip."""
+    hashes = clip.frame_hashes
+    assert [frame.sha256 for frame in frames] == [
+        hashes[number % len(hashes)] for number in range(len(frames))
+    ]
+    steps = [round((b.pts_s - a.pts_s) * 1000) for a, b in pairwise(frames)]
+    assert set(steps) == {40}
+
+
+@pytest.mark.parametrize("name", ["240p-h264", "240p-h265", "720p-h264"])
+def test_every_picture_arrives_with_its_bytes_and_its_time(
+    name: str, vms: RecordServer, resolver: Resolver
+) -> None:
+    clip = prepared_clip(name)
+    sink = relay(vms.url(PATH), resolver)
+    with MediaPump(access_units(clip), sink) as pump:
+        eventually(lambda: len(pump.pushed) > 120 and working(sink))
+        pump.stop_feeding()
+        frames = eventually(lambda: all_received(vms, len(pump.pushed)))
+    assert len(frames) == len(pump.pushed) == sink.counters.access_units
+    assert sink.counters.dropped_access_units == 0
+    assert_same_pictures(frames, clip)
+    eventually(lambda: not vms.streams()[PATH].connected)
+
+
+@pytest.mark.parametrize("schemes", [("digest",), ("basic",)], ids="+".join)
+def test_it_logs_in(schemes: tuple[str, ...], resolver: Resolver) -> None:
+    with RecordServer(username="push", password='p"@:/w', schemes=schemes) as vms:
+        sink = relay(vms.url(PATH), resolver, login=("push", 'p"@:/w'))
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: working(sink) and vms.streams()[PATH].frames > 25)
+
+
+def test_it_works_only_when_somebody_acknowledges_pictures(
+    vms: RecordServer, resolver: Resolver
+) -> None:
+    sink = relay(vms.url(PATH), resolver)
+    assert sink.state.phase is SinkPhase.STARTING
+    units = access_units(prepared_clip("240p-h264"))
+    with MediaPump(islice(units, 1, None), sink) as pump:
+        eventually(lambda: len(pump.pushed) > 10)
+        assert sink.state.phase is SinkPhase.STARTING
+        eventually(lambda: working(sink))
+        assert vms.frames(PATH)[0].key
+
+
+def test_a_restarted_vms_gets_the_stream_again_from_a_key_frame(
+    vms: RecordServer, resolver: Resolver
+) -> None:
+    sink = relay(vms.url(PATH), resolver)
+    with MediaPump(access_units(prepared_clip("240p-h264")), sink) as pump:
+        eventually(lambda: working(sink))
+        vms.stop()
+        eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
+        eventually(lambda: sink.counters.dropped_access_units > 25)
+        vms.start()
+        eventually(lambda: working(sink), within_s=40)
+        eventually(lambda: len(vms.frames(PATH)) > 50)
+        pump.stop_feeding()
+    assert sink.counters.connects == 2
+    frames = vms.frames(PATH)
+    assert frames[0].key
+    sent = [frame.sha256 for frame in frames]
+    hashes = prepared_clip("240p-h264").frame_hashes
+    start = hashes.index(sent[0])
+    assert sent == [hashes[(start + number) % len(hashes)] for number in range(len(sent))]
+
+
+class CountingVms:
+    """A listener that counts connections and logins, and answers 401 to everything: no real server
+    tells how often it was asked."""
+
+    def __init__(self, challenge: str = 'Digest realm="vms", nonce="abc"') -> None:
+        self.connections = 0
+        self.logins = 0
+        self._challenge = challenge
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/live/{{camera}}"
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> CountingVms:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self._listener.accept()
+                self.connections += 1
+                with peer:
+                    self._refuse(peer)
+
+    def _refuse(self, peer: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while request := peer.recv(65_536):
+                self.logins += b"Authorization:" in request
+                cseq = request.split(b"CSeq: ")[1].split(b"\r\n")[0].decode()
+                peer.sendall(
+                    f"RTSP/1.0 401 Unauthorized\r\nCSeq: {cseq}\r\n"
+                    f"WWW-Authenticate: {self._challenge}\r\n\r\n".encode()
+                )
+
+
+def test_wrong_credentials_are_tried_once_and_not_again(resolver: Resolver) -> None:
+    with CountingVms() as vms:
+        sink = relay(vms.url, resolver, login=("push", "wrong"))
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: reason(sink) is Reason.VMS_REJECTED)
+            assert sink.state.error is not None
+            assert "wrong" not in sink.state.error.message
+            consistently(lambda: (vms.connections, vms.logins) == (1, 1), during_s=2)
+
+
+def test_a_vms_that_wants_a_login_we_do_not_have_is_said(
+    resolver: Resolver,
+) -> None:
+    with CountingVms() as vms:
+        sink = relay(vms.url, resolver)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: reason(sink) is Reason.VMS_CREDENTIALS_MISSING)
+            consistently(lambda: vms.connections == 1, during_s=1)
+
+
+def test_wrong_credentials_are_refused_by_the_real_server_too(resolver: Resolver) -> None:
+    with RecordServer(username="push", password="right") as vms:
+        sink = relay(vms.url(PATH), resolver, login=("push", "wrong"))
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: reason(sink) is Reason.VMS_REJECTED)
+
+
+def test_a_changed_format_is_announced_again_and_no_picture_is_lost(
+    vms: RecordServer, resolver: Resolver
+) -> None:
+    small, large = prepared_clip("240p-h264"), prepared_clip("360p-h265")
+    sink = relay(vms.url(PATH), resolver)
+    with MediaPump(access_units(small), sink) as pump:
+        eventually(lambda: working(sink) and len(pump.pushed) > 60)
+        pump.stop_feeding()
+        first = eventually(lambda: all_received(vms, len(pump.pushed)))
+        pump.feed(access_units(large, first_pts=9_000_000))
+        eventually(lambda: len(pump.pushed) > len(first) + 60)
+        pump.stop_feeding()
+        eventually(lambda: vms.streams()[PATH].codec == "h265")
+        second = eventually(
+            lambda: [
+                frame
+                for frame in vms.frames(PATH)
+                if frame.publisher != first[0].publisher
+                and len(vms.frames(PATH)) >= len(pump.pushed)
+            ]
+        )
+    assert_same_pictures(first, small)
+    assert_same_pictures(second, large)
+    assert sink.counters.dropped_access_units == 0
+
+
+def test_a_codec_the_vms_does_not_list_is_said_and_never_sent(
+    vms: RecordServer, resolver: Resolver
+) -> None:
+    sink = RtspRelay("vms", target(vms.url(PATH), codecs=(Codec.H264,)), resolver)
+    with MediaPump(access_units(prepared_clip("240p-h265")), sink) as pump:
+        eventually(lambda: reason(sink) is Reason.VMS_CODEC_UNSUPPORTED)
+        eventually(lambda: len(pump.pushed) > 60)
+        assert vms.streams() == {}
+        pump.feed(access_units(prepared_clip("240p-h264"), first_pts=9_000_000))
+        eventually(lambda: working(sink))
+
+
+class SleepyVms:
+    """Grants everything and then reads nothing until told to: a VMS whose disk is stuck."""
+
+    def __init__(self) -> None:
+        self.awake = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        self.url = f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/live/{{camera}}"
+        self.received = bytearray()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> SleepyVms:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.awake.set()
+        self._thread.join()
+        self._listener.close()
+
+    def _run(self) -> None:
+        peer, _ = self._listener.accept()
+        with peer, contextlib.suppress(OSError):
+            for _step in ("ANNOUNCE", "SETUP", "RECORD"):
+                request = peer.recv(65_536)
+                cseq = request.split(b"CSeq: ")[1].split(b"\r\n")[0].decode()
+                answer = f"RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\nSession: 1;timeout=60\r\n\r\n"
+                peer.sendall(answer.encode())
+            self.awake.wait()
+            while data := peer.recv(65_536):
+                self.received += data
+
+
+def rtp_packets(stream: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Sequence number, SSRC and payload of each video packet."""
+    at = 0
+    while at + 4 <= len(stream) and stream[at] == 0x24:
+        size = int.from_bytes(stream[at + 2 : at + 4], "big")
+        packet = stream[at + 4 : at + 4 + size]
+        if stream[at + 1] == 0 and len(packet) == size:
+            number, ssrc = struct.unpack("!2xH4xI", packet[:12])
+            yield number, ssrc, packet[12:]
+        at += 4 + size
+
+
+def test_a_slow_vms_loses_whole_gops_and_the_recording_loses_nothing(
+    resolver: Resolver, tmp_path: Path
+) -> None:
+    volume = VolumeWriter(VolumeSettings(tmp_path))
+    volume.start()
+    record = RecordingSink(RecordingSettings("phu-yen/gate.0a1b2c3d"), volume)
+    with SleepyVms() as vms:
+        sink = relay(vms.url, resolver, queue_bytes=200_000)
+        # 2 Mbit/s at ten times its pace against a window of a few kilobytes.
+        clip = prepared_clip("720p-h264")
+        with MediaPump(access_units(clip), sink, record, per_second=250) as pump:
+            eventually(lambda: reason(sink) is Reason.VMS_TOO_SLOW)
+            eventually(lambda: sink.counters.dropped_gops >= 3)
+            vms.awake.set()
+            dropped = sink.counters.dropped_access_units
+            sent = sink.counters.access_units
+            eventually(lambda: sink.counters.access_units > sent + 100)
+            pump.stop_feeding()
+            eventually(
+                lambda: (
+                    sink.counters.access_units + sink.counters.dropped_access_units
+                    == len(pump.pushed)
+                )
+            )
+        vms._thread.join()
+    assert volume.close(within_s=10)
+    assert dropped > 0
+    assert record.counters.access_units == len(pump.pushed)
+    assert record.counters.dropped_access_units == 0
+
+    packets = list(rtp_packets(bytes(vms.received)))
+    numbers = [number for number, _, _ in packets]
+    assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(numbers))
+    assert len({ssrc for _, ssrc, _ in packets}) == 1
+
+
+def test_a_vms_that_takes_connections_but_never_answers_is_unreachable(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.sinks.relay_rtsp._ANSWER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"rtsp://127.0.0.1:{listener.getsockname()[1]}/{{camera}}"
+        sink = relay(url, resolver)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
+
+
+def test_a_name_that_does_not_resolve_is_said(resolver: Resolver) -> None:
+    sink = relay("rtsp://vms.invalid/{camera}", resolver)
+    with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+        eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE, within_s=30)
+        assert sink.state.error is not None
+        assert "name" in sink.state.error.fact

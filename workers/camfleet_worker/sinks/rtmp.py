@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RTMP as a publisher speaks it, without any I/O: handshake, chunks, the five commands, FLV tags.
+
+Called by the RTMP relay, which owns the socket. Sections are those of Adobe's RTMP specification
+1.0 (chunks section 5.3, commands section 7) and AMF0's. Only what a publisher needs: it sends FLV
+tags as messages, one to one, and of what the server says it understands results and status.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+HANDSHAKE_BYTES = 1536
+_VERSION = b"\x03"
+
+_SET_CHUNK_SIZE = 1
+_USER_CONTROL = 4
+_AUDIO_VIDEO = (8, 9)
+_SCRIPT_DATA = 18
+_COMMAND = 20
+_PING, _PONG = 6, 7
+
+_OUR_CHUNK_BYTES = 65_536
+_CONTROL_STREAM, _COMMAND_STREAM, _MEDIA_STREAM = 2, 3, 4
+_MAX_MESSAGE_BYTES = 1 << 20
+"""What a server says to a publisher is short; a longer message is not RTMP."""
+
+AmfValue = float | bool | str | None | dict[str, "AmfValue"] | list["AmfValue"]
+
+
+class RtmpError(ValueError):
+    """The peer sent something that is no RTMP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message from the server."""
+
+    kind: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command or an answer to one."""
+
+    name: str
+    transaction: float
+    values: tuple[AmfValue, ...]
+
+    @property
+    def code(self) -> str:
+        """The status code inside, such as NetStream.Publish.Start, or nothing."""
+        for value in self.values:
+            if isinstance(value, dict) and isinstance(code := value.get("code"), str):
+                return code
+        return ""
+
+
+def hello() -> bytes:
+    """C0 and C1 (section 5.2): version, time 0, zero, random octets."""
+    return _VERSION + bytes(8) + os.urandom(HANDSHAKE_BYTES - 8)
+
+
+def echo(server_hello: bytes) -> bytes:
+    """C2: what the server sent as S1."""
+    return server_hello[1 : 1 + HANDSHAKE_BYTES]
+
+
+def message(
+    kind: int, body: bytes, timestamp_ms: int = 0, stream: int = 0, chunk_stream: int = 0
+) -> bytes:
+    """One message in chunks of our size. Always a full header: simple, and cheap at this size."""
+    chunk_stream = chunk_stream or _COMMAND_STREAM
+    timestamp_ms &= 0xFFFFFFFF
+    extended = struct.pack("!I", timestamp_ms) if timestamp_ms >= 0xFFFFFF else b""
+    head = (
+        bytes((chunk_stream,))
+        + min(timestamp_ms, 0xFFFFFF).to_bytes(3, "big")
+        + len(body).to_bytes(3, "big")
+        + bytes((kind,))
+        + stream.to_bytes(4, "little")
+        + extended
+    )
+    parts = [head, body[:_OUR_CHUNK_BYTES]]
+    for at in range(_OUR_CHUNK_BYTES, len(body), _OUR_CHUNK_BYTES):
+        parts += (bytes((0xC0 | chunk_stream,)), extended, body[at : at + _OUR_CHUNK_BYTES])
+    return b"".join(parts)
+
+
+def set_chunk_size() -> bytes:
+    """Announce our chunk size; until then it is 128."""
+    size = struct.pack("!I", _OUR_CHUNK_BYTES)
+    return message(_SET_CHUNK_SIZE, size, chunk_stream=_CONTROL_STREAM)
+
+
+def command(name: str, transaction: int, *values: AmfValue, stream: int = 0) -> bytes:
+    """One command (section 7)."""
+    body = b"".join(_amf(value) for value in (name, float(transaction), *values))
+    return message(_COMMAND, body, stream=stream)
+
+
+def pong(ping: Message) -> bytes | None:
+    """The answer to a ping (section 7.1.7), or None where that message is none."""
+    if ping.kind != _USER_CONTROL or ping.body[:2] != struct.pack("!H", _PING):
+        return None
+    answer = struct.pack("!H", _PONG) + ping.body[2:6]
+    return message(_USER_CONTROL, answer, chunk_stream=_CONTROL_STREAM)
+
+
+def as_command(item: Message) -> Command | None:
+    """The command in a message, or None where it holds none."""
+    if item.kind != _COMMAND:
+        return None
+    values = list(_amf_values(item.body))
+    if len(values) < 2 or not isinstance(values[0], str) or not isinstance(values[1], float):
+        raise RtmpError("a command without name and transaction")
+    return Command(values[0], values[1], tuple(values[2:]))
+
+
+class FlvTags:
+    """Turns the octets of an FLV file, as the muxer writes it, into RTMP messages."""
+
+    _FILE_HEAD_BYTES = 9 + 4
+    _TAG_HEAD_BYTES = 11
+    _TAIL_BYTES = 4
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+        self._rest = b""
+        self._head_gone = False
+
+    def messages(self, written: bytes) -> Iterator[bytes]:
+        """The messages for all tags that are whole now."""
+        data = self._rest + written
+        at = 0
+        if not self._head_gone:
+            if len(data) < self._FILE_HEAD_BYTES:
+                self._rest = data
+                return
+            self._head_gone, at = True, self._FILE_HEAD_BYTES
+        while at + self._TAG_HEAD_BYTES <= len(data):
+            size = int.from_bytes(data[at + 1 : at + 4], "big")
+            end = at + self._TAG_HEAD_BYTES + size + self._TAIL_BYTES
+            if end > len(data):
+                break
+            timestamp = int.from_bytes(data[at + 4 : at + 7], "big") | data[at + 7] << 24
+            body = data[at + self._TAG_HEAD_BYTES : end - self._TAIL_BYTES]
+            yield self._message(data[at], timestamp, body)
+            at = end
+        self._rest = data[at:]
+
+    def _message(self, kind: int, timestamp: int, body: bytes) -> bytes:
+        if kind == _SCRIPT_DATA:
+            body = _amf("@setDataFrame") + body
+        elif kind not in _AUDIO_VIDEO:
+            raise RtmpError("the muxer wrote a tag of another kind")
+        return message(kind, body, timestamp, self._stream, _MEDIA_STREAM)
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """What is known of one chunk stream."""
+
+    kind: int = 0
+    length: int = 0
+    extended: bool = False
+    body: bytearray = field(default_factory=bytearray)
+
+
+class ChunkReader:
+    """Puts the server's chunks together."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._chunk_bytes = 128
+        self._streams: dict[int, _Incoming] = {}
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that are whole after these octets. RtmpError."""
+        self._buffer += data
+        while (taken := self._next()) is not None:
+            size, whole = taken
+            del self._buffer[:size]
+            if whole is None:
+                continue
+            if whole.kind == _SET_CHUNK_SIZE:
+                self._chunk_bytes = max(1, int.from_bytes(whole.body[:4], "big") & 0x7FFFFFFF)
+            yield whole
+
+    def _next(self) -> tuple[int, Message | None] | None:
+        """Size of the first chunk and the message it completes, or None while it is not whole."""
+        buffer = self._buffer
+        if not buffer:
+            return None
+        layout, number = buffer[0] >> 6, buffer[0] & 0x3F
+        at = 1 + {0: 1, 1: 2}.get(number, 0)
+        if len(buffer) < at:
+            return None
+        if number < 2:
+            number = 64 + int.from_bytes(buffer[1:at], "little")
+        head_bytes = (11, 7, 3, 0)[layout]
+        head = bytes(buffer[at : at + head_bytes])
+        at += head_bytes
+        if len(head) < head_bytes:
+            return None
+        known = self._streams.setdefault(number, _Incoming())
+        length = int.from_bytes(head[3:6], "big") if layout < 2 else known.length
+        kind = head[6] if layout < 2 else known.kind
+        extended = head[:3] == b"\xff\xff\xff" if layout < 3 else known.extended
+        at += 4 if extended else 0
+        if length > _MAX_MESSAGE_BYTES:
+            raise RtmpError("a message without end")
+        size = min(self._chunk_bytes, length - len(known.body))
+        if len(buffer) < at + size:
+            return None
+        known.kind, known.length, known.extended = kind, length, extended
+        known.body += buffer[at : at + size]
+        if len(known.body) < length:
+            return at + size, None
+        whole = Message(kind, bytes(known.body))
+        known.body.clear()
+        return at + size, whole
+
+
+def _amf(value: AmfValue) -> bytes:
+    """AMF0 section 2."""
+    if value is None:
+        return b"\x05"
+    if isinstance(value, bool):
+        return b"\x01" + bytes((value,))
+    if isinstance(value, float):
+        return b"\x00" + struct.pack("!d", value)
+    if isinstance(value, str):
+        return b"\x02" + _amf_name(value)
+    if isinstance(value, list):
+        return b"\x0a" + struct.pack("!I", len(value)) + b"".join(_amf(item) for item in value)
+    pairs = (_amf_name(name) + _amf(item) for name, item in value.items())
+    return b"\x03" + b"".join(pairs) + b"\0\0\x09"
+
+
+def _amf_name(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("!H", len(data)) + data
+
+
+def _amf_values(data: bytes) -> Iterator[AmfValue]:
+    at = 0
+    try:
+        while at < len(data):
+            value, at = _amf_value(data, at, depth=0)
+            yield value
+    except (IndexError, struct.error, UnicodeDecodeError) as error:
+        raise RtmpError("values that are not AMF0") from error
+
+
+def _amf_value(data: bytes, at: int, depth: int) -> tuple[AmfValue, int]:
+    marker, at = data[at], at + 1
+    if depth > 8:
+        raise RtmpError("values nested without end")
+    if marker == 0:
+        return struct.unpack_from("!d", data, at)[0], at + 8
+    if marker == 1:
+        return data[at] != 0, at + 1
+    if marker == 2:
+        return _amf_text(data, at)
+    if marker in (3, 8):
+        return _amf_object(data, at + (4 if marker == 8 else 0), depth)
+    if marker in (5, 6):
+        return None, at
+    if marker == 10:
+        (count,) = struct.unpack_from("!I", data, at)
+        at += 4
+        items: list[AmfValue] = []
+        while len(items) < count:
+            item, at = _amf_value(data, at, depth + 1)
+            items.append(item)
+        return items, at
+    raise RtmpError("a value of a kind that no answer needs")
+
+
+def _amf_object(data: bytes, at: int, depth: int) -> tuple[dict[str, AmfValue], int]:
+    found: dict[str, AmfValue] = {}
+    while True:
+        name, at = _amf_text(data, at)
+        if not name and data[at] == 9:
+            return found, at + 1
+        found[name], at = _amf_value(data, at, depth + 1)
+
+
+def _amf_text(data: bytes, at: int) -> tuple[str, int]:
+    (length,) = struct.unpack_from("!H", data, at)
+    text = data[at + 2 : at + 2 + length]
+    if len(text) < length:
+        raise IndexError
+    return text.decode(), at + 2 + length

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One RTMP connection that publishes: a blocking socket with a deadline for everything.
+
+Called by the RTMP relay's thread. av can open rtmp:// by itself, but gives its output neither a
+timeout nor a way to interrupt it (18.1, tried: a frozen server held the thread for ever), so av
+only makes the FLV tags and the socket is ours. OSError and RtmpError leave it as they are;
+PublishRefused carries the server's code.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from functools import cache
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.sinks import rtmp
+from camfleet_worker.sinks.target import RelayTarget
+
+TIMEOUT_S = 10.0
+_CONNECT_S = 5.0
+_LISTEN_EVERY_S = 1.0
+_READ_BYTES = 65_536
+_CONNECT, _CREATE_STREAM, _PUBLISH = 1, 4, 5
+_STARTED = "NetStream.Publish.Start"
+
+
+class PublishRefused(Exception):
+    """The server said no. The message is its status code, never its text: that may echo our URL."""
+
+
+class RtmpPublisher:
+    """Publishes one stream; a context manager that hangs up."""
+
+    def __init__(self, target: RelayTarget, codec: Codec) -> None:
+        self._reader = rtmp.ChunkReader()
+        self._listened_at = 0.0
+        self._socket = _connected(target)
+        try:
+            self._shake_hands()
+            self._stream = self._publish(target, codec)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._tags = rtmp.FlvTags(self._stream)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                stream = float(self._stream)
+                self._socket.sendall(rtmp.command("deleteStream", 0, None, stream))
+        except OSError:
+            return  # it is gone already: nobody is left to be told
+        finally:
+            self._socket.close()
+
+    def send(self, flv: bytes) -> None:
+        """Send the tags in what the muxer wrote."""
+        data = b"".join(self._tags.messages(flv))
+        if data:
+            self._socket.sendall(data)
+
+    def listen(self) -> None:
+        """Now and then: answer pings, notice that the server hung up."""
+        now = time.monotonic()
+        if now - self._listened_at < _LISTEN_EVERY_S:
+            return
+        self._listened_at = now
+        self._socket.setblocking(False)
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        finally:
+            self._socket.settimeout(TIMEOUT_S)
+        if not data:
+            raise ConnectionResetError
+        for item in self._reader.feed(data):
+            self._take(item)
+
+    def _take(self, item: rtmp.Message) -> rtmp.Command | None:
+        answer = rtmp.pong(item)
+        if answer is not None:
+            self._socket.sendall(answer)
+        heard = rtmp.as_command(item)
+        if heard is not None and (heard.name == "_error" or _is_refusal(heard)):
+            raise PublishRefused(heard.code or "no code")
+        return heard
+
+    def _shake_hands(self) -> None:
+        self._socket.sendall(rtmp.hello())
+        # S0, S1 and S2.
+        greeting = self._read_exactly(1 + 2 * rtmp.HANDSHAKE_BYTES)
+        self._socket.sendall(rtmp.echo(greeting))
+
+    def _read_exactly(self, size: int) -> bytes:
+        deadline = time.monotonic() + TIMEOUT_S
+        data = bytearray()
+        while len(data) < size:
+            chunk = self._socket.recv(size - len(data))
+            if not chunk:
+                raise ConnectionResetError
+            data += chunk
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        return bytes(data)
+
+    def _publish(self, target: RelayTarget, codec: Codec) -> int:
+        application, name = _application_and_name(target)
+        about: dict[str, rtmp.AmfValue] = {
+            "app": application,
+            "type": "nonprivate",
+            "flashVer": "FMLE/3.0 (compatible; camfleet)",
+            "tcUrl": f"{target.protocol}://{target.authority}/{application}",
+        }
+        if codec is Codec.H265:
+            about["fourCcList"] = ["hvc1"]  # Enhanced RTMP v1
+        self._socket.sendall(rtmp.set_chunk_size() + rtmp.command("connect", _CONNECT, about))
+        self._await("_result", _CONNECT)
+        self._socket.sendall(
+            # Older servers want the first two; all others ignore them.
+            rtmp.command("releaseStream", 2, None, name)
+            + rtmp.command("FCPublish", 3, None, name)
+            + rtmp.command("createStream", _CREATE_STREAM, None)
+        )
+        created = self._await("_result", _CREATE_STREAM)
+        number = created.values[1] if len(created.values) > 1 else None
+        stream = int(number) if isinstance(number, float) else 1
+        self._socket.sendall(rtmp.command("publish", _PUBLISH, None, name, "live", stream=stream))
+        self._await("onStatus", 0)
+        return stream
+
+    def _await(self, name: str, transaction: int) -> rtmp.Command:
+        """The awaited answer; what else the server says meanwhile is taken or ignored."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            data = self._socket.recv(_READ_BYTES)
+            if not data:
+                raise ConnectionResetError
+            found: rtmp.Command | None = None
+            for item in self._reader.feed(data):
+                heard = self._take(item)
+                if heard is None or heard.name != name:
+                    continue
+                if name == "onStatus" or heard.transaction == transaction:
+                    found = heard
+            if found is not None:
+                return found
+        raise TimeoutError
+
+
+def _connected(target: RelayTarget) -> socket.socket:
+    plain = socket.create_connection((target.host, target.port), timeout=_CONNECT_S)
+    plain.settimeout(TIMEOUT_S)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(TIMEOUT_S * 1000))
+    if target.protocol is not RelayProtocol.RTMPS:
+        return plain
+    try:
+        return _tls().wrap_socket(plain, server_hostname=target.host)
+    except BaseException:
+        plain.close()
+        raise
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all: loading the trusted authorities takes milliseconds and half a megabyte."""
+    return ssl.create_default_context()
+
+
+def _application_and_name(target: RelayTarget) -> tuple[str, str]:
+    """The first part of the path, and the rest with the login in its query.
+
+    RTMP itself knows no login; user and pass in the query of the stream's name are what servers
+    hand to whoever decides (nginx's on_publish, MediaMTX).
+    """
+    application, _, name = target.path.lstrip("/").partition("/")
+    if target.credentials is not None:
+        login = (
+            f"user={quote(target.credentials.username, safe='')}"
+            f"&pass={quote(target.credentials.password, safe='')}"
+        )
+        name += ("&" if "?" in name else "?") + login
+    return application, name
+
+
+def _is_refusal(heard: rtmp.Command) -> bool:
+    return heard.name == "onStatus" and any(
+        isinstance(value, dict) and value.get("level") == "error" for value in heard.values
+    )

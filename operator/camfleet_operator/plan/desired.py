@@ -91,7 +91,7 @@ def role(
     camera_names, secret_names = sorted(set(cameras)), sorted(set(secrets))
     rules = [
         _rule(GROUP, "ingestshards", ("get", "list", "watch"), [shard]),
-        _rule(GROUP, "ingestshards/status", ("get", "patch"), [shard]),
+        _rule(GROUP, "ingestshards/status", ("patch",), [shard]),
         _rule(LEASES.group, "leases", ("get", "update"), [shard]),
     ]
     # A rule with an empty list of names would allow every name.

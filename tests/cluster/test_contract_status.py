@@ -104,14 +104,14 @@ def test_what_another_manager_holds_is_taken_by_force_only(camera: Camera) -> No
     assert camera.conditions() == {"Ready": "Timeout"}
 
 
-def test_after_a_forced_handover_the_former_manager_still_applies(camera: Camera) -> None:
-    """With items that are not atomic half a condition is left, and this apply fails with 422."""
+def test_a_condition_taken_by_force_can_be_dropped_whole(camera: Camera) -> None:
+    """With items that are not atomic the former manager's half of it stays: 422 ever after."""
     camera.apply("former", _condition("Reachable"), _condition("Ready"))
     camera.apply(RUNTIME_MANAGER, _condition("Ready", "False", "NoFrames", "Why."), force=True)
-    camera.apply("former", _condition("Reachable"))
-    assert camera.conditions() == {"Reachable": "Reachable", "Ready": "NoFrames"}
     camera.apply(RUNTIME_MANAGER)
     assert camera.conditions() == {"Reachable": "Reachable"}
+    camera.apply("former", _condition("Reachable"), _condition("Ready"))
+    assert camera.conditions() == {"Reachable": "Reachable", "Ready": "Ready"}
 
 
 def test_an_unchanged_apply_costs_no_write(camera: Camera) -> None:

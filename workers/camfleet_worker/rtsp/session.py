@@ -25,7 +25,9 @@ class RtspSession:
         self._authorization: Authorization | None = None
         self._cseq = 0
         self._keepalive_cseq: int | None = None
+        self._keepalive_method = ""
         self._keepalive_refusals = 0
+        self._refused_method = ""
         self._public: frozenset[str] = frozenset()
         self.session_id = ""
         self.timeout_s = 0
@@ -76,20 +78,26 @@ class RtspSession:
 
     @property
     def keepalive_interval_s(self) -> float:
-        """Half of the session's timeout: one lost keepalive does not end the session."""
-        return self.timeout_s / 2
+        """A third of the session's timeout: one lost keepalive does not end the session, and nor
+        does one of two alternating methods that the camera does not count."""
+        return self.timeout_s / 3
 
     def keepalive(self) -> bytes | None:
         """The next sign of life, or None once the camera has refused the login for it twice.
 
-        The first is OPTIONS, whose answer tells whether GET_PARAMETER may be used (RFC 2326
-        section 10.8 names it for this purpose). Cameras that answer neither still take either.
+        The first is OPTIONS, whose answer tells whether GET_PARAMETER may be used, which RFC 2326
+        section 10.8 names for this purpose. Then the two alternate: there are cameras that name
+        both, answer both with 200 and count only one of them (quirk 29).
         """
+        known = "GET_PARAMETER" in self._public
+        before = self._keepalive_method
+        return self._keepalive_by("GET_PARAMETER" if known and before == "OPTIONS" else "OPTIONS")
+
+    def _keepalive_by(self, method: str) -> bytes | None:
         if self._keepalive_refusals >= _MAX_KEEPALIVE_REFUSALS:
             return None
-        method = "GET_PARAMETER" if "GET_PARAMETER" in self._public else "OPTIONS"
         message = self.request(method, self.aggregate_url)
-        self._keepalive_cseq = self._cseq
+        self._keepalive_method, self._keepalive_cseq = method, self._cseq
         return message
 
     def keepalive_answered(self, response: Response) -> bytes | None:
@@ -97,15 +105,19 @@ class RtspSession:
 
         A refused login is answered once with the new nonce. A second refusal in a row stops the
         keepalives instead of risking the account; the stream itself may well go on without.
+        OPTIONS, which most cameras answer to anybody, takes back no refusal of another method.
         """
         if response.cseq is not None and response.cseq != self._keepalive_cseq:
             return None
+        method = self._keepalive_method
         if response.status != 401:
-            self._keepalive_refusals = 0
+            if method == self._refused_method:
+                self._keepalive_refusals = 0
             self._learn_after_play(response)
             return None
         self._keepalive_refusals += 1
-        return self.keepalive() if self.challenged(response) else None
+        self._refused_method = method
+        return self._keepalive_by(method) if self.challenged(response) else None
 
     def _learn_after_play(self, response: Response) -> None:
         """The methods only: an answer after PLAY cannot change the session."""

@@ -1,0 +1,523 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a camera's address to access units, over real sockets, against two RTSP servers.
+
+The truth is the clip that the camera plays: every access unit arrives whole, in order, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import socket
+import struct
+from collections.abc import AsyncIterator, Iterator
+
+import av
+import pytest
+
+from camera_simulator import Camera, CameraSettings, Clip, Simulator
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.media import stream as stream_module
+from camfleet_worker.media import watchdog as watchdog_module
+from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media.loop import CameraChannel, MediaLoop, StreamHandle
+from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, open_stream
+from camfleet_worker.rtsp.message import serialise_response
+from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
+from eventually import consistently_async, eventually_async
+
+PASSWORD = 'mật khẩu: @#%^/?"\\'
+RIGHT = Credentials("ingest", PASSWORD, "1")
+SERVERS = ["replay", "gstreamer"]
+
+
+class Memory:
+    """A sink that keeps everything."""
+
+    name = "memory"
+    condition = ConditionType.RECORDING
+
+    def __init__(self) -> None:
+        self.units: list[AccessUnit] = []
+        self.counters = SinkCounters()
+        self.state = SinkState(SinkPhase.WORKING)
+        self.ticks = 0
+        self.closed = False
+
+    def push(self, unit: AccessUnit) -> None:
+        self.units.append(unit)
+
+    def tick(self, now: float) -> None:
+        self.ticks += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Broken(Memory):
+    """A sink with a bug."""
+
+    def push(self, unit: AccessUnit) -> None:
+        raise ZeroDivisionError
+
+
+class Ears:
+    """What the listener of a stream has heard."""
+
+    def __init__(self) -> None:
+        self.formats: list[VideoFormat] = []
+        self.errors: list[IngestError] = []
+
+    def first_key_frame(self, video_format: VideoFormat) -> None:
+        self.formats.append(video_format)
+
+    def ended(self, error: IngestError) -> None:
+        self.errors.append(error)
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def loop() -> Iterator[MediaLoop]:
+    running = MediaLoop(tick_s=0.02)
+    running.start()
+    yield running
+    running.stop()
+    assert not running.alive
+    assert running.counters.stream_faults == 0
+
+
+def camera_settings(**changes: object) -> CameraSettings:
+    settings: dict[str, object] = {"name": "gate", "password": PASSWORD, "resolution": "240p"}
+    return CameraSettings(**(settings | changes))  # type: ignore[arg-type]
+
+
+async def opened(
+    camera: Camera, credentials: Credentials | None = RIGHT, deadline_s: float = 10.0
+) -> PlayingStream:
+    target = StreamTarget(camera.host, camera.rtsp_port, camera.stream_path())
+    return await open_stream(target, credentials, deadline_s=deadline_s)
+
+
+async def played(
+    loop: MediaLoop, camera: Camera, *sinks: Memory
+) -> tuple[CameraChannel, StreamHandle, Ears]:
+    ears = Ears()
+    channel = loop.open_channel(camera.name, sinks)
+    return channel, channel.play(await opened(camera), ears), ears
+
+
+async def refusal(camera: Camera, credentials: Credentials | None = RIGHT) -> IngestError:
+    with pytest.raises(IngestError) as caught:
+        await opened(camera, credentials, deadline_s=5)
+    return caught.value
+
+
+def units_of(data: bytes) -> tuple[bytes, ...]:
+    units, at = [], 0
+    while at < len(data):
+        (size,) = struct.unpack_from("!I", data, at)
+        units.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
+    return tuple(units)
+
+
+def expected_pictures(clip: Clip) -> list[tuple[bytes, ...]]:
+    """Each frame without parameter sets, delimiters and filler."""
+    kept = (
+        (lambda u: u[0] & 31 not in (7, 8, 9, 12))
+        if clip.codec == "h264"
+        else (lambda u: u[0] >> 1 & 63 not in (32, 33, 34, 35, 38))
+    )
+    return [tuple(filter(kept, frame.units)) for frame in clip.frames]
+
+
+def assert_is_the_clip(received: list[AccessUnit], clip: Clip) -> None:
+    """In order, each once, from some key frame on, round and round."""
+    truth = expected_pictures(clip)
+    first = truth.index(units_of(received[0].data))
+    assert received[0].key
+    for index, unit in enumerate(received):
+        at = (first + index) % len(truth)
+        assert units_of(unit.data) == truth[at], f"access unit {index} is not frame {at}"
+        assert unit.key == clip.frames[at].key
+
+
+def decoded_pictures(units: list[AccessUnit]) -> int:
+    """How many pictures FFmpeg makes of them, as Annex B with the format's parameter sets."""
+    video_format = units[0].format
+    stream = b"".join(b"\0\0\0\1" + nal for nal in video_format.parameter_sets)
+    for unit in units:
+        stream += b"".join(b"\0\0\0\1" + nal for nal in units_of(unit.data))
+    name = "h264" if video_format.codec is Codec.H264 else "hevc"
+    with av.open(io.BytesIO(stream), "r", format=name) as container:
+        return len(list(container.decode(video=0)))
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("server", SERVERS)
+async def test_every_access_unit_arrives_whole_in_order_and_once(
+    simulator: Simulator, loop: MediaLoop, server: str, codec: str
+) -> None:
+    camera = await simulator.add(camera_settings(server=server, codec=codec))
+    clip, memory = camera.clips["main"], Memory()
+    channel, handle, ears = await played(loop, camera, memory)
+    await eventually_async(lambda: len(memory.units) >= 60, within_s=30)
+    await asyncio.wrap_future(channel.close())
+
+    assert_is_the_clip(memory.units, clip)
+    assert handle.counters.lost_packets == handle.counters.damaged_access_units == 0
+    assert handle.counters.access_units == len(memory.units)
+    assert handle.counters.key_frames == sum(unit.key for unit in memory.units)
+    (video_format,) = ears.formats
+    assert (video_format.width, video_format.height) == (clip.width, clip.height)
+    assert video_format.parameter_sets == clip.parameter_sets
+    assert {id(unit.format) for unit in memory.units} == {id(video_format)}
+    assert decoded_pictures(memory.units) == len(memory.units)
+    assert not ears.errors
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_durations_are_those_of_the_camera_and_times_only_rise(
+    simulator: Simulator, loop: MediaLoop, server: str
+) -> None:
+    camera = await simulator.add(camera_settings(server=server))
+    memory = Memory()
+    await played(loop, camera, memory)
+    await eventually_async(lambda: len(memory.units) >= 40, within_s=30)
+    times = [unit.pts_90k for unit in memory.units]
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    frame = camera.clips["main"].ticks_per_frame
+    assert times[0] >= 0
+    assert all(abs(step - frame) <= 1 for step in steps), steps
+
+
+@pytest.mark.parametrize("schemes", [("basic",), ("digest",), ("basic", "digest")])
+async def test_each_way_to_log_in_opens_the_stream_with_one_attempt(
+    simulator: Simulator, schemes: tuple[str, ...]
+) -> None:
+    camera = await simulator.add(camera_settings(rtsp_schemes=schemes))
+    attempts = 0
+
+    async def note_attempt() -> None:
+        nonlocal attempts
+        assert camera.counters.accepted("rtsp") == 0, "credentials went out before the hook"
+        attempts += 1
+
+    target = StreamTarget(camera.host, camera.rtsp_port, camera.stream_path())
+    stream = await open_stream(target, RIGHT, deadline_s=5, before_attempt=note_attempt)
+    stream.socket.close()
+    assert attempts == 1
+    assert camera.counters.refused("rtsp") == 0
+
+
+async def test_a_camera_that_asks_nobody_gets_no_credentials(simulator: Simulator) -> None:
+    camera = await simulator.add(camera_settings(password=None))
+
+    async def refuse() -> None:
+        raise AssertionError("nobody asked for credentials")
+
+    target = StreamTarget(camera.host, camera.rtsp_port, camera.stream_path())
+    stream = await open_stream(target, RIGHT, deadline_s=5, before_attempt=refuse)
+    stream.socket.close()
+    assert not camera.counters.attempts
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_wrong_password_is_tried_once_and_said_so(
+    simulator: Simulator, server: str
+) -> None:
+    camera = await simulator.add(camera_settings(server=server))
+    error = await refusal(camera, Credentials("ingest", "wrong", "1"))
+    assert (error.condition, error.reason, error.retry) == (
+        ConditionType.AUTHENTICATED,
+        Reason.RTSP_CREDENTIALS_REJECTED,
+        Retry.ON_SECRET_CHANGE,
+    )
+    assert "wrong" not in error.message
+    await eventually_async(lambda: camera.counters.refused("rtsp") == 1)
+
+
+async def test_a_refused_attempt_never_reaches_the_camera(simulator: Simulator) -> None:
+    camera = await simulator.add(camera_settings())
+    spent = IngestError(ConditionType.AUTHENTICATED, Reason.RTSP_CREDENTIALS_REJECTED, "None left")
+
+    async def refuse() -> None:
+        raise spent
+
+    target = StreamTarget(camera.host, camera.rtsp_port, camera.stream_path())
+    with pytest.raises(IngestError) as caught:
+        await open_stream(target, RIGHT, deadline_s=5, before_attempt=refuse)
+    assert caught.value is spent
+    assert not camera.counters.attempts
+
+
+async def test_without_credentials_the_camera_that_wants_some_is_named(
+    simulator: Simulator,
+) -> None:
+    camera = await simulator.add(camera_settings())
+    error = await refusal(camera, None)
+    assert (error.condition, error.reason) == (
+        ConditionType.AUTHENTICATED,
+        Reason.CREDENTIALS_MISSING,
+    )
+
+
+async def test_a_camera_without_a_free_session_says_session_limit(simulator: Simulator) -> None:
+    camera = await simulator.add(camera_settings(max_sessions=1))
+    first = await opened(camera)
+    error = await refusal(camera)
+    first.socket.close()
+    assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.SESSION_LIMIT)
+
+
+async def test_a_stream_that_does_not_exist_is_refused(simulator: Simulator) -> None:
+    camera = await simulator.add(camera_settings())
+    target = StreamTarget(camera.host, camera.rtsp_port, "/no/such/stream")
+    with pytest.raises(IngestError) as caught:
+        await open_stream(target, RIGHT, deadline_s=5)
+    assert (caught.value.condition, caught.value.reason) == (
+        ConditionType.STREAMING,
+        Reason.STREAM_REFUSED,
+    )
+    assert "404" in caught.value.fact
+
+
+async def test_a_closed_port_a_silent_port_and_an_unknown_name_are_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        silent = await connect_error("127.0.0.1", port)
+    refused = await connect_error("127.0.0.1", port)
+    unknown = await connect_error("no-such-camera.invalid", 554)
+    assert (silent.condition, silent.reason) == (ConditionType.REACHABLE, Reason.TIMEOUT)
+    assert (refused.condition, refused.reason) == (
+        ConditionType.REACHABLE,
+        Reason.CONNECTION_REFUSED,
+    )
+    assert (unknown.condition, unknown.reason) == (
+        ConditionType.REACHABLE,
+        Reason.NAME_NOT_RESOLVED,
+    )
+
+
+async def connect_error(host: str, port: int) -> IngestError:
+    with pytest.raises(IngestError) as caught:
+        await open_stream(StreamTarget(host, port, "/"), RIGHT, deadline_s=0.5)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("answer", "condition", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ConditionType.STREAMING, Reason.PROTOCOL_ERROR),
+        (b"", ConditionType.STREAMING, Reason.STREAM_ENDED),
+        (
+            serialise_response(
+                200, "OK", [("CSeq", "1")], b"v=0\r\nm=video 0 RTP/AVP 26\r\nm=audio 0 RTP/AVP 0"
+            ),
+            ConditionType.ELIGIBLE,
+            Reason.NO_ALLOWED_STREAM,
+        ),
+        (
+            b"RTSP/1.0 302 Moved\r\nCSeq: 1\r\nLocation: rtsp://198.51.100.7/\r\n\r\n",
+            ConditionType.STREAMING,
+            Reason.STREAM_REFUSED,
+        ),
+        (
+            b"RTSP/1.0 401 No\r\nCSeq: 1\r\nWWW-Authenticate: Kerberos\r\n\r\n",
+            ConditionType.STREAMING,
+            Reason.PROTOCOL_ERROR,
+        ),
+    ],
+    ids=["http", "hang-up", "no-h264", "redirect", "unknown-scheme"],
+)
+async def test_what_is_no_usable_rtsp_ends_in_its_reason(
+    answer: bytes, condition: ConditionType, reason: Reason
+) -> None:
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    async with server:
+        error = await connect_error("127.0.0.1", server.sockets[0].getsockname()[1])
+    assert (error.condition, error.reason) == (condition, reason)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_stopping_tears_the_session_down(
+    simulator: Simulator, loop: MediaLoop, server: str
+) -> None:
+    camera = await simulator.add(camera_settings(server=server))
+    memory = Memory()
+    _, handle, ears = await played(loop, camera, memory)
+    await eventually_async(lambda: memory.units, within_s=30)
+    await asyncio.wrap_future(handle.stop())
+    await eventually_async(lambda: camera.counters.teardowns == 1)
+    await eventually_async(lambda: camera.counters.sessions_open == 0)
+    assert camera.counters.sessions_lost == 0
+    assert not ears.errors
+    assert not memory.closed, "sinks outlive a session"
+
+
+async def test_stopping_the_loop_tears_down_and_closes_everything(simulator: Simulator) -> None:
+    camera = await simulator.add(camera_settings())
+    loop, memory = MediaLoop(tick_s=0.02), Memory()
+    loop.start()
+    await played(loop, camera, memory)
+    await eventually_async(lambda: memory.units)
+    await asyncio.to_thread(loop.stop)
+    await eventually_async(lambda: camera.counters.teardowns == 1)
+    assert memory.closed
+
+
+async def test_a_sink_goes_on_after_a_reconnect_with_a_later_time(
+    simulator: Simulator, loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings())
+    memory = Memory()
+    channel, handle, ears = await played(loop, camera, memory)
+    await eventually_async(lambda: len(memory.units) >= 10)
+    await camera.power(False)
+    await eventually_async(lambda: ears.errors)
+    seen = len(memory.units)
+    await camera.power(True)
+    channel.play(await opened(camera), Ears())
+    await eventually_async(lambda: len(memory.units) >= seen + 10)
+    assert (ears.errors[0].condition, ears.errors[0].reason) == (
+        ConditionType.STREAMING,
+        Reason.STREAM_ENDED,
+    )
+    assert memory.units[seen].key
+    before, after = memory.units[seen - 1], memory.units[seen]
+    gap_s = (after.pts_90k - before.pts_90k) / 90_000
+    assert abs(gap_s - (after.arrived_at - before.arrived_at)) < 1.0
+    assert handle.counters.access_units == seen
+
+
+async def test_a_stream_that_freezes_ends_for_want_of_frames(
+    simulator: Simulator, loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog_module, "NO_PACKETS_S", 1.0)
+    camera = await simulator.add(camera_settings())
+    memory = Memory()
+    _, _, ears = await played(loop, camera, memory)
+    await eventually_async(lambda: memory.units)
+    await camera.change(freeze=True)
+    await eventually_async(lambda: ears.errors)
+    assert ears.errors[0].reason is Reason.NO_FRAMES
+    await eventually_async(lambda: camera.counters.teardowns == 1)
+
+
+async def test_pictures_without_a_key_frame_end_for_want_of_one(
+    simulator: Simulator, loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.media.channel.NO_KEY_FRAME_S", 1.0)
+    camera = await simulator.add(camera_settings(media="p-frames-only"))
+    memory = Memory()
+    _, handle, ears = await played(loop, camera, memory)
+    await eventually_async(lambda: ears.errors)
+    assert ears.errors[0].reason is Reason.NO_KEYFRAME
+    assert handle.counters.skipped_access_units > 0
+    assert not memory.units
+
+
+@pytest.mark.parametrize("keepalive", ["OPTIONS", "GET_PARAMETER"])
+async def test_a_session_lives_on_by_the_keepalive_its_camera_takes(
+    simulator: Simulator, loop: MediaLoop, keepalive: str
+) -> None:
+    camera = await simulator.add(camera_settings(keepalive=(keepalive,), session_timeout_s=4))
+    memory = Memory()
+    _, handle, ears = await played(loop, camera, memory)
+    await eventually_async(lambda: handle.counters.keepalives >= 4, within_s=20)
+    assert not ears.errors
+    assert camera.counters.sessions_expired == 0
+
+
+async def test_a_keepalive_with_an_old_nonce_is_answered_with_the_new_one(
+    simulator: Simulator, loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings(session_timeout_s=4, keepalive=("GET_PARAMETER",)))
+    _, handle, ears = await played(loop, camera, Memory())
+    camera.doorkeeper._digest_nonces.clear()
+    await eventually_async(lambda: handle.counters.keepalives >= 4, within_s=20)
+    assert not ears.errors
+    assert camera.counters.sessions_expired == 0
+
+
+async def test_a_sink_with_a_bug_disturbs_neither_the_other_nor_the_stream(
+    simulator: Simulator, loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings())
+    broken, memory = Broken(), Memory()
+    _, _, ears = await played(loop, camera, broken, memory)
+    await eventually_async(lambda: len(memory.units) >= 30)
+    assert loop.counters.sink_faults >= 1
+    assert broken.ticks > 0
+    assert_is_the_clip(memory.units, camera.clips["main"])
+    assert not ears.errors
+
+
+async def test_a_sink_that_joins_later_starts_at_a_key_frame(
+    simulator: Simulator, loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings())
+    first, second = Memory(), Memory()
+    channel, _, _ = await played(loop, camera, first)
+    await eventually_async(lambda: len(first.units) >= 5)
+    channel.replace_sinks([first, second])
+    await eventually_async(lambda: second.units)
+    assert second.units[0].key
+    channel.replace_sinks([second])
+    await eventually_async(lambda: first.closed)
+    seen = len(first.units)
+    await consistently_async(lambda: len(first.units) == seen, during_s=0.3)
+    assert_is_the_clip(second.units, camera.clips["main"])
+
+
+async def test_a_bug_in_one_stream_ends_that_stream_only(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = MediaLoop(tick_s=0.02)
+    loop.start()
+    good = await simulator.add(camera_settings(name="good"))
+    bad = await simulator.add(camera_settings(name="bad"))
+    memory = Memory()
+    await played(loop, good, memory)
+    _, handle, ears = await played(loop, bad, Memory())
+    await eventually_async(lambda: handle.counters.access_units > 0)
+
+    drain = stream_module.Stream._drain
+
+    def faulty(self: stream_module.Stream, now: float, buffer: memoryview) -> None:
+        if self.channel.camera == "bad":
+            raise ZeroDivisionError
+        drain(self, now, buffer)
+
+    monkeypatch.setattr(stream_module.Stream, "_drain", faulty)
+    await eventually_async(lambda: ears.errors)
+    seen = len(memory.units)
+    await eventually_async(lambda: len(memory.units) > seen + 10)
+    assert loop.counters.stream_faults == 1
+    await asyncio.to_thread(loop.stop)
+
+
+async def test_twenty_cameras_share_one_loop_without_a_loss(
+    simulator: Simulator, loop: MediaLoop
+) -> None:
+    cameras = [await simulator.add(camera_settings(name=f"c{i}")) for i in range(20)]
+    memories = [Memory() for _ in cameras]
+    for camera, memory in zip(cameras, memories, strict=True):
+        await played(loop, camera, memory)
+    await eventually_async(lambda: all(len(m.units) >= 50 for m in memories), within_s=30)
+    for camera, memory in zip(cameras, memories, strict=True):
+        assert_is_the_clip(list(memory.units), camera.clips["main"])

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The RTSP conversation of a relay, message by message."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from camfleet_api.conditions import Reason
+from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.media.access_unit import Codec, VideoFormat
+from camfleet_worker.rtsp.message import Headers, MessageReader, Request, Response
+from camfleet_worker.sinks.announcement import Announcement, Step, describe
+from camfleet_worker.sinks.target import RelayTarget
+
+H264 = VideoFormat(Codec.H264, (b"\x67\x42\xc0\x0d\x01", b"\x68\xce"), 320, 240)
+H265 = VideoFormat(Codec.H265, (b"\x40\x01\x0c", b"\x42\x01\x01", b"\x44\x01\xc0"), 320, 240)
+DIGEST = 'Digest realm="vms", nonce="n1"'
+
+
+def talk(login: bool = True) -> Announcement:
+    account = Credentials("push", "secret", "1") if login else None
+    target = RelayTarget(
+        RelayProtocol.RTSP, "vms", 554, "/live/gate", frozenset((Codec.H264,)), account
+    )
+    return Announcement(target, H264, session_id=42)
+
+
+def read(data: bytes) -> Request:
+    reader = MessageReader()
+    reader.feed(data)
+    request = reader.next()
+    assert isinstance(request, Request)
+    assert reader.next() is None
+    return request
+
+
+def answer(status: int, to: Request, *headers: tuple[str, str]) -> Response:
+    return Response(status, "", Headers([("CSeq", str(to.cseq)), *headers]))
+
+
+def test_announce_setup_record_each_with_login_and_session() -> None:
+    announcement = talk()
+    announce = read(announcement.open())
+    assert (announce.method, announce.uri) == ("ANNOUNCE", "rtsp://vms:554/live/gate")
+    assert announce.headers.get("content-type") == "application/sdp"
+    assert announce.body == describe(H264, 42)
+    assert announce.headers.get("authorization") is None
+
+    again = read(announcement.answered(answer(401, announce, ("WWW-Authenticate", DIGEST))))
+    assert again.method == "ANNOUNCE"
+    assert (again.headers.get("authorization") or "").startswith("Digest ")
+
+    setup = read(announcement.answered(answer(200, again)))
+    assert (setup.method, setup.uri) == ("SETUP", "rtsp://vms:554/live/gate/streamid=0")
+    assert "mode=record" in (setup.headers.get("transport") or "")
+    assert setup.headers.get("authorization")
+
+    record = read(announcement.answered(answer(200, setup, ("Session", "77;timeout=20"))))
+    assert record.method == "RECORD"
+    assert record.headers.get("session") == "77"
+    assert announcement.keepalive_s == 10
+
+    assert announcement.answered(answer(200, record)) == b""
+    assert announcement.step is Step.RECORDING
+    assert read(announcement.teardown()).headers.get("session") == "77"
+
+
+def test_a_second_refusal_is_final() -> None:
+    announcement = talk()
+    first = read(announcement.open())
+    second = read(announcement.answered(answer(401, first, ("WWW-Authenticate", DIGEST))))
+    with pytest.raises(IngestError) as refused:
+        announcement.answered(answer(401, second, ("WWW-Authenticate", DIGEST)))
+    assert (refused.value.reason, refused.value.retry) == (
+        Reason.VMS_REJECTED,
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def test_a_stale_nonce_is_no_refusal_but_is_not_believed_for_ever() -> None:
+    announcement = talk()
+    request = read(announcement.open())
+    stale = ("WWW-Authenticate", DIGEST + ", stale=true")
+    for _ in range(3):
+        request = read(announcement.answered(answer(401, request, stale)))
+    with pytest.raises(IngestError):
+        announcement.answered(answer(401, request, stale))
+
+
+@pytest.mark.parametrize(
+    ("status", "login", "headers", "reason"),
+    [
+        (401, False, [("WWW-Authenticate", DIGEST)], Reason.VMS_CREDENTIALS_MISSING),
+        (401, True, [("WWW-Authenticate", "Negotiate")], Reason.VMS_REJECTED),
+        (401, True, [], Reason.VMS_REJECTED),
+        (403, True, [], Reason.VMS_REJECTED),
+        (415, True, [], Reason.VMS_CODEC_UNSUPPORTED),
+        (503, True, [], Reason.VMS_REJECTED),
+    ],
+)
+def test_refusals_have_their_reasons(
+    status: int, login: bool, headers: list[tuple[str, str]], reason: Reason
+) -> None:
+    announcement = talk(login)
+    request = read(announcement.open())
+    with pytest.raises(IngestError) as refused:
+        announcement.answered(answer(status, request, *headers))
+    assert refused.value.reason is reason
+    assert "secret" not in refused.value.message
+
+
+def test_no_teardown_before_there_is_a_session() -> None:
+    announcement = talk()
+    announcement.open()
+    assert announcement.teardown() == b""
+
+
+def test_the_description_carries_the_parameter_sets() -> None:
+    text = describe(H264, 1).decode()
+    sets = ",".join(base64.b64encode(unit).decode() for unit in H264.parameter_sets)
+    assert f"profile-level-id=42C00D;sprop-parameter-sets={sets}" in text
+    text = describe(H265, 1).decode()
+    for name, unit in zip(("vps", "sps", "pps"), H265.parameter_sets, strict=True):
+        assert f"sprop-{name}={base64.b64encode(unit).decode()}" in text

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When relays connect again."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_worker.errors import Retry
+from camfleet_worker.sinks.reconnect import FIRST_S, LONGEST_S, SLOW_S, Reconnect
+
+SHARES = st.floats(0, 1, exclude_max=True)
+
+
+@given(st.lists(SHARES, min_size=1, max_size=12))
+def test_the_wait_is_a_random_share_of_an_interval_that_doubles_up_to_a_limit(
+    shares: list[float],
+) -> None:
+    given_shares = iter(shares)
+    reconnect = Reconnect(lambda: next(given_shares))
+    for failures, share in enumerate(shares):
+        now = 1000.0 * failures
+        reconnect.failed(now, Retry.BACKOFF)
+        due = now + share * min(LONGEST_S, FIRST_S * 2**failures)
+        assert reconnect.may_connect(due)
+        assert due == now or not reconnect.may_connect((now + due) / 2)
+
+
+def test_only_a_minute_of_health_makes_a_failure_the_first_again() -> None:
+    reconnect = Reconnect(lambda: 0.999)
+    for _ in range(5):
+        reconnect.failed(0.0, Retry.BACKOFF)
+    reconnect.healthy(100.0)
+    reconnect.failed(159.0, Retry.BACKOFF)
+    assert not reconnect.may_connect(159.0 + 25)
+    reconnect.healthy(300.0)
+    reconnect.failed(361.0, Retry.BACKOFF)
+    assert reconnect.may_connect(361.0 + FIRST_S)
+
+
+@given(SHARES)
+def test_refused_credentials_are_tried_again_rarely(share: float) -> None:
+    reconnect = Reconnect(lambda: share)
+    reconnect.failed(0.0, Retry.ON_SECRET_CHANGE)
+    assert not reconnect.may_connect(SLOW_S / 2 - 1)
+    assert reconnect.may_connect(SLOW_S)
+
+
+def test_what_only_a_declaration_can_help_is_not_tried_again() -> None:
+    reconnect = Reconnect(lambda: 0.0)
+    reconnect.failed(0.0, Retry.ON_SPEC_CHANGE)
+    assert not reconnect.may_connect(1e12)

@@ -67,6 +67,8 @@ class StreamTarget:
         """The absolute URL of a path at this address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         path = self.path if path is None else path
+        # A blank would end the URL in the request line.
+        path = path.replace(" ", "%20")
         return f"rtsp://{host}:{self.port}{path if path.startswith('/') else '/' + path}"
 
 
@@ -108,7 +110,7 @@ async def open_stream(
         raise handshake.timed_out() from error
     except MessageError as error:
         handshake.abandon()
-        raise _protocol_error(f"The camera's RTSP answer cannot be read: {error}") from error
+        raise _protocol_error(f"The camera's RTSP answer makes no sense: {error}") from error
     except OSError as error:
         handshake.abandon()
         raise handshake.ended() from error

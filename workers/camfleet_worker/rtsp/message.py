@@ -33,7 +33,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class MessageError(ValueError):
-    """The peer sent something that cannot be an RTSP message."""
+    """The peer sent what cannot be an RTSP message, or what cannot be repeated in one."""
 
 
 class Headers:
@@ -127,9 +127,9 @@ def _serialise(start_line: str, headers: Iterable[tuple[str, str]], body: bytes)
     if body:
         lines.append(f"Content-Length: {len(body)}")
     for line in lines:
-        # A line break in a path or a user name would smuggle a second request in.
+        # A line break in a path, a nonce or a user name would smuggle a second request in.
         if _UNSAFE.search(line):
-            raise ValueError("a control character cannot stand in an RTSP header")
+            raise MessageError("a control character cannot stand in an RTSP header")
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 

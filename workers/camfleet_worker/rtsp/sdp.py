@@ -62,8 +62,9 @@ class Description:
     media: list[MediaSection] = field(default_factory=list)
 
     def offered(self) -> str:
-        """What is offered, for people: `JPEG video, PCMU audio`."""
-        return ", ".join(f"{m.encoding or m.payload_type} {m.kind}" for m in self.media)
+        """What is offered, for people: `JPEG video, PCMU audio`. Printable: it ends in a status."""
+        text = ", ".join(f"{m.encoding or m.payload_type} {m.kind}" for m in self.media)
+        return "".join(filter(str.isprintable, text))
 
 
 def parse_description(body: bytes) -> Description:

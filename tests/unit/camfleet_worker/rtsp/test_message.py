@@ -43,7 +43,7 @@ def test_a_body_brings_its_length() -> None:
 def test_a_line_break_cannot_smuggle_a_second_request(where: str) -> None:
     uri = "rtsp://cam/a\r\nTEARDOWN x" if where == "uri" else "rtsp://cam/a"
     value = "1\r\nX: y" if where == "header" else "1"
-    with pytest.raises(ValueError, match="control character"):
+    with pytest.raises(MessageError, match="control character"):
         serialise_request("PLAY", uri, [("CSeq", value)])
 
 

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The octets of a session: however they are cut, the same pictures and messages come out."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media.receiver import StreamReceiver
+from camfleet_worker.rtp.depacketiser import Picture
+from camfleet_worker.rtsp.client import PlayingStream
+from camfleet_worker.rtsp.headers import Channels
+from camfleet_worker.rtsp.message import (
+    MessageError,
+    Request,
+    Response,
+    serialise_frame,
+    serialise_request,
+    serialise_response,
+)
+from camfleet_worker.rtsp.session import RtspSession
+
+SETS = (bytes.fromhex("6742c00addec0440000003004000000c83c489a8"), bytes.fromhex("68ce0fc8"))
+NO_SOCKET = socket.socket()
+NO_SOCKET.close()
+
+
+class Heard:
+    """A receiver with what has come out of it."""
+
+    def __init__(self) -> None:
+        self.messages: list[Request | Response] = []
+        self.counters = StreamCounters()
+        stream = PlayingStream(
+            NO_SOCKET, RtspSession(None), Channels(2, 3), Codec.H264, 96, SETS, b""
+        )
+        self.receiver = StreamReceiver(stream, self.counters, self.messages.append)
+        self.pictures: list[Picture] = []
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """As the loop does: one buffer for all, overwritten after each call."""
+        buffer = bytearray(self._rest + data + b"\xaa" * 8)
+        end = len(self._rest) + len(data)
+        consumed = self.receiver.consume(memoryview(buffer), end, 5.0)
+        self._rest = bytes(buffer[consumed:end])
+        buffer[:] = bytes(len(buffer))
+        self.pictures += self.receiver.take_pictures()
+
+
+def rtp(
+    sequence: int,
+    timestamp: int,
+    payload: bytes,
+    *,
+    kind: int = 96,
+    first: int = 0x80,
+    options: bytes = b"",
+) -> bytes:
+    head = struct.pack("!BBHII", first, 0x80 | kind, sequence & 0xFFFF, timestamp, 0xCAFE)
+    return head + options + payload
+
+
+def key(index: int) -> bytes:
+    return b"\x65\x88key" + bytes([index])
+
+
+def video(count: int, first: int = 65_533) -> Iterator[bytes]:
+    for index in range(count):
+        yield serialise_frame(2, rtp(first + index, index * 3600, key(index)))
+
+
+OTHERS = st.sampled_from(
+    [
+        b"",
+        b"\r\n",
+        serialise_frame(3, b"\x80\xc8\x00\x06" + bytes(24)),
+        serialise_frame(0, b"a dead session's frame, longer than a header"),
+        serialise_frame(2, b"tiny"),
+        serialise_frame(9, b""),
+        serialise_frame(2, rtp(7, 7, b"\x65\x88audio?", kind=97)),
+        serialise_response(200, "OK", [("CSeq", "3")]),
+        serialise_request("OPTIONS", "*", [("CSeq", "1")]),
+    ]
+)
+
+
+@given(st.lists(OTHERS, min_size=12, max_size=12), st.lists(st.integers(1, 40), max_size=80))
+def test_pictures_come_whole_however_the_stream_is_cut(
+    others: list[bytes], cuts: list[int]
+) -> None:
+    data = b"".join(a + b for a, b in zip(others, video(12), strict=True))
+    heard, at = Heard(), 0
+    for size in [*cuts, len(data)]:
+        heard.feed(data[at : at + size])
+        at += size
+    assert [p.data for p in heard.pictures] == [b"\0\0\0\x06" + key(i) for i in range(12)]
+    assert (heard.counters.packets, heard.counters.lost_packets) == (12, 0)
+    assert len(heard.messages) == sum(o[:1] in (b"R", b"O") for o in others)
+
+
+@pytest.mark.parametrize(
+    ("first", "options", "tail"),
+    [
+        (0x81, b"csrc", b""),
+        (0x90, b"\xbe\xde\x00\x01word", b""),
+        (0xA0, b"", b"\x00\x00\x03"),
+        (0xB2, b"csrccsrc\xbe\xde\x00\x00", b"\x01"),
+    ],
+    ids=["csrc", "extension", "padding", "all"],
+)
+def test_the_options_of_an_rtp_header_are_taken_off(
+    first: int, options: bytes, tail: bytes
+) -> None:
+    heard = Heard()
+    heard.feed(serialise_frame(2, rtp(1, 1, key(1) + tail, first=first, options=options)))
+    assert [p.data for p in heard.pictures] == [b"\0\0\0\x06" + key(1)]
+
+
+def test_a_missing_packet_is_counted() -> None:
+    heard = Heard()
+    frames = list(video(5))
+    heard.feed(b"".join(frames[:2] + frames[4:]))
+    assert heard.counters.lost_packets == 2
+    assert len(heard.pictures) == 3
+
+
+def test_a_sender_report_is_kept_and_a_receiver_report_answers_it() -> None:
+    heard = Heard()
+    assert heard.receiver.receiver_report(6.0) is None
+    report = struct.pack("!BBHIQIII", 0x80, 200, 6, 0xCAFE, 1 << 40, 90_000, 1, 1)
+    heard.feed(next(video(1)) + serialise_frame(3, report))
+    assert heard.receiver.sender_report is not None
+    assert heard.receiver.sender_report.timestamp == 90_000
+    answer = heard.receiver.receiver_report(6.0)
+    assert answer is not None
+    assert answer[:2] == b"$\x03"
+    assert struct.unpack_from("!I", answer, 4 + 8) == (0xCAFE,)
+
+
+def test_what_is_neither_frame_nor_message_is_refused() -> None:
+    with pytest.raises(MessageError):
+        Heard().feed(b"\x00" * 20)
+
+
+@given(st.lists(st.binary(max_size=60) | OTHERS, max_size=20))
+def test_no_octets_raise_anything_but_message_error(parts: list[bytes]) -> None:
+    heard = Heard()
+    try:
+        for part in parts:
+            heard.feed(part)
+    except MessageError:
+        pass
+
+
+@given(st.binary(min_size=12, max_size=80))
+def test_no_rtp_packet_breaks_the_receiver(packet: bytes) -> None:
+    heard = Heard()
+    heard.feed(serialise_frame(2, packet[:1] + b"\xe0" + packet[2:]) + next(video(1)))
+    assert heard.pictures or heard.counters.packets == 2

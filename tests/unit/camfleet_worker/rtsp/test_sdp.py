@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Session descriptions as cameras write them, and control URLs that never leave the camera."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.rtsp.client import StreamTarget
+from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description, path_of
+
+H264 = b"""v=0\r
+o=- 1 1 IN IP4 192.168.1.88\r
+s=Media Presentation\r
+a=control:*\r
+m=video 0 RTP/AVP 96\r
+a=rtpmap:96 H264/90000\r
+a=fmtp:96 packetization-mode=1; sprop-parameter-sets=Z0LACt3sBEA=,aM4PyA==\r
+a=control:trackID=0\r
+m=audio 0 RTP/AVP 8\r
+a=control:trackID=1\r
+"""
+H265 = b"""v=0
+m=audio 0 RTP/AVP 97
+a=rtpmap:97 MPEG4-GENERIC/16000
+m=video 0 RTP/AVP 98
+a=rtpmap:98 hevc/90000
+a=fmtp:98 sprop-vps=QAEM;sprop-sps=QgEB;sprop-pps=RAHB
+a=control:rtsp://192.168.1.88:554/stream/track2?x=1
+"""
+
+
+def test_video_control_and_parameter_sets_are_found() -> None:
+    description = parse_description(H264)
+    video, audio = description.media
+    assert description.control == "*"
+    assert (video.codec, video.payload_type, video.clock_hz) == (Codec.H264, 96, 90_000)
+    assert video.control == "trackID=0"
+    assert [unit[0] & 31 for unit in video.parameter_sets] == [7, 8]
+    assert audio.codec is None
+
+
+def test_h265_is_found_behind_audio_and_by_its_other_name() -> None:
+    _, video = parse_description(H265).media
+    assert video.codec is Codec.H265
+    assert [unit[0] >> 1 for unit in video.parameter_sets] == [32, 33, 34]
+
+
+@pytest.mark.parametrize(
+    "fmtp",
+    [
+        "sprop-parameter-sets=Z0LACt3sBEA,aM4PyA",
+        "SPROP-PARAMETER-SETS = Z0LACt3sBEA= , aM4PyA== ;",
+        "sprop-parameter-sets=AAAAAWdCwArd7ARA,AAAAAWjOD8g=",
+        "sprop-parameter-sets=Z0LACt3sBEA=,!!!,,aM4PyA==",
+    ],
+    ids=["no-padding", "blanks-and-case", "start-codes", "junk-between"],
+)
+def test_parameter_sets_are_read_as_cameras_write_them(fmtp: str) -> None:
+    body = f"m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 {fmtp}\n"
+    (video,) = parse_description(body.encode()).media
+    assert [unit.hex() for unit in video.parameter_sets] == ["6742c00addec0440", "68ce0fc8"]
+
+
+def test_what_is_offered_is_told_without_what_a_log_could_not_bear() -> None:
+    body = b"m=video 0 RTP/AVP 26\na=rtpmap:26 JP\x1b[31mEG/90000\nm=audio 0 RTP/AVP 0\n"
+    offered = parse_description(body).offered()
+    assert offered == "JP[31MEG video, 0 audio"
+    assert offered.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("candidates", "base"),
+    [
+        (["rtsp://10.0.0.1:554/a/b/", None, "/x"], "/a/b/"),
+        ([None, "rtsp://10.0.0.1/loc", "/x"], "/loc"),
+        ([None, None, "/x?channel=1"], "/x?channel=1"),
+        (["192.168.1.5:554/a/", None, "/x"], "/a/"),
+        (["rtsp://[broken/", "  ", "/x"], "/x"),
+        (["rtsp://user:secret@10.0.0.1/a", None, "/x"], "/a"),
+        ([None, None, None], "/"),
+    ],
+)
+def test_the_base_is_the_first_that_has_a_path(candidates: list[str | None], base: str) -> None:
+    assert base_path(candidates) == base
+
+
+@pytest.mark.parametrize(
+    ("base", "control", "path"),
+    [
+        ("/a/", "trackID=0", "/a/trackID=0"),
+        ("/a", "trackID=0", "/a/trackID=0"),
+        ("/a?channel=1", "trackID=0", "/a?channel=1/trackID=0"),
+        ("/a/", "*", "/a/"),
+        ("/a/", "", "/a/"),
+        ("/a/", "/b/track", "/b/track"),
+        ("/a/", "rtsp://10.9.9.9/b/track?x=1", "/b/track?x=1"),
+    ],
+)
+def test_controls_are_resolved_as_players_do(base: str, control: str, path: str) -> None:
+    assert control_path(base, control) == path
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_no_control_leads_to_another_host(base: str, control: str) -> None:
+    target = StreamTarget("camera.example", 1554, "/")
+    url = target.url(control_path(base_path([base]), control))
+    assert url.startswith("rtsp://camera.example:1554/")
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        ("rtsp://192.168.1.88/live?a=1&b=2", "rtsp://[fe80::1]:8554/live?a=1&b=2"),
+        ("rtsp://admin:secret@127.0.0.1:554/", "rtsp://[fe80::1]:8554/"),
+        ("/live", "rtsp://[fe80::1]:8554/live"),
+        ("", "rtsp://[fe80::1]:8554/"),
+        ("rtsp://camera/main stream", "rtsp://[fe80::1]:8554/main%20stream"),
+    ],
+)
+def test_a_target_keeps_the_path_and_takes_the_declared_address(uri: str, url: str) -> None:
+    assert StreamTarget.at("fe80::1", 8554, uri).url() == url
+
+
+@given(st.binary(max_size=300))
+def test_no_description_raises(body: bytes) -> None:
+    description = parse_description(b"m=video 0 RTP/AVP 96\na=" + body)
+    assert description.offered().isprintable()
+    for section in description.media:
+        assert all(section.parameter_sets)
+
+
+@given(st.text(max_size=80))
+def test_no_url_raises(url: str) -> None:
+    path_of(url)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keepalives after PLAY: the method, the login, and when to give up."""
+
+from __future__ import annotations
+
+import pytest
+
+from camfleet_worker.rtsp.auth import Authorizer
+from camfleet_worker.rtsp.message import Headers, MessageReader, Request, Response
+from camfleet_worker.rtsp.session import RtspSession, answer_request
+
+CHALLENGE = ("WWW-Authenticate", 'Digest realm="r", nonce="new"')
+
+
+def playing_session() -> RtspSession:
+    session = RtspSession(Authorizer("user", "secret"))
+    session.aggregate_url = "rtsp://camera/live/"
+    session.learn(Response(200, "OK", Headers([("Session", "abc;timeout=30")])))
+    return session
+
+
+def sent(data: bytes | None) -> Request:
+    assert data is not None
+    reader = MessageReader()
+    reader.feed(data)
+    (request,) = reader
+    assert isinstance(request, Request)
+    return request
+
+
+def answer(request: Request, status: int = 200, *fields: tuple[str, str]) -> Response:
+    return Response(status, "", Headers([("CSeq", str(request.cseq)), *fields]))
+
+
+def test_a_keepalive_names_its_session_and_comes_well_before_the_timeout() -> None:
+    session = playing_session()
+    request = sent(session.keepalive())
+    assert (request.method, request.uri) == ("OPTIONS", "rtsp://camera/live/")
+    assert request.headers.get("session") == "abc"
+    assert session.keepalive_interval_s == 10
+
+
+def test_get_parameter_alternates_once_the_camera_has_named_it() -> None:
+    session = playing_session()
+    first = sent(session.keepalive())
+    session.keepalive_answered(answer(first, 200, ("Public", "OPTIONS, GET_PARAMETER")))
+    methods = [sent(session.keepalive()).method for _ in range(3)]
+    assert methods == ["GET_PARAMETER", "OPTIONS", "GET_PARAMETER"]
+
+
+@pytest.mark.parametrize("status", [405, 501, 551])
+def test_a_method_that_the_camera_named_and_does_not_know_is_not_used_again(status: int) -> None:
+    session = playing_session()
+    session.keepalive_answered(answer(sent(session.keepalive()), 200, ("Public", "GET_PARAMETER")))
+    session.keepalive_answered(answer(sent(session.keepalive()), status))
+    assert [sent(session.keepalive()).method for _ in range(2)] == ["OPTIONS", "OPTIONS"]
+
+
+def test_a_refused_keepalive_is_repeated_once_with_the_new_nonce() -> None:
+    session = playing_session()
+    first = sent(session.keepalive())
+    again = sent(session.keepalive_answered(answer(first, 401, CHALLENGE)))
+    assert again.method == first.method
+    assert 'nonce="new"' in (again.headers.get("authorization") or "")
+    assert session.keepalive_answered(answer(again, 401, CHALLENGE)) is None
+    assert session.keepalive() is None
+
+
+def test_an_accepted_repetition_starts_the_count_of_refusals_anew() -> None:
+    session = playing_session()
+    for _ in range(5):
+        first = sent(session.keepalive())
+        again = sent(session.keepalive_answered(answer(first, 401, CHALLENGE)))
+        assert session.keepalive_answered(answer(again)) is None
+
+
+def test_options_answered_to_anybody_does_not_excuse_a_refused_get_parameter() -> None:
+    session = playing_session()
+    session.keepalive_answered(answer(sent(session.keepalive()), 200, ("Public", "GET_PARAMETER")))
+    refused = 0
+    for _ in range(6):
+        data = session.keepalive()
+        while data is not None:
+            request = sent(data)
+            status = 401 if request.method == "GET_PARAMETER" else 200
+            refused += status == 401
+            data = session.keepalive_answered(answer(request, status, CHALLENGE))
+    assert refused == 2
+
+
+def test_an_answer_to_something_else_is_no_answer_to_the_keepalive() -> None:
+    session = playing_session()
+    first = sent(session.keepalive())
+    late = Response(401, "", Headers([("CSeq", str((first.cseq or 0) - 1)), CHALLENGE]))
+    assert session.keepalive_answered(late) is None
+    assert session.keepalive() is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("OPTIONS", 200), ("GET_PARAMETER", 200), ("REDIRECT", 501)]
+)
+def test_a_server_may_ask_whether_we_live_and_order_nothing(method: str, status: int) -> None:
+    reader = MessageReader()
+    reader.feed(answer_request(Request(method, "*", Headers([("CSeq", "42")]))))
+    (reply,) = reader
+    assert isinstance(reply, Response)
+    assert (reply.status, reply.cseq) == (status, 42)

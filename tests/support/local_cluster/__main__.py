@@ -1,13 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
 """Command line of the local cluster: `PYTHONPATH=tests/support python -m local_cluster --help`."""
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from local_cluster import binaries
 from local_cluster.cluster import Cluster, say_status
 from local_cluster.errors import ClusterError
-from local_cluster.instance import instance, instances
+from local_cluster.image_build import build_image
+from local_cluster.instance import instances
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,9 +29,7 @@ def _up(asked: argparse.Namespace) -> None:
 
 
 def _down(asked: argparse.Namespace) -> None:
-    names = [one.name for one in instances()]
-    if asked.name in names:
-        Cluster(instance(asked.name)).down()
+    Cluster.remove(asked.name)
 
 
 def _status(asked: argparse.Namespace) -> None:
@@ -41,31 +42,30 @@ def _build(asked: argparse.Namespace) -> None:
 
 
 def _kubeconfig(asked: argparse.Namespace) -> None:
-    names = [one.name for one in instances()]
-    if asked.name not in names or not instance(asked.name).kubeconfig.exists():
-        raise ClusterError(f"No instance {asked.name} is up. Start it with `up --name {asked.name}`.")
-    print(instance(asked.name).kubeconfig)
+    print(Cluster.running(asked.name).kubeconfig)
 
 
 def _build_image(asked: argparse.Namespace) -> None:
-    from local_cluster.image_build import build_image
-
     print(build_image(asked.containerfile, asked.context, asked.tag).digest)
 
 
 def _load_image(asked: argparse.Namespace) -> None:
-    Cluster(instance(asked.name)).load_image(asked.tag)
+    Cluster.running(asked.name).load_image(asked.tag)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="local_cluster", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: object, meaning: str, *, named: bool = False) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[argparse.Namespace], None], meaning: str, *, named: bool = False
+    ) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=meaning, description=meaning)
         one.set_defaults(run=run)
         if named:
-            one.add_argument("--name", default="dev", help="name of the instance (default: %(default)s)")
+            one.add_argument(
+                "--name", default="dev", help="name of the instance (default: %(default)s)"
+            )
         return one
 
     up = command("up", _up, "Start an instance; at once when it runs.", named=True)
@@ -74,11 +74,15 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "Show the processes of every instance.")
     command("build", _build, "Build the programs a cluster needs into the cache.")
     command("kubeconfig", _kubeconfig, "Print the path of an instance's kubeconfig.", named=True)
-    image = command("build-image", _build_image, "Build an image into the cache; at once when nothing changed.")
+    image = command(
+        "build-image", _build_image, "Build an image into the cache; at once when nothing changed."
+    )
     image.add_argument("--containerfile", type=Path, required=True)
     image.add_argument("--context", type=Path, required=True)
     image.add_argument("--tag", required=True)
-    load = command("load-image", _load_image, "Bring a built image onto an instance's node.", named=True)
+    load = command(
+        "load-image", _load_image, "Bring a built image onto an instance's node.", named=True
+    )
     load.add_argument("--tag", required=True)
     return parser
 

@@ -1,7 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kubernetes, etcd, Helm and CoreDNS, built from their published Go modules and kept in the cache.
 
-Called by `cluster.py` before anything starts, and by `local_cluster build`. It trusts go.sum for what it builds, downloads
-nothing but Go modules, and never uses a binary that happens to lie on the PATH.
+Called by `cluster.py` before anything starts, and by `local_cluster build`. It trusts go.sum for
+what it builds, downloads nothing but Go modules, and never uses a binary that happens to lie on
+the PATH.
 """
 
 import hashlib
@@ -21,7 +23,7 @@ KUBERNETES_VERSION = "v1.37.2"
 
 @dataclass(frozen=True)
 class Binary:
-    """One program: the module folder that pins it, the package to build, and flags for the linker."""
+    """One program: the module folder that pins it, the package to build, flags for the linker."""
 
     name: str
     module: str
@@ -30,7 +32,9 @@ class Binary:
 
     @property
     def path(self) -> Path:
-        """Keyed by what pins it, so that a new version is a new file and an old checkout keeps working."""
+        """Keyed by what pins it, so that a new version is a new file and an old checkout keeps
+        working.
+        """
         return cache() / "bin" / _module_hash(self.module) / self.name
 
 
@@ -38,7 +42,8 @@ def _kubernetes(name: str) -> Binary:
     # Without these the API server calls itself v0.0.0 and clients guess its abilities wrongly.
     version = "k8s.io/component-base/version"
     major, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
-    flags = f"-s -w -X {version}.gitVersion={KUBERNETES_VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+    values = {"gitVersion": KUBERNETES_VERSION, "gitMajor": major, "gitMinor": minor}
+    flags = " ".join(["-s -w", *(f"-X {version}.{key}={value}" for key, value in values.items())])
     return Binary(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", flags)
 
 
@@ -68,7 +73,9 @@ def binary(name: str) -> Path:
 
 
 def build() -> None:
-    """Build what the cache lacks. Two callers at once: the second waits and finds everything there."""
+    """Build what the cache lacks. Two callers at once: the second waits and finds everything
+    there.
+    """
     if not _missing():
         return
     with locked(cache() / "bin" / "build.lock"):
@@ -85,19 +92,42 @@ def _missing() -> list[Binary]:
 def _build(one: Binary) -> None:
     go = shutil.which("go")
     if go is None:
-        raise ClusterError("The program `go` is not on the PATH. Install Go 1.26 or newer (https://go.dev/dl) and try again.")
+        raise ClusterError(
+            "The program `go` is not on the PATH. "
+            "Install Go 1.26 or newer (https://go.dev/dl) and try again."
+        )
     unfinished = one.path.with_name(f".{one.name}.unfinished")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
-    # Statically linked, so that coredns and kubectl could run in an image FROM scratch; -trimpath keeps this machine's paths out.
-    command = [go, "build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", one.link_flags, "-o", str(unfinished), one.package]
+    # Statically linked, so that coredns and kubectl could run in an image FROM scratch; -trimpath
+    # keeps this machine's paths out.
+    command = [
+        go,
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-mod=readonly",
+        "-ldflags",
+        one.link_flags,
+        "-o",
+        str(unfinished),
+        one.package,
+    ]
     result = subprocess.run(
-        command, cwd=MODULES / one.module, env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": ""},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+        command,
+        cwd=MODULES / one.module,
+        env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     if result.returncode:
         for line in result.stdout.splitlines()[-20:]:
             say(line)
-        raise ClusterError(f"Building {one.name} failed; the compiler's words are above. A full disk or no way to the Go module proxy are the usual causes.")
+        raise ClusterError(
+            f"Building {one.name} failed; the compiler's words are above. "
+            "A full disk or no way to the Go module proxy are the usual causes."
+        )
     unfinished.rename(one.path)
 
 

@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """The control group of an instance, in every version 1 hierarchy or in the one of version 2.
 
-Used by `processes.py` (who belongs to an instance) and `node.py` (where the kubelet puts pods). Two kubelets on one machine need roots
-of their own, or each removes the other's pods.
+Used by `processes.py` (who belongs to an instance) and `node.py` (where the kubelet puts pods).
+Two kubelets on one machine need roots of their own, or each removes the other's pods.
 """
 
 import time
@@ -21,7 +22,9 @@ def create(group: str) -> None:
         if _is_version_2():
             for folder in (hierarchy, hierarchy / group):
                 enabled = (folder / "cgroup.controllers").read_text().split()
-                (folder / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in enabled))
+                (folder / "cgroup.subtree_control").write_text(
+                    " ".join(f"+{name}" for name in enabled)
+                )
 
 
 def procs_files(group: str) -> list[Path]:
@@ -44,7 +47,9 @@ def pids(group: str) -> set[int]:
 def remove(group: str, within_s: float = 5) -> None:
     """Remove the group with everything below it; only empty groups can go."""
     for hierarchy in _hierarchies():
-        below = sorted((hierarchy / group).rglob("*"), key=lambda path: len(path.parts), reverse=True)
+        below = sorted(
+            (hierarchy / group).rglob("*"), key=lambda path: len(path.parts), reverse=True
+        )
         for folder in [*(path for path in below if path.is_dir()), hierarchy / group]:
             _remove_folder(folder, within_s)
 

@@ -1,4 +1,7 @@
-"""The one error of this package: a sentence with the fact and the next action, for a person at a terminal."""
+# SPDX-License-Identifier: Apache-2.0
+"""The one error of this package: a sentence with the fact and the next action, for a person at a
+terminal.
+"""
 
 
 class ClusterError(Exception):

@@ -1,7 +1,9 @@
-"""The folder of built images in the cache: one OCI image layout in which images share the layers they have in common.
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of built images in the cache: one OCI image layout in which images share the layers
+they have in common.
 
-Written by `image_build.py`, read when an instance loads an image. It knows the layout (OCI image-spec, image-layout.md) and nothing of
-how images are made.
+Written by `image_build.py`, read when an instance loads an image. It knows the layout (OCI image-
+spec, image-layout.md) and nothing of how images are made.
 """
 
 import hashlib
@@ -24,7 +26,9 @@ NAME = "org.opencontainers.image.ref.name"
 
 @dataclass(frozen=True)
 class Image:
-    """One built image: its tag, the digest of its manifest, and the digests of all blobs it consists of."""
+    """One built image: its tag, the digest of its manifest, and the digests of all blobs it
+    consists of.
+    """
 
     tag: str
     digest: str
@@ -48,9 +52,15 @@ def image(tag: str) -> Image:
     for entry in _index()["manifests"]:
         if entry["annotations"][NAME] == tag:
             manifest = json.loads(blob_path(entry["digest"]).read_text())
-            blobs = [entry["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
+            blobs = [
+                entry["digest"],
+                manifest["config"]["digest"],
+                *(layer["digest"] for layer in manifest["layers"]),
+            ]
             return Image(tag, entry["digest"], tuple(blobs))
-    raise ClusterError(f"No image {tag} was built here. Build it with `build-image --tag {tag} ...`.")
+    raise ClusterError(
+        f"No image {tag} was built here. Build it with `build-image --tag {tag} ...`."
+    )
 
 
 def is_complete(tag: str) -> bool:
@@ -70,20 +80,41 @@ def add_single_file_image(tag: str, file: Path, target: str, entrypoint: list[st
         with file.open("rb") as content:
             tar.addfile(info, content)
     layer_digest = _add_blob(layer.getvalue())
-    config = _add_blob(_json({
-        "architecture": _architecture(), "os": "linux", "config": {"Entrypoint": entrypoint, "User": "65535:65535"},
-        "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
-    }))  # fmt: skip
-    manifest = _json({
-        "schemaVersion": 2, "mediaType": MANIFEST,
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": blob_path(config).stat().st_size},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer_digest, "size": len(layer.getvalue())}],
-    })  # fmt: skip
+    config = _add_blob(
+        _json(
+            {
+                "architecture": _architecture(),
+                "os": "linux",
+                "config": {"Entrypoint": entrypoint, "User": "65535:65535"},
+                "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
+            }
+        )
+    )
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": config,
+                "size": blob_path(config).stat().st_size,
+            },
+            "layers": [
+                {
+                    "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                    "digest": layer_digest,
+                    "size": len(layer.getvalue()),
+                }
+            ],
+        }
+    )
     return _tag(tag, manifest)
 
 
 def adopt(pushed: Path, tag: str) -> Image:
-    """Take in an image that lies in a folder as manifest.json and blobs named by their digests; layers we have stay as they are."""
+    """Take in an image that lies in a folder as manifest.json and blobs named by their digests;
+    layers we have stay as they are.
+    """
     manifest = (pushed / "manifest.json").read_bytes()
     content = json.loads(manifest)
     for digest in (content["config"]["digest"], *(layer["digest"] for layer in content["layers"])):
@@ -95,12 +126,22 @@ def adopt(pushed: Path, tag: str) -> Image:
 
 def _tag(tag: str, manifest: bytes) -> Image:
     """Give the tag to this manifest, and forget the blobs that no tag leads to any more."""
-    entry = {"mediaType": MANIFEST, "digest": _add_blob(manifest), "size": len(manifest), "annotations": {NAME: tag}}
+    entry = {
+        "mediaType": MANIFEST,
+        "digest": _add_blob(manifest),
+        "size": len(manifest),
+        "annotations": {NAME: tag},
+    }
     index = _index()
-    index["manifests"] = [*(other for other in index["manifests"] if other["annotations"][NAME] != tag), entry]
+    index["manifests"] = [
+        *(other for other in index["manifests"] if other["annotations"][NAME] != tag),
+        entry,
+    ]
     _write(layout() / "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
     _write(layout() / "index.json", _json(index))
-    kept = {digest for other in index["manifests"] for digest in image(other["annotations"][NAME]).blobs}
+    kept = {
+        digest for other in index["manifests"] for digest in image(other["annotations"][NAME]).blobs
+    }
     for path in (layout() / "blobs" / "sha256").iterdir():
         if f"sha256:{path.name}" not in kept:
             path.unlink()
@@ -121,7 +162,8 @@ def stream(wanted: Image, present: set[str], into: IO[bytes]) -> None:
 
 def _envelope(wanted: Image) -> Iterator[tuple[str, bytes]]:
     yield "oci-layout", _json({"imageLayoutVersion": "1.0.0"})
-    # containerd takes the full name from this annotation of its own; the standard one may hold a bare tag.
+    # containerd takes the full name from this annotation of its own; the standard one may hold a
+    # bare tag.
     names = {NAME: wanted.tag, "io.containerd.image.name": wanted.tag}
     size = blob_path(wanted.digest).stat().st_size
     entry = {"mediaType": MANIFEST, "digest": wanted.digest, "size": size, "annotations": names}
@@ -130,7 +172,11 @@ def _envelope(wanted: Image) -> Iterator[tuple[str, bytes]]:
 
 def _index() -> dict[str, Any]:
     path = layout() / "index.json"
-    return dict(json.loads(path.read_text())) if path.exists() else {"schemaVersion": 2, "manifests": []}
+    return (
+        dict(json.loads(path.read_text()))
+        if path.exists()
+        else {"schemaVersion": 2, "manifests": []}
+    )
 
 
 def _add_blob(content: bytes) -> str:
@@ -148,7 +194,9 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _architecture() -> str:
-    return subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -1,4 +1,6 @@
-"""An instance is a name and a number; every address, interface and folder of a cluster follows from these two.
+# SPDX-License-Identifier: Apache-2.0
+"""An instance is a name and a number; every address, interface and folder of a cluster follows
+from these two.
 
 Built by `cluster.py`. It computes and remembers numbers; it starts nothing.
 """
@@ -12,7 +14,8 @@ from pathlib import Path
 from local_cluster.errors import ClusterError
 from local_cluster.places import locked, state
 
-# The third octet of the node address, and a /20 out of the pod and the service /16: fifteen instances fit.
+# The third octet of the node address, and a /20 out of the pod and the service /16: fifteen
+# instances fit.
 HIGHEST_NUMBER = 15
 # A DNS label, and short enough that the network namespace and cgroup named after it stay readable.
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
@@ -50,16 +53,14 @@ class Instance:
         return f"camfleet{self.number}"
 
     @property
-    def bridge(self) -> str:
-        return f"cni-{self.number}"
-
-    @property
     def node_address(self) -> IPv4Address:
         return IPv4Address(f"10.245.{self.number}.1")
 
     @property
     def host_address(self) -> IPv4Address:
-        """This machine as pods and the node see it: what a server outside of the cluster binds to be reached."""
+        """This machine as pods and the node see it: what a server outside of the cluster binds to
+        be reached.
+        """
         return IPv4Address(f"10.245.{self.number}.254")
 
     @property
@@ -84,15 +85,22 @@ class Instance:
 
 
 def instance(name: str) -> Instance:
-    """The instance of that name; a new name gets the lowest free number and keeps it until `forget`."""
+    """The instance of that name; a new name gets the lowest free number and keeps it until
+    `forget`.
+    """
     if not NAME.fullmatch(name):
-        raise ClusterError(f"{name!r} is no instance name. Use lower-case letters, digits and dashes, at most 20.")
+        raise ClusterError(
+            f"{name!r} is no instance name. Use lower-case letters, digits and dashes, at most 20."
+        )
     with locked(state() / "instances.lock"):
         numbers = _numbers()
         if name not in numbers:
             free = set(range(1, HIGHEST_NUMBER + 1)) - set(numbers.values())
             if not free:
-                raise ClusterError(f"All {HIGHEST_NUMBER} instance numbers are taken. Stop one with `down --name NAME`.")
+                raise ClusterError(
+                    f"All {HIGHEST_NUMBER} instance numbers are taken. "
+                    "Stop one with `down --name NAME`."
+                )
             numbers[name] = min(free)
             _write(numbers)
         return Instance(name, numbers[name])

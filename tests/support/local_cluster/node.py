@@ -1,6 +1,9 @@
-"""The node of an instance: containerd, kubelet and kube-proxy, with folders, cgroup and bridge of their own.
+# SPDX-License-Identifier: Apache-2.0
+"""The node of an instance: containerd, kubelet and kube-proxy, with folders, and cgroup of
+their own.
 
-Called by `cluster.py`. It writes their configuration, starts them, and clears what they leave: mounts and files.
+Called by `cluster.py`. It writes their configuration, starts them, and clears what they leave:
+mounts and files.
 """
 
 import json
@@ -31,80 +34,137 @@ def start_containerd(instance: Instance) -> Process:
     configuration = instance.folder / "containerd.toml"
     configuration.write_text(_containerd_configuration(instance))
     containerd = processes.start(instance, "containerd", ["containerd", "--config", configuration])
-    processes.wait_until("A containerd that answers", lambda: _containerd_answers(instance), [containerd], instance, within_s=30)
+    processes.wait_until(
+        "A containerd that answers",
+        lambda: _containerd_answers(instance),
+        [containerd],
+        instance,
+        within_s=30,
+    )
     return containerd
 
 
 def start_kubelet(instance: Instance, authority: Authority) -> Process:
     """Start the kubelet, which registers the node by itself."""
     folder = instance.folder
-    login = kubeconfig.write(folder / "kubelet.kubeconfig", instance, authority, f"system:node:{instance.node_name}", ("system:nodes",))
-    certificate, key = authority.issue("kubelet-server", instance.node_name, names=[instance.node_name, str(instance.node_address)])
+    login = kubeconfig.write(
+        folder / "kubelet.kubeconfig",
+        instance,
+        authority,
+        f"system:node:{instance.node_name}",
+        ("system:nodes",),
+    )
+    certificate, key = authority.issue(
+        "kubelet-server", instance.node_name, names=[instance.node_name, str(instance.node_address)]
+    )
     (folder / "resolv.conf").write_text("")
     configuration = folder / "kubelet.yaml"
-    configuration.write_text(yaml.safe_dump({
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "containerRuntimeEndpoint": f"unix://{containerd_socket(instance)}",
-        "tlsCertFile": str(certificate),
-        "tlsPrivateKeyFile": str(key),
-        "authentication": {"anonymous": {"enabled": False}, "x509": {"clientCAFile": str(authority.certificate)}},
-        "clusterDomain": "cluster.local",
-        "clusterDNS": [str(instance.dns_address)],
-        # Pods inherit no resolver of this machine: a name outside of the cluster does not exist.
-        "resolvConf": str(folder / "resolv.conf"),
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{instance.cgroup}",
-        "podLogsDir": str(folder / "pod-logs"),
-        "enforceNodeAllocatable": [],
-        "failCgroupV1": False,
-        "failSwapOn": False,
-        "maxPods": 500,
-        # Images come from nowhere but this machine; collected ones would be missed. And a full developer disk is no reason to evict.
-        "imageGCHighThresholdPercent": 100,
-        "evictionHard": {"memory.available": "100Mi"},
-        "nodeStatusReportFrequency": "30s",
-        # A test that stops a worker waits for the report of it; 0 would be the default of one minute.
-        "syncFrequency": "20s",
-    }, sort_keys=False))  # fmt: skip
-    return processes.start(instance, "kubelet", [
-        binary("kubelet"), f"--config={configuration}", f"--kubeconfig={login}", f"--hostname-override={instance.node_name}",
-        f"--node-ip={instance.node_address}", f"--root-dir={folder}/kubelet", f"--cert-dir={folder}/kubelet-pki",
-    ])  # fmt: skip
+    configuration.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "kubelet.config.k8s.io/v1beta1",
+                "kind": "KubeletConfiguration",
+                "containerRuntimeEndpoint": f"unix://{containerd_socket(instance)}",
+                "tlsCertFile": str(certificate),
+                "tlsPrivateKeyFile": str(key),
+                "authentication": {
+                    "anonymous": {"enabled": False},
+                    "x509": {"clientCAFile": str(authority.certificate)},
+                },
+                "clusterDomain": "cluster.local",
+                "clusterDNS": [str(instance.dns_address)],
+                # Pods inherit no resolver of this machine: other names do not exist.
+                "resolvConf": str(folder / "resolv.conf"),
+                "cgroupDriver": "cgroupfs",
+                "cgroupRoot": f"/{instance.cgroup}",
+                "podLogsDir": str(folder / "pod-logs"),
+                "enforceNodeAllocatable": [],
+                "failCgroupV1": False,
+                "failSwapOn": False,
+                "maxPods": 500,
+                # Images come from this machine alone: a collected one would be missed.
+                # And a full disk is no reason to evict.
+                "imageGCHighThresholdPercent": 100,
+                "evictionHard": {"memory.available": "100Mi"},
+                "nodeStatusReportFrequency": "30s",
+            },
+            sort_keys=False,
+        )
+    )
+    return processes.start(
+        instance,
+        "kubelet",
+        [
+            binary("kubelet"),
+            f"--config={configuration}",
+            f"--kubeconfig={login}",
+            f"--hostname-override={instance.node_name}",
+            f"--node-ip={instance.node_address}",
+            f"--root-dir={folder}/kubelet",
+            f"--cert-dir={folder}/kubelet-pki",
+        ],
+    )
 
 
 def start_proxy(instance: Instance, authority: Authority) -> Process:
-    """Start kube-proxy. Its nftables tables have fixed names: only the network namespace keeps instances apart."""
-    login = kubeconfig.write(instance.folder / "kube-proxy.kubeconfig", instance, authority, "system:kube-proxy")
+    """Start kube-proxy. Its nftables tables have fixed names: only the network namespace keeps
+    instances apart.
+    """
+    login = kubeconfig.write(
+        instance.folder / "kube-proxy.kubeconfig", instance, authority, "system:kube-proxy"
+    )
     configuration = instance.folder / "kube-proxy.yaml"
-    configuration.write_text(yaml.safe_dump({
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
-        "clusterCIDR": str(instance.pod_cidr),
-        "hostnameOverride": instance.node_name,
-        "clientConnection": {"kubeconfig": str(login)},
-        # System-wide limits of connection tracking belong to the machine, not to us.
-        "conntrack": {"maxPerCore": 0, "min": 0, "tcpCloseWaitTimeout": "0s", "tcpEstablishedTimeout": "0s"},
-        "nftables": {"minSyncPeriod": "100ms"},
-    }, sort_keys=False))  # fmt: skip
-    return processes.start(instance, "kube-proxy", [binary("kube-proxy"), f"--config={configuration}"])
+    configuration.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+                "kind": "KubeProxyConfiguration",
+                "mode": "nftables",
+                "clusterCIDR": str(instance.pod_cidr),
+                "hostnameOverride": instance.node_name,
+                "clientConnection": {"kubeconfig": str(login)},
+                # System-wide limits of connection tracking belong to the machine, not to us.
+                "conntrack": {
+                    "maxPerCore": 0,
+                    "min": 0,
+                    "tcpCloseWaitTimeout": "0s",
+                    "tcpEstablishedTimeout": "0s",
+                },
+                "nftables": {"minSyncPeriod": "100ms"},
+            },
+            sort_keys=False,
+        )
+    )
+    return processes.start(
+        instance, "kube-proxy", [binary("kube-proxy"), f"--config={configuration}"]
+    )
 
 
 def remove_leftovers(instance: Instance) -> None:
-    """Unmount what containerd and kubelet mounted, deepest first, then delete the instance's folder."""
+    """Unmount what containerd and kubelet mounted, deepest first, then delete the instance's
+    folder.
+    """
     for mount in _mounts_below(instance.folder):
         subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
     left = _mounts_below(instance.folder)
     if left:
-        raise ClusterError(f"{left[0]} cannot be unmounted. Nothing below {instance.folder} was deleted; unmount it and try again.")
-    shutil.rmtree(instance.folder, ignore_errors=False) if instance.folder.exists() else None
+        raise ClusterError(
+            f"{left[0]} cannot be unmounted. Nothing below {instance.folder} was deleted; "
+            "unmount it and try again."
+        )
+    if instance.folder.exists():
+        shutil.rmtree(instance.folder)
 
 
 def _mounts_below(folder: Path) -> list[str]:
     # Blanks in a path are written \040 in /proc/self/mounts (proc(5)).
-    paths = [line.split()[1].replace("\\040", " ") for line in Path("/proc/self/mounts").read_text().splitlines()]
-    return sorted((path for path in paths if Path(path).is_relative_to(folder)), key=len, reverse=True)
+    paths = [
+        line.split()[1].replace("\\040", " ")
+        for line in Path("/proc/self/mounts").read_text().splitlines()
+    ]
+    return sorted(
+        (path for path in paths if Path(path).is_relative_to(folder)), key=len, reverse=True
+    )
 
 
 def _containerd_answers(instance: Instance) -> bool:
@@ -122,16 +182,17 @@ def _containerd_configuration(instance: Instance) -> str:
 version = 2
 root = "{folder}/containerd"
 state = "{folder}/containerd-run"
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.devmapper"]
 
 [grpc]
 address = "{containerd_socket(instance)}"
 
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE_IMAGE}"
-# Where raising an out-of-memory score is not allowed, runc fails with "can't get final child's PID from pipe" without this.
+# Where raising an out-of-memory score is not allowed, runc fails with "can't get final child's PID
+# from pipe" without this.
 restrict_oom_score_adj = true
-# Otherwise the namespaces of pods lie in a folder that all instances share, and nobody knows whose a leftover is.
+# Otherwise the namespaces of pods lie in a folder that all instances share, and nobody knows whose
+# a leftover is.
 netns_mounts_under_state_dir = true
 disable_tcp_service = true
 
@@ -149,18 +210,27 @@ def _write_network_configuration(instance: Instance) -> None:
     folder.mkdir(exist_ok=True)
     # The first /22 of the range: the controller manager gives it to the first node.
     subnet = next(instance.pod_cidr.subnets(new_prefix=22))
-    (folder / "10-camfleet.conflist").write_text(json.dumps({
-        "cniVersion": "0.4.0",
-        "name": instance.bridge,
-        "plugins": [
+    (folder / "10-camfleet.conflist").write_text(
+        json.dumps(
             {
-                "type": "bridge",
-                "bridge": instance.bridge,
-                "isDefaultGateway": True,
-                "hairpinMode": True,
-                "ipMasq": False,
-                "ipam": {"type": "host-local", "ranges": [[{"subnet": str(subnet)}]], "dataDir": f"{instance.folder}/cni-addresses"},
+                "cniVersion": "0.4.0",
+                "name": "pods",
+                "plugins": [
+                    # A cable per pod, no bridge: replies within the node then pass
+                    # kube-proxy's rules without loading br_netfilter into the machine.
+                    {
+                        "type": "ptp",
+                        "ipMasq": False,
+                        "ipam": {
+                            "type": "host-local",
+                            "ranges": [[{"subnet": str(subnet)}]],
+                            "routes": [{"dst": "0.0.0.0/0"}],
+                            "dataDir": f"{instance.folder}/cni-addresses",
+                        },
+                    },
+                    {"type": "portmap", "capabilities": {"portMappings": True}},
+                ],
             },
-            {"type": "portmap", "capabilities": {"portMappings": True}},
-        ],
-    }, indent=1))  # fmt: skip
+            indent=1,
+        )
+    )

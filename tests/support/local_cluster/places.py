@@ -1,4 +1,6 @@
-"""Where things lie on this machine: the cache (kept between runs) and the state of instances (gone after `down`).
+# SPDX-License-Identifier: Apache-2.0
+"""Where things lie on this machine: the cache (kept between runs) and the state of instances (gone
+after `down`).
 
 Read by every module here; only this one reads the environment for paths.
 """
@@ -11,7 +13,9 @@ from pathlib import Path
 
 
 def cache() -> Path:
-    """Binaries, base image and image layers: costly to make, worth keeping. CAMFLEET_CACHE moves it."""
+    """Binaries, base image and image layers: costly to make, worth keeping. CAMFLEET_CACHE moves
+    it.
+    """
     given = os.environ.get("CAMFLEET_CACHE")
     if given:
         return Path(given)
@@ -19,13 +23,17 @@ def cache() -> Path:
 
 
 def state() -> Path:
-    """One folder per running instance. On a real disk: overlayfs cannot stack on the overlay or tmpfs of some /tmp."""
+    """One folder per running instance. On a real disk: overlayfs cannot stack on the overlay or
+    tmpfs of some /tmp.
+    """
     return Path(os.environ.get("CAMFLEET_STATE", "/var/lib/camfleet"))
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock for the time of a block. The kernel frees it when its holder dies, however it dies."""
+    """Hold an exclusive lock for the time of a block. The kernel frees it when its holder dies,
+    however it dies.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

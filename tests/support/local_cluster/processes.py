@@ -1,7 +1,10 @@
-"""Processes of an instance: started in sessions of their own, remembered by pid and start time, ended by these alone.
+# SPDX-License-Identifier: Apache-2.0
+"""Processes of an instance: started in sessions of their own, remembered by pid and start time,
+ended by these alone.
 
-Used by the control plane and the node. A process is also put into the instance's cgroup, which its children inherit: so container
-shims and everything in pods are found even after whoever started them was killed with -9. Nothing is ever looked up by name.
+Used by the control plane and the node. A process is also put into the instance's cgroup, which its
+children inherit: so container shims and everything in pods are found even after whoever started
+them was killed with -9. Nothing is ever looked up by name.
 """
 
 import json
@@ -30,19 +33,43 @@ class Process:
         return _start_ticks(self.pid) == self.start_ticks
 
 
-def start(instance: Instance, name: str, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> Process:
-    """Start `command` in the instance's network namespace and cgroup; its output goes to logs/<name>.log."""
+def start(
+    instance: Instance,
+    name: str,
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+) -> Process:
+    """Start `command` in the instance's network namespace and cgroup; its output goes to
+    logs/<name>.log.
+    """
     (instance.folder / "logs").mkdir(parents=True, exist_ok=True)
     (instance.folder / "pids").mkdir(parents=True, exist_ok=True)
     join = cgroups.procs_files(instance.cgroup)
-    # The shell joins the cgroup, then becomes the program: nothing runs, however short, outside of it.
-    script = 'for file in $CGROUP_FILES; do echo 0 > "$file" || exit 1; done; unset CGROUP_FILES; exec "$@"'
+    # The shell joins the cgroup, then becomes the program: nothing runs, however short, outside of
+    # it.
+    script = (
+        'for file in $CGROUP_FILES; do echo 0 > "$file" || exit 1; done; '
+        'unset CGROUP_FILES; exec "$@"'
+    )
     with (instance.folder / "logs" / f"{name}.log").open("ab") as log:
         child = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{instance.network_namespace}", "sh", "-c", script, "sh", *map(str, command)],
+            [
+                "nsenter",
+                f"--net=/run/netns/{instance.network_namespace}",
+                "sh",
+                "-c",
+                script,
+                "sh",
+                *map(str, command),
+            ],
             env={**_plain_environment(), **(env or {}), "CGROUP_FILES": " ".join(map(str, join))},
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=instance.folder,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=instance.folder,
+        )
     process = Process(name, child.pid, _start_ticks(child.pid) or 0)
     (instance.folder / "pids" / name).write_text(json.dumps([process.pid, process.start_ticks]))
     return process
@@ -53,7 +80,10 @@ def known(instance: Instance) -> list[Process]:
     folder = instance.folder / "pids"
     if not folder.is_dir():
         return []
-    return [Process(path.name, *json.loads(path.read_text() or "[0, 0]")) for path in sorted(folder.iterdir())]
+    return [
+        Process(path.name, *json.loads(path.read_text() or "[0, 0]"))
+        for path in sorted(folder.iterdir())
+    ]
 
 
 def stop(instance: Instance, processes: Sequence[Process], within_s: float = 10) -> None:
@@ -69,7 +99,9 @@ def stop(instance: Instance, processes: Sequence[Process], within_s: float = 10)
 
 
 def kill_cgroup(instance: Instance, within_s: float = 20) -> None:
-    """Kill everything that still runs in the instance's cgroup: shims, pods, and what a dead run left."""
+    """Kill everything that still runs in the instance's cgroup: shims, pods, and what a dead run
+    left.
+    """
 
     def emptied() -> bool:
         pids = cgroups.pids(instance.cgroup)
@@ -79,11 +111,22 @@ def kill_cgroup(instance: Instance, within_s: float = 20) -> None:
 
     if not _wait(emptied, within_s):
         left = ", ".join(map(str, sorted(cgroups.pids(instance.cgroup))))
-        raise ClusterError(f"Processes {left} of instance {instance.name} do not die. Look at /proc/PID/stack: a hung mount is the usual cause.")
+        raise ClusterError(
+            f"Processes {left} of instance {instance.name} do not die. "
+            "Look at /proc/PID/stack: a hung mount is the usual cause."
+        )
 
 
-def wait_until(what: str, condition: Callable[[], bool], processes: Sequence[Process], instance: Instance, within_s: float) -> None:
-    """Wait for `condition`; when a process dies or time runs out, say which and show the end of its log."""
+def wait_until(
+    what: str,
+    condition: Callable[[], bool],
+    processes: Sequence[Process],
+    instance: Instance,
+    within_s: float,
+) -> None:
+    """Wait for `condition`; when a process dies or time runs out, say which and show the end of
+    its log.
+    """
 
     def settled() -> bool:
         return condition() or not all(process.is_alive() for process in processes)
@@ -92,8 +135,12 @@ def wait_until(what: str, condition: Callable[[], bool], processes: Sequence[Pro
         return
     dead = [process.name for process in processes if not process.is_alive()]
     fact = f"{', '.join(dead)} ended" if dead else f"it took longer than {within_s:.0f} s"
-    tails = "\n".join(_tail(instance, name) for name in (dead or [process.name for process in processes]))
-    raise ClusterError(f"{what} did not happen: {fact}. Its last words (more in {instance.folder}/logs):\n{tails}")
+    tails = "\n".join(
+        _tail(instance, name) for name in (dead or [process.name for process in processes])
+    )
+    raise ClusterError(
+        f"{what} did not happen: {fact}. Its last words (more in {instance.folder}/logs):\n{tails}"
+    )
 
 
 def _tail(instance: Instance, name: str) -> str:
@@ -127,7 +174,9 @@ def reap(pid: int) -> None:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """Field 22 of /proc/PID/stat (proc(5)): clock ticks since boot; None when there is no such process, or only its zombie."""
+    """Field 22 of /proc/PID/stat (proc(5)): clock ticks since boot; None when there is no such
+    process, or only its zombie.
+    """
     reap(pid)
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -139,5 +188,7 @@ def _start_ticks(pid: int) -> int | None:
 
 
 def _plain_environment() -> dict[str, str]:
-    """Servers get a PATH and nothing else: proxies and credentials of the caller's shell are not theirs."""
+    """Servers get a PATH and nothing else: proxies and credentials of the caller's shell are not
+    theirs.
+    """
     return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}

@@ -1,6 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """Says on stderr which step runs and how long it took.
 
-Called by everything here that may take longer than a second. It decides nothing and swallows nothing.
+Called by everything here that may take longer than a second. It decides nothing and swallows
+nothing.
 """
 
 import sys

@@ -117,12 +117,21 @@ class Cluster:
             if lease.spec is None:
                 lease.spec = client.V1LeaseSpec()
             if lease.spec.holder_identity != holder:
-                lease.spec.acquire_time = now
+                lease.spec.acquire_time = _micro_time(now)
                 lease.spec.lease_transitions = (lease.spec.lease_transitions or 0) + 1
                 lease.spec.holder_identity = holder
             before: datetime | None = lease.spec.renew_time
-            lease.spec.renew_time = now
+            lease.spec.renew_time = _micro_time(now)
             await self._leases.replace_namespaced_lease(
                 name, self.namespace, lease, _request_timeout=REQUEST_TIMEOUT_S
             )
         return before
+
+
+def _micro_time(moment: datetime) -> datetime:
+    """A moment that the client writes with six digits of fraction.
+
+    metav1.MicroTime takes nothing less (HTTP 400), and the client's isoformat leaves a fraction of
+    zero out.
+    """
+    return moment if moment.microsecond else moment.replace(microsecond=1)

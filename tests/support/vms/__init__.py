@@ -6,7 +6,8 @@ by frame; `RtmpServer` is nginx with its RTMP module. Neither shares code with t
 DESIGN.md.
 """
 
+from vms.image_context import prepare_image_context
 from vms.record_server import RecordServer, StreamCounts
 from vms.rtmp_server import RtmpServer, RtmpStream
 
-__all__ = ["RecordServer", "RtmpServer", "RtmpStream", "StreamCounts"]
+__all__ = ["RecordServer", "RtmpServer", "RtmpStream", "StreamCounts", "prepare_image_context"]

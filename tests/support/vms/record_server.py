@@ -60,11 +60,13 @@ class RecordServer:
         host: str = "127.0.0.1",
         rtsp_port: int = 0,
         http_port: int = 0,
+        door_host: str = "",
         username: str = "",
         password: str = "",
         schemes: tuple[str, ...] = ("digest",),
     ) -> None:
         self.host = host
+        self.door_host = door_host or host
         self.rtsp_port, self.http_port = rtsp_port, http_port
         self._login = {"username": username, "password": password, "schemes": schemes}
         self._process: subprocess.Popen[str] | None = None
@@ -83,8 +85,13 @@ class RecordServer:
 
     def start(self) -> None:
         """Start the process and wait for its ports; a restart comes back on the same ones."""
-        config = {"host": self.host, "rtsp_port": self.rtsp_port, "http_port": self.http_port}
-        config |= self._login | {"parent_watch": True}
+        config = {
+            "host": self.host,
+            "rtsp_port": self.rtsp_port,
+            "door_host": self.door_host,
+            "http_port": self.http_port,
+        }
+        config |= self._login
         self._process = subprocess.Popen(
             [SYSTEM_PYTHON, "-m", "vms.receiver"],
             stdin=subprocess.PIPE,
@@ -103,6 +110,10 @@ class RecordServer:
             raise RuntimeError("the RTSP receiver did not start; its error is on stderr above")
         ports = json.loads(line)
         self.rtsp_port, self.http_port = ports["rtsp_port"], ports["http_port"]
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """End the process and wait until it is gone; counts are gone with it."""
@@ -168,7 +179,9 @@ class RecordServer:
             pass
 
     def _open(self, path: str, body: bytes | None = None) -> Any:
-        request = urllib.request.Request(f"http://{self.host}:{self.http_port}{path}", data=body)
+        request = urllib.request.Request(
+            f"http://{self.door_host}:{self.http_port}{path}", data=body
+        )
         return _DIRECT.open(request, timeout=15)
 
 

@@ -43,8 +43,18 @@ class RtmpStream:
 
 
 class RtmpServer:
-    def __init__(self, host: str = "127.0.0.1", rtmp_port: int = 0, http_port: int = 0) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        rtmp_port: int = 0,
+        http_port: int = 0,
+        *,
+        door_port: int = 0,
+        vendor: Path | None = None,
+    ) -> None:
+        """`door_port` and `vendor` are for the pod: the receiver's door, and where hls.js lies."""
         self.host = host
+        self._door_port, self._vendor = door_port, vendor
         self.rtmp_port = rtmp_port or _free_port(host)
         self.http_port = http_port or _free_port(host)
         self._folder: Path | None = None
@@ -66,10 +76,18 @@ class RtmpServer:
         """Start nginx and wait until its pages answer."""
         self._folder = Path(tempfile.mkdtemp(prefix="vms-rtmp-"))
         self._folder.chmod(0o755)  # nginx's worker may run as another user than its master
-        configuration = nginx_configuration(self._folder, self.host, self.rtmp_port, self.http_port)
+        configuration = nginx_configuration(
+            self._folder,
+            self.host,
+            self.rtmp_port,
+            self.http_port,
+            door_port=self._door_port,
+            vendor=self._vendor,
+        )
         (self._folder / "nginx.conf").write_text(configuration)
         self._process = subprocess.Popen(
-            [NGINX, "-p", str(self._folder), "-c", "nginx.conf", "-e", "stderr"]
+            [NGINX, "-p", str(self._folder), "-c", "nginx.conf", "-e", "stderr"],
+            start_new_session=True,  # Ctrl-C is for the test, which then stops it
         )
         deadline = time.monotonic() + _START_WITHIN_S
         while not self._answers():
@@ -77,6 +95,10 @@ class RtmpServer:
                 self.stop()
                 raise RuntimeError("nginx did not start; its error is on stderr above")
             time.sleep(0.05)
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         process, self._process = self._process, None

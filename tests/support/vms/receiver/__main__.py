@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the receiver: read the configuration line, open RTSP and the door, say the ports, run.
 
-Ends on SIGTERM and SIGINT, and when `parent_watch` is set and its stdin is closed: then whoever
-started it is gone, and a receiver without its test would hold ports for ever.
+Ends on SIGTERM and SIGINT, and when its stdin is closed: then whoever started it is gone, and
+a receiver without its test would hold ports for ever.
 """
 
 from __future__ import annotations
@@ -46,15 +46,14 @@ def main() -> None:
         return None
 
     door = DoorServer(
-        (config["host"], config["http_port"]), ledger, Snapshots(ledger).jpeg, control
+        (config["door_host"], config["http_port"]), ledger, Snapshots(ledger).jpeg, control
     )
     recording.listen()
     threading.Thread(target=door.serve_forever, daemon=True).start()
     print(json.dumps({"rtsp_port": recording.port, "http_port": door.server_port}), flush=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, loop.quit)
-    if config.get("parent_watch"):
-        threading.Thread(target=_quit_with_stdin, args=(loop,), daemon=True).start()
+    threading.Thread(target=_quit_with_stdin, args=(loop,), daemon=True).start()
     loop.run()
 
 

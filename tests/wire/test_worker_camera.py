@@ -40,7 +40,7 @@ from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.state_cache import StateCache
 from camfleet_worker.surroundings import Surroundings
 from camfleet_worker.token_bucket import TokenBucket
-from eventually import consistently_async, eventually_async
+from eventually import eventually_async
 from vms import RecordServer
 
 PASSWORD = "p@ss#w0rd%/:"

@@ -77,7 +77,12 @@ class Worker:
         self._onvif = OnvifResolver()
         self._fleet = self._make_fleet()
         self._heartbeat = Heartbeat(
-            self._cluster, settings.shard, settings.holder, wall_clock, self._reporter.reread
+            self._cluster,
+            settings.shard,
+            settings.holder,
+            settings.lease_s,
+            wall_clock,
+            self._reporter.reread,
         )
         self._spec: IngestShardSpec | None = None
         self._registry = registry_of(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from camfleet_worker.clock import WallClock
@@ -19,10 +19,11 @@ from camfleet_worker.cluster.errors import ClusterError
 
 log = logging.getLogger(__name__)
 
-RENEW_EVERY_S = 10.0
-RETRY_EVERY_S = 2.0
-LOST_AFTER = timedelta(seconds=30)
-"""Shorter than the Lease lasts (40 s): reading statuses once too often costs little."""
+RENEWALS_PER_LEASE = 4
+RETRIES_PER_LEASE = 20
+LOST_AFTER = 0.75
+"""Of the Lease's duration, earlier than the operator: reading statuses once too often costs
+little."""
 
 
 class LeaseDoor(Protocol):
@@ -40,12 +41,14 @@ class Heartbeat:
         cluster: LeaseDoor,
         lease: str,
         holder: str,
+        lease_s: float,
         clock: WallClock,
         on_back: Callable[[], None],
     ) -> None:
         self._cluster = cluster
         self._lease = lease
         self._holder = holder
+        self._lease_s = lease_s
         self._clock = clock
         self._on_back = on_back
 
@@ -57,9 +60,9 @@ class Heartbeat:
                 before = await self._cluster.renew_lease(self._lease, self._holder, now)
             except ClusterError as error:
                 log.warning("lease not renewed", extra={"cause": str(error)})
-                await asyncio.sleep(RETRY_EVERY_S)
+                await asyncio.sleep(self._lease_s / RETRIES_PER_LEASE)
                 continue
-            if before is not None and now - before > LOST_AFTER:
+            if before is not None and (now - before).total_seconds() > LOST_AFTER * self._lease_s:
                 log.warning("lease had run out, statuses are read again")
                 self._on_back()
-            await asyncio.sleep(RENEW_EVERY_S)
+            await asyncio.sleep(self._lease_s / RENEWALS_PER_LEASE)

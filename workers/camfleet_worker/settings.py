@@ -19,6 +19,7 @@ METRICS_PORT = "CAMFLEET_METRICS_PORT"
 METRICS_ADDRESS = "CAMFLEET_METRICS_ADDRESS"
 TICK_MS = "CAMFLEET_TICK_MS"
 STATUS_WRITES_PER_S = "CAMFLEET_STATUS_WRITES_PER_S"
+LEASE_SECONDS = "CAMFLEET_LEASE_SECONDS"
 POD_NAME = "POD_NAME"
 KUBECONFIG = "KUBECONFIG"
 
@@ -43,6 +44,8 @@ class Settings:
     """0: any free port (tests)."""
     tick_s: float
     status_writes_per_s: float
+    lease_s: float
+    """How long the operator believes in the worker without a renewal."""
     kubeconfig: Path | None
     """Used only where there is no service account, that is outside a cluster."""
 
@@ -61,6 +64,7 @@ class Settings:
             metrics_port=int(_number(environment, METRICS_PORT, 9090, 0, 65535)),
             tick_s=_number(environment, TICK_MS, 100, 10, 1000) / 1000,
             status_writes_per_s=_number(environment, STATUS_WRITES_PER_S, 5, 0.1, 1000),
+            lease_s=_number(environment, LEASE_SECONDS, 40, 2, 600),
             kubeconfig=Path(kubeconfig) if kubeconfig else None,
         )
 

@@ -67,8 +67,8 @@ class MediaPump:
                 now = time.monotonic()
                 while given < (now - began) * self._per_second:
                     given += 1
-                    if self._flowing.is_set():
-                        self._push(next(self._source))
+                    if self._flowing.is_set() and (unit := next(self._source, None)) is not None:
+                        self._push(unit)
                 for sink in self._sinks:
                     sink.tick(now)
         except Exception as error:  # handed to the test's own thread

@@ -121,12 +121,11 @@ def test_segments_are_cut_at_key_frames_on_the_grid_of_utc_without_a_gap(
     assert everything == [unit.data for unit in units]
 
 
-def test_a_fragment_is_written_at_least_once_a_second(
-    clip: Clip, volume: VolumeWriter, tmp_path: Path
-) -> None:
+def test_a_fragment_is_written_at_least_once_a_second(volume: VolumeWriter, tmp_path: Path) -> None:
     sink = RecordingSink(RecordingSettings(PREFIX), volume)
-    stream = access_units(dataclasses.replace(clip, frames=clip.frames[:25]), START_S)
-    for unit in islice(stream, 27):
+    clip = prepared_clip("720p-h264")
+    assert clip.gop == 50
+    for unit in islice(access_units(clip, START_S), 27):
         sink.push(unit)
     eventually(lambda: sink.counters.access_units == 25)
     (segment,) = recorded(tmp_path)
@@ -175,6 +174,18 @@ def test_a_camera_that_changes_its_parameter_sets_all_the_time_does_not_litter_f
     assert len(found) == 4
     assert sum(pictures(tmp_path / str(span.segments[0])) for span in found) == 250
     assert sink.counters.access_units == 250
+
+
+def test_over_the_cap_new_parameter_sets_stand_among_the_pictures_and_decode(
+    h264: Clip, volume: VolumeWriter, tmp_path: Path
+) -> None:
+    small = list(islice(access_units(h264, START_S), 50))
+    large = access_units(prepared_clip("360p-h264"), START_S + 2, first_pts=2 * 90_000)
+    record(volume, small + list(islice(large, 50)), format_changes_per_hour=0)
+    (span,) = spans(recorded(tmp_path))
+    with av.open(str(tmp_path / str(span.segments[0]))) as container:
+        widths = [picture.width for picture in container.decode(video=0)]
+    assert widths == [320] * 50 + [640] * 50
 
 
 def test_nothing_is_recorded_before_the_first_key_frame(

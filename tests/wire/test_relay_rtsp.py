@@ -250,37 +250,55 @@ def test_a_codec_the_vms_does_not_list_is_said_and_never_sent(
         eventually(lambda: working(sink))
 
 
-class SleepyVms:
-    """Grants everything and then reads nothing until told to: a VMS whose disk is stuck."""
+class GrantingVms:
+    """Grants every RECORD, keeps what it gets, and reads only while awake: a VMS whose disk is
+    stuck, or one that hangs up in the middle. No real server does either on demand."""
 
-    def __init__(self) -> None:
+    def __init__(self, awake: bool = True) -> None:
         self.awake = threading.Event()
+        if awake:
+            self.awake.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self.url = f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/live/{{camera}}"
-        self.received = bytearray()
+        self.received: list[bytearray] = []
+        """Of each connection."""
+        self._peer: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> SleepyVms:
+    def __enter__(self) -> GrantingVms:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.awake.set()
-        self._thread.join()
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._thread.join()
+
+    def hang_up(self) -> None:
+        """End the present connection."""
+        assert self._peer is not None
+        self._peer.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
-        peer, _ = self._listener.accept()
-        with peer, contextlib.suppress(OSError):
-            for _step in ("ANNOUNCE", "SETUP", "RECORD"):
-                request = peer.recv(65_536)
-                cseq = request.split(b"CSeq: ")[1].split(b"\r\n")[0].decode()
-                answer = f"RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\nSession: 1;timeout=60\r\n\r\n"
-                peer.sendall(answer.encode())
-            self.awake.wait()
-            while data := peer.recv(65_536):
-                self.received += data
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self._listener.accept()
+                with peer, contextlib.suppress(OSError):
+                    self._peer = peer
+                    self._serve(peer)
+
+    def _serve(self, peer: socket.socket) -> None:
+        for _step in ("ANNOUNCE", "SETUP", "RECORD"):
+            request = peer.recv(65_536)
+            cseq = request.split(b"CSeq: ")[1].split(b"\r\n")[0].decode()
+            answer = f"RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\nSession: 1;timeout=60\r\n\r\n"
+            peer.sendall(answer.encode())
+        self.awake.wait()
+        self.received.append(bytearray())
+        while data := peer.recv(65_536):
+            self.received[-1] += data
 
 
 def rtp_packets(stream: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -301,7 +319,7 @@ def test_a_slow_vms_loses_whole_gops_and_the_recording_loses_nothing(
     volume = VolumeWriter(VolumeSettings(tmp_path))
     volume.start()
     record = RecordingSink(RecordingSettings("phu-yen/gate.0a1b2c3d"), volume)
-    with SleepyVms() as vms:
+    with GrantingVms(awake=False) as vms:
         sink = relay(vms.url, resolver, queue_bytes=200_000)
         # 2 Mbit/s at ten times its pace against a window of a few kilobytes.
         clip = prepared_clip("720p-h264")
@@ -319,16 +337,36 @@ def test_a_slow_vms_loses_whole_gops_and_the_recording_loses_nothing(
                     == len(pump.pushed)
                 )
             )
-        vms._thread.join()
     assert volume.close(within_s=10)
     assert dropped > 0
     assert record.counters.access_units == len(pump.pushed)
     assert record.counters.dropped_access_units == 0
 
-    packets = list(rtp_packets(bytes(vms.received)))
+    packets = list(rtp_packets(bytes(vms.received[0])))
     numbers = [number for number, _, _ in packets]
     assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(numbers))
     assert len({ssrc for _, ssrc, _ in packets}) == 1
+
+
+def test_a_stream_that_comes_back_in_the_middle_of_a_gop_waits_for_the_key_frame(
+    resolver: Resolver,
+) -> None:
+    stream = access_units(prepared_clip("720p-h264"))
+    with GrantingVms() as vms:
+        sink = relay(vms.url, resolver)
+        with MediaPump(islice(stream, 10), sink, per_second=50) as pump:
+            eventually(lambda: working(sink))
+            eventually(lambda: len(pump.pushed) == 10)
+            vms.hang_up()
+            eventually(lambda: not working(sink))
+            pump.feed(islice(stream, 20))
+            eventually(lambda: sink.counters.connects == 2)
+            eventually(lambda: len(pump.pushed) == 30)
+            pump.feed(islice(stream, 30))
+            eventually(lambda: sink.counters.access_units > 15)
+        first_of_each = [next(rtp_packets(bytes(received))) for received in vms.received]
+    # STAP-A: the parameter sets that stand before a key frame (RFC 6184 section 5.7.1).
+    assert [payload[0] & 0x1F for _, _, payload in first_of_each] == [24, 24]
 
 
 def test_a_vms_that_takes_connections_but_never_answers_is_unreachable(

@@ -29,6 +29,7 @@ TEARDOWN_PATIENCE_S = 1.0
 """How long to read on after TEARDOWN: closing a socket with unread octets sends RST, and the
 peer may throw TEARDOWN away with it (RFC 1122 section 4.2.2.13)."""
 _MAX_OUTGOING_BYTES = 64 * 1024
+_CLOSING_RECEIVES_PER_TICK = 4
 
 
 class StreamListener(Protocol):
@@ -102,9 +103,12 @@ class Stream:
     def closing_tick(self, now: float, buffer: memoryview) -> bool:
         """Read and forget until the peer closes too; True once the socket is closed."""
         try:
-            while now < self._closing_until:
-                if self._socket.recv_into(buffer) == 0:
+            # Bounded: a flood that never runs dry must not hold the loop until the patience ends.
+            for _ in range(_CLOSING_RECEIVES_PER_TICK):
+                if now >= self._closing_until or self._socket.recv_into(buffer) == 0:
                     break
+            else:
+                return False
         except BlockingIOError:
             return False
         except OSError:

@@ -30,6 +30,7 @@ from camfleet_operator.events import EventRecorder
 from camfleet_operator.log import set_up_logging
 from camfleet_operator.metrics import LOOP_LAG, REGISTRY, FleetCollector
 from camfleet_operator.observed import Raw
+from camfleet_operator.plan.snapshot import is_enrolled
 from camfleet_operator.probes import serve_probes
 from camfleet_operator.queue import NamespaceQueue, Priority
 from camfleet_operator.reconcile import Reconciler
@@ -89,7 +90,7 @@ class App:
             self._election.may_write,
             settings.request_timeout_seconds,
         )
-        self._events = EventRecorder(self._writer, settings.identity)
+        self._events = EventRecorder(self._writer, settings.identity, self._is_open)
         self._reconciler = Reconciler(
             self._store, self._queue, self._writer, self._figures, settings, self._take_answer
         )
@@ -204,6 +205,11 @@ class App:
             self._queue.ring(change.namespace, _priority(change), quiet_s)
         else:
             self._ring_all(Priority.SPEC)
+
+    def _is_open(self, namespace: str) -> bool:
+        """Whether we have the right to write there, and it makes sense."""
+        snapshot = self._store.snapshot(namespace)
+        return not snapshot.terminating and is_enrolled(snapshot, self._settings)
 
     def _ring_all(self, priority: Priority) -> None:
         for namespace in self._store.namespaces():

@@ -111,9 +111,11 @@ class EventRecorder:
         self,
         writer: Writer,
         identity: str,
+        may_post: Callable[[str], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._writer = writer
+        self._may_post = may_post
         self._identity = identity
         self._monotonic = monotonic
         self._pending: list[Transition] = []
@@ -134,7 +136,7 @@ class EventRecorder:
         """Post what was gathered so far."""
         pending, self._pending = self._pending, []
         for one in gather(pending):
-            if self._is_news(one):
+            if self._may_post(one.namespace) and self._is_news(one):
                 await self._post(one)
 
     def _is_news(self, one: Occurrence) -> bool:

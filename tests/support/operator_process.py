@@ -31,29 +31,54 @@ from local_cluster import Cluster, ClusterError
 
 Raw = dict[str, Any]
 
+CHART = Path(__file__).parents[2] / "charts" / "camfleet"
+
 LEASE_SECONDS = 6
 """A worker's Lease in these tests; its renewals come every second."""
 
 
+def chart_rights(cluster: Cluster) -> str:
+    """A kubeconfig that has exactly the rights the chart gives the operator, and no more."""
+    cluster.kubectl("apply", "-f", "-", stdin=_namespace(OPERATOR_NAMESPACE))
+    files = ("rbac/operator.yaml", "rbac/tenant.yaml", "service-account.yaml")
+    shown = [f"--show-only=templates/{file}" for file in files]
+    rendered = cluster.helm("template", "camfleet", str(CHART), "-n", OPERATOR_NAMESPACE, *shown)
+    cluster.kubectl("apply", "-n", OPERATOR_NAMESPACE, "-f", "-", stdin=rendered)
+    token = cluster.kubectl(
+        "create", "token", OPERATOR_ACCOUNT, "-n", OPERATOR_NAMESPACE, "--duration=4h"
+    )
+    config: Raw = json.loads(
+        cluster.kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "json")
+    )
+    config["users"][0]["user"] = {"token": token.strip()}
+    return json.dumps(config)
+
+
+def _namespace(name: str) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+
 class OperatorProcess:
-    """One replica."""
+    """One replica, with the rights that the chart gives it."""
 
     def __init__(self, cluster: Cluster, identity: str = "one", **env: str) -> None:
         self.identity = identity
         self.port = _free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="camfleet-operator-")
         self._log = Path(self._folder.name) / "log"
+        self._kubeconfig = Path(self._folder.name) / "kubeconfig"
+        self._kubeconfig.write_text(chart_rights(cluster))
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "camfleet_operator"],
-                env=os.environ | self._environment(cluster) | env,
+                env=os.environ | self._environment() | env,
                 stdout=log,
                 stderr=log,
             )
 
-    def _environment(self, cluster: Cluster) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         return {
-            "KUBECONFIG": str(cluster.kubeconfig),
+            "KUBECONFIG": str(self._kubeconfig),
             "CAMFLEET_NAMESPACE": OPERATOR_NAMESPACE,
             "CAMFLEET_SERVICE_ACCOUNT": OPERATOR_ACCOUNT,
             "POD_NAME": self.identity,
@@ -166,6 +191,16 @@ def condition(cluster: Cluster, namespace: str, camera: str, kind: str) -> tuple
         if one["type"] == kind:
             return one["status"], one["reason"]
     return "", ""
+
+
+def versions(cluster: Cluster, namespace: str) -> dict[str, str]:
+    """resourceVersion of everything the operator writes in a namespace."""
+    kinds = "cameras,sites,ingestshards,deployments,roles,rolebindings,serviceaccounts"
+    raw = json.loads(cluster.kubectl("get", kinds, "-n", namespace, "-o", "json"))
+    return {
+        f"{one['kind']}/{one['metadata']['name']}": one["metadata"]["resourceVersion"]
+        for one in raw["items"]
+    }
 
 
 class ReportingWorker:

@@ -166,6 +166,16 @@ def test_a_vms_that_is_not_there_is_unreachable() -> None:
         eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
 
 
+def test_a_vms_that_takes_connections_but_never_answers_is_unreachable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rtmp_publisher, "TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sink = relay(f"rtmp://127.0.0.1:{listener.getsockname()[1]}/live/{{camera}}")
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
+
+
 class RefusingVms:
     """Shakes hands, hears what is published under which name and refuses: nginx needs a second
     server to decide about logins."""

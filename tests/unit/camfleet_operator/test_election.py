@@ -50,7 +50,8 @@ class Door:
         self._name = name
 
     async def request(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
-        world, body = self._world, rest.get("body")
+        world = self._world
+        body: dict[str, Any] = rest.get("body") or {}
         assert rest["timeout_s"] < SETTINGS.renew_deadline_seconds
         if self._name in world.unreachable:
             raise ApiUnavailable(0, "TimeoutError", path)
@@ -88,9 +89,7 @@ async def test_a_second_candidate_waits_while_the_first_renews() -> None:
     assert world.holder == "one"
 
 
-async def test_a_silent_leader_is_replaced_after_the_lease_and_never_before_it_stopped_writing() -> (
-    None
-):
+async def test_a_silent_leader_is_replaced_only_after_it_has_stopped_writing() -> None:
     world = World()
     one, two = world.candidate("one"), world.candidate("two")
     await one.acquire()

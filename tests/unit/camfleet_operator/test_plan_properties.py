@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every province and every history: planning is pure, settles, and keeps its rules."""
+"""What holds for every province and every history: planning is pure and comes to rest."""
 
 from __future__ import annotations
 

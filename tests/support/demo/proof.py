@@ -18,7 +18,8 @@ ON_DISK = """
 import json, os, pathlib
 import av
 seconds = {}
-for path in pathlib.Path(os.environ.get("CAMFLEET_RECORDINGS", "/recordings")).rglob("*.mp4"):
+root = pathlib.Path(os.environ["CAMFLEET_RECORDINGS"])
+for path in root.rglob("*.mp4"):
     if not path.stat().st_size:
         continue
     try:
@@ -31,7 +32,8 @@ for path in pathlib.Path(os.environ.get("CAMFLEET_RECORDINGS", "/recordings")).r
     except av.error.FFmpegError:
         continue
     if last is not None:
-        camera = next(part for part in path.parts if part.startswith("cam"))
+        # <root>/<namespace>/<camera>.<start of its uid>/<day>/…
+        camera = path.relative_to(root).parts[1].split(".")[0]
         seconds[camera] = seconds.get(camera, 0.0) + float(last)
 print(json.dumps(seconds))
 """

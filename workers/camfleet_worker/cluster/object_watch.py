@@ -27,8 +27,9 @@ ListCall = Callable[..., Awaitable[Any]]
 
 SERVER_TIMEOUT_S = 300
 SILENCE_S = 90.0
-"""The API server sends a bookmark about once a minute: a watch silent for longer is dead
-(load balancers and NAT drop idle connections without a word)."""
+"""A watch silent for so long is asked for anew from where it was: load balancers and NAT drop idle
+connections without a word. It is no trouble: the API server sends bookmarks about once a minute,
+but none for a kind of which nothing changes anywhere."""
 
 
 class ObjectWatch:
@@ -94,7 +95,7 @@ class ObjectWatch:
                 )
             try:
                 _check(response, f"watch {self._what}")
-                while line := await asyncio.wait_for(response.content.readline(), SILENCE_S):
+                while line := await _line_or_silence(response):
                     event = _event(line, self._what)
                     found: KubernetesObject = event["object"]
                     if event["type"] == "ERROR":
@@ -107,6 +108,15 @@ class ObjectWatch:
     @property
     def _selector(self) -> str:
         return f"metadata.name={self._name}"
+
+
+async def _line_or_silence(response: Any) -> bytes:
+    """The next line of a watch; empty at its end and after a silence."""
+    try:
+        line: bytes = await asyncio.wait_for(response.content.readline(), SILENCE_S)
+    except TimeoutError:
+        return b""
+    return line
 
 
 def _event(line: bytes, what: str) -> KubernetesObject:

@@ -34,9 +34,8 @@ class Channel:
         self._counters = counters
 
     def begin_session(self) -> None:
-        """Another session starts: its clock starts anywhere, its first picture is a key frame."""
+        """Another session starts: its clock starts anywhere. (Its first picture is a key frame.)"""
         self.timeline.restart()
-        self._started.clear()
 
     def session_ended(self, error: IngestError) -> None:
         """Remember for the next session what this one has shown of the camera."""

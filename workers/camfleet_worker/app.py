@@ -189,7 +189,7 @@ class Worker:
                 return
 
     def _secret_changed(self, name: str) -> None:
-        # A monitoring system's user is often called like the namespace: masked, no line could be read.
+        # A VMS account is often called like the namespace: masked, no line could be read.
         self._redactor.know(self._accounts.values() - {self._settings.namespace})
         self._cache.keep_secrets(self._accounts.contents())
         self._fleet.secret_changed(name)

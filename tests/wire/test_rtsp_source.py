@@ -25,7 +25,7 @@ from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media.loop import CameraChannel, MediaLoop, StreamHandle
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, open_stream
-from camfleet_worker.rtsp.message import serialise_response
+from camfleet_worker.rtsp.message import serialise_frame, serialise_response
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
 from eventually import consistently_async, eventually_async
 
@@ -353,6 +353,38 @@ async def test_what_is_no_usable_rtsp_ends_in_its_reason(
     assert (error.condition, error.reason) == (condition, reason)
 
 
+async def test_frames_sent_before_the_answer_to_play_are_kept_and_those_of_a_dead_session_not() -> (
+    None
+):
+    dead, early, late = (serialise_frame(0, name) for name in (b"dead", b"early", b"late"))
+    description = b"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    hung_up = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for cseq, frame in enumerate((dead, dead, early), start=1):
+            await reader.readuntil(b"\r\n\r\n")
+            headers = [("CSeq", str(cseq)), ("Session", "1")]
+            body = description if cseq == 1 else b""
+            writer.write(frame + serialise_response(200, "OK", headers, body))
+        writer.write(late)
+        await writer.drain()
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        hung_up.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        target = StreamTarget("127.0.0.1", server.sockets[0].getsockname()[1], "/")
+        stream = await open_stream(target, None, deadline_s=5)
+        received = stream.received
+        while late not in received:
+            received += await asyncio.get_running_loop().sock_recv(stream.socket, 100)
+        stream.socket.close()
+        await hung_up.wait()
+    assert received == early + late
+
+
 @pytest.mark.parametrize("server", SERVERS)
 async def test_stopping_tears_the_session_down(
     simulator: Simulator, loop: MediaLoop, server: str
@@ -450,6 +482,8 @@ async def test_a_keepalive_with_an_old_nonce_is_answered_with_the_new_one(
     _, handle, ears = await played(loop, camera, Memory())
     camera.doorkeeper._digest_nonces.clear()
     await eventually_async(lambda: handle.counters.keepalives >= 4, within_s=20)
+    # OPTIONS, GET_PARAMETER refused and repeated, OPTIONS, GET_PARAMETER.
+    await eventually_async(lambda: camera.counters.rtsp_requests["GET_PARAMETER"] == 3)
     assert not ears.errors
     assert camera.counters.sessions_expired == 0
 

@@ -184,6 +184,17 @@ def test_after_a_loss_pictures_come_again_from_the_next_key_frame_on(codec: Code
 
 
 @pytest.mark.parametrize("codec", list(Codec))
+def test_a_picture_that_lost_any_of_its_fragments_never_comes_out(codec: Codec) -> None:
+    (key,) = make_picture(codec, True, [bytes(range(90))])
+    parts = list(packetise(codec, [key], 0, 10, False))
+    (following,) = make_picture(codec, True, [b"whole"])
+    for lost in range(len(parts)):
+        target = depacketiser_for(codec, SETS[codec])
+        received = feed(target, [*parts, Packet(following, 1, True)], frozenset({lost}))
+        assert [p.timestamp for p in received] == [1], f"fragment {lost} of {len(parts)} lost"
+
+
+@pytest.mark.parametrize("codec", list(Codec))
 def test_nothing_is_handed_out_before_the_first_key_frame(codec: Codec) -> None:
     target = depacketiser_for(codec, SETS[codec])
     packets = [

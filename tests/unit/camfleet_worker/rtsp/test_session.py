@@ -74,7 +74,10 @@ def test_an_accepted_repetition_starts_the_count_of_refusals_anew() -> None:
         assert session.keepalive_answered(answer(again)) is None
 
 
-def test_options_answered_to_anybody_does_not_excuse_a_refused_get_parameter() -> None:
+@pytest.mark.parametrize("challenges", [[CHALLENGE], []], ids=["challenged", "just-refused"])
+def test_options_answered_to_anybody_does_not_excuse_a_refused_get_parameter(
+    challenges: list[tuple[str, str]],
+) -> None:
     session = playing_session()
     session.keepalive_answered(answer(sent(session.keepalive()), 200, ("Public", "GET_PARAMETER")))
     refused = 0
@@ -84,7 +87,7 @@ def test_options_answered_to_anybody_does_not_excuse_a_refused_get_parameter() -
             request = sent(data)
             status = 401 if request.method == "GET_PARAMETER" else 200
             refused += status == 401
-            data = session.keepalive_answered(answer(request, status, CHALLENGE))
+            data = session.keepalive_answered(answer(request, status, *challenges))
     assert refused == 2
 
 

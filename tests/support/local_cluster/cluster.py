@@ -28,10 +28,20 @@ from local_cluster import (
 from local_cluster.certificates import Authority
 from local_cluster.errors import ClusterError
 from local_cluster.instance import Instance, forget, instance, instances
-from local_cluster.places import locked, state
+from local_cluster.places import lock, locked, remove_state
 from local_cluster.progress import say, step
 
-PROGRAMS = ("ip", "nsenter", "nft", "conntrack", "containerd", "ctr", "runc", "catatonit")
+PROGRAMS = (
+    "ip",
+    "nsenter",
+    "unshare",
+    "nft",
+    "conntrack",
+    "containerd",
+    "ctr",
+    "runc",
+    "catatonit",
+)
 
 
 class Cluster:
@@ -49,7 +59,7 @@ class Cluster:
         """
         _require_programs()
         binaries.build()
-        with locked(state() / f"{name}.lock"):
+        with locked(lock(name)):
             one = instance(name)
             cluster = cls(one)
             if cluster._is_whole(nodes=nodes):
@@ -77,9 +87,12 @@ class Cluster:
     def down(self) -> None:
         """Stop every process of the instance and remove every trace of it. Safe to call again."""
         name = self._instance.name
-        with locked(state() / f"{name}.lock"), step(f"instance {name} down"):
+        with locked(lock(name)), step(f"instance {name} down"):
             _clear(self._instance)
             forget(name)
+            if not instances():
+                node.remove_mount_points()
+                remove_state()
 
     @property
     def name(self) -> str:
@@ -154,21 +167,21 @@ class Cluster:
             present = set(self._ctr("content", "ls", "--quiet").split())
             # Uncompressed layers: unpacking is the work, and it is skipped for layers that another
             # image brought.
-            importer = subprocess.Popen(
+            with subprocess.Popen(
                 [*self._ctr_command(), "images", "import", "--digests=false", "-"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-            )
-            assert importer.stdin
-            assert importer.stderr
-            try:
-                image_store.stream(wanted, present, importer.stdin)
-                importer.stdin.close()
-            except BrokenPipeError:
-                pass  # its own words, below, tell why it went
-            words = importer.stderr.read().decode()
-            if importer.wait():
+            ) as importer:
+                assert importer.stdin
+                assert importer.stderr
+                try:
+                    image_store.stream(wanted, present, importer.stdin)
+                    importer.stdin.close()
+                except BrokenPipeError:
+                    pass  # its own words, below, tell why it went
+                words = importer.stderr.read().decode()
+            if importer.returncode:
                 raise ClusterError(
                     f"containerd did not take {tag}: {words.strip()}. "
                     f"See {self.logs}/containerd.log."
@@ -242,7 +255,7 @@ class Cluster:
             listing = {"apiVersion": "v1", "kind": "List", "items": service_dns.objects(one)}
             _run([*kubectl, "apply", "-f", "-"], json.dumps(listing))
             started = [
-                node.start_kubelet(one, authority),
+                node.start_kubelet(one, authority, containerd),
                 node.start_proxy(one, authority),
                 service_dns.start(one, authority),
             ]

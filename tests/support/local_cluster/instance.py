@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from local_cluster.errors import ClusterError
-from local_cluster.places import locked, state
+from local_cluster.places import lock, locked, state
 
 # The third octet of the node address, and a /20 out of the pod and the service /16: fifteen
 # instances fit.
@@ -92,7 +92,7 @@ def instance(name: str) -> Instance:
         raise ClusterError(
             f"{name!r} is no instance name. Use lower-case letters, digits and dashes, at most 20."
         )
-    with locked(state() / "instances.lock"):
+    with locked(lock("instances")):
         numbers = _numbers()
         if name not in numbers:
             free = set(range(1, HIGHEST_NUMBER + 1)) - set(numbers.values())
@@ -108,13 +108,13 @@ def instance(name: str) -> Instance:
 
 def instances() -> list[Instance]:
     """Every instance that has a number, running or not."""
-    with locked(state() / "instances.lock"):
+    with locked(lock("instances")):
         return [Instance(name, number) for name, number in sorted(_numbers().items())]
 
 
 def forget(name: str) -> None:
     """Free the number of an instance of which nothing is left."""
-    with locked(state() / "instances.lock"):
+    with locked(lock("instances")):
         numbers = _numbers()
         if numbers.pop(name, None) is not None:
             _write(numbers)
@@ -127,6 +127,10 @@ def _numbers() -> dict[str, int]:
 
 def _write(numbers: dict[str, int]) -> None:
     path = state() / "instances.json"
+    if not numbers:
+        path.unlink()
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(numbers))
     fresh.rename(path)

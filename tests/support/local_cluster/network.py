@@ -32,6 +32,8 @@ def create(instance: Instance) -> None:
     # question.
     _ip("-n", name, "route", "add", str(instance.service_cidr), "dev", "eth0")
     _sysctl(instance, "net/ipv4/ip_forward", "1")
+    # "No way" is answered every time; the default is one such answer a second.
+    _sysctl(instance, "net/ipv4/icmp_ratelimit", "0")
     # From this machine pods are reached through the node; service addresses go through kube-proxy
     # on the node as well.
     for network in (instance.pod_cidr, instance.service_cidr):

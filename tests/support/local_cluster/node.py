@@ -22,6 +22,9 @@ from local_cluster.processes import Process
 
 PAUSE_IMAGE = "localhost/pause:1"
 CNI_PLUGINS = Path("/usr/lib/cni")
+# Folders that containerd, CNI plugins and kubelet use under a fixed name, whatever they are told.
+# The node sees folders of its instance there: two nodes share nothing, and none leaves traces.
+FIXED_FOLDERS = ("/var/log", "/var/lib/cni", "/var/lib/kubelet", "/run/containerd", "/etc/cni")
 
 
 def containerd_socket(instance: Instance) -> Path:
@@ -33,7 +36,11 @@ def start_containerd(instance: Instance) -> Process:
     _write_network_configuration(instance)
     configuration = instance.folder / "containerd.toml"
     configuration.write_text(_containerd_configuration(instance))
-    containerd = processes.start(instance, "containerd", ["containerd", "--config", configuration])
+    containerd = processes.start(
+        instance,
+        "containerd",
+        [*_in_private_mounts(instance), "containerd", "--config", configuration],
+    )
     processes.wait_until(
         "A containerd that answers",
         lambda: _containerd_answers(instance),
@@ -44,8 +51,8 @@ def start_containerd(instance: Instance) -> Process:
     return containerd
 
 
-def start_kubelet(instance: Instance, authority: Authority) -> Process:
-    """Start the kubelet, which registers the node by itself."""
+def start_kubelet(instance: Instance, authority: Authority, containerd: Process) -> Process:
+    """Start the kubelet, which registers the node by itself, where containerd sees its mounts."""
     folder = instance.folder
     login = kubeconfig.write(
         folder / "kubelet.kubeconfig",
@@ -95,6 +102,8 @@ def start_kubelet(instance: Instance, authority: Authority) -> Process:
         instance,
         "kubelet",
         [
+            "nsenter",
+            f"--mount=/proc/{containerd.pid}/ns/mnt",
             binary("kubelet"),
             f"--config={configuration}",
             f"--kubeconfig={login}",
@@ -141,8 +150,8 @@ def start_proxy(instance: Instance, authority: Authority) -> Process:
 
 
 def remove_leftovers(instance: Instance) -> None:
-    """Unmount what containerd and kubelet mounted, deepest first, then delete the instance's
-    folder.
+    """Delete the instance's folder. Should something be mounted in it, that comes off first:
+    deleting through a mount would reach whatever is mounted.
     """
     for mount in _mounts_below(instance.folder):
         subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
@@ -154,6 +163,37 @@ def remove_leftovers(instance: Instance) -> None:
         )
     if instance.folder.exists():
         shutil.rmtree(instance.folder)
+
+
+def remove_mount_points() -> None:
+    """Remove the folders that exist only to be mounted upon. Not while another instance uses them:
+    the kernel would take them away from under it.
+    """
+    for folder in map(Path, FIXED_FOLDERS):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _in_private_mounts(instance: Instance) -> list[str]:
+    """The beginning of a command that runs with mounts of its own: what it and its children mount,
+    nobody else sees, and the kernel unmounts it when the last of them is gone.
+    """
+    script = "set -e\n"
+    for folder in FIXED_FOLDERS:
+        own = instance.folder / "private" / folder.lstrip("/")
+        own.mkdir(parents=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        script += f"mount --bind '{own}' {folder}\n"
+    return [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script + 'exec "$@"',
+        "sh",
+    ]
 
 
 def _mounts_below(folder: Path) -> list[str]:

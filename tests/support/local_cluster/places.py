@@ -29,6 +29,17 @@ def state() -> Path:
     return Path(os.environ.get("CAMFLEET_STATE", "/var/lib/camfleet"))
 
 
+def remove_state() -> None:
+    """Remove the folder of all instances, unless somebody else keeps something there."""
+    if state().is_dir() and not any(state().iterdir()):
+        state().rmdir()
+
+
+def lock(name: str) -> Path:
+    """A lock file; in a folder that no reboot survives, because a lock is no state."""
+    return Path("/run/lock/camfleet") / name
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock for the time of a block. The kernel frees it when its holder dies,

@@ -10,9 +10,8 @@ them was killed with -9. Nothing is ever looked up by name.
 import json
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +32,7 @@ class Process:
         return _start_ticks(self.pid) == self.start_ticks
 
 
-def start(
-    instance: Instance,
-    name: str,
-    command: Sequence[str | Path],
-    *,
-    env: Mapping[str, str] | None = None,
-) -> Process:
+def start(instance: Instance, name: str, command: Sequence[str | Path]) -> Process:
     """Start `command` in the instance's network namespace and cgroup; its output goes to
     logs/<name>.log.
     """
@@ -50,27 +43,30 @@ def start(
     # it.
     script = (
         'for file in $CGROUP_FILES; do echo 0 > "$file" || exit 1; done; '
-        'unset CGROUP_FILES; exec "$@"'
+        'unset CGROUP_FILES; cd "$0" && exec "$@"'
     )
-    with (instance.folder / "logs" / f"{name}.log").open("ab") as log:
-        child = subprocess.Popen(
-            [
-                "nsenter",
-                f"--net=/run/netns/{instance.network_namespace}",
-                "sh",
-                "-c",
-                script,
-                "sh",
-                *map(str, command),
-            ],
-            env={**_plain_environment(), **(env or {}), "CGROUP_FILES": " ".join(map(str, join))},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd=instance.folder,
-        )
-    process = Process(name, child.pid, _start_ticks(child.pid) or 0)
+    log = str(instance.folder / "logs" / f"{name}.log")
+    # Not subprocess.Popen: that is for children one waits for, and complains about the others.
+    pid = os.posix_spawnp(
+        "nsenter",
+        [
+            "nsenter",
+            f"--net=/run/netns/{instance.network_namespace}",
+            "sh",
+            "-c",
+            script,
+            str(instance.folder),
+            *map(str, command),
+        ],
+        {**_plain_environment(), "CGROUP_FILES": " ".join(map(str, join))},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    process = Process(name, pid, _start_ticks(pid) or 0)
     (instance.folder / "pids" / name).write_text(json.dumps([process.pid, process.start_ticks]))
     return process
 

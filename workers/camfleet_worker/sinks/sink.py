@@ -61,7 +61,7 @@ class Sink(Protocol):
         ...
 
     def tick(self, now: float) -> None:
-        """Called once per tick of the media loop with time.monotonic(): flush, reconnect, expire."""
+        """Called once a tick of the media loop with time.monotonic(): flush, reconnect, expire."""
         ...
 
     def close(self) -> None:

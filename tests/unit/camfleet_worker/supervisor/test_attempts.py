@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No account is tried more often than twice, whoever asks and however often."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_api.camera import Attempts
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.attempts import MOST_ATTEMPTS, SLOW_RETRY, AttemptLedger
+from camfleet_worker.cluster.errors import ClusterError, Trouble
+from camfleet_worker.errors import IngestError, Retry
+from virtual_time import START, VirtualClock, run_virtual
+
+KEY = "account-1"
+
+
+class Written:
+    """Where attempts are written down."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+        self.broken = False
+
+    async def __call__(self, attempts: Attempts) -> None:
+        if self.broken:
+            raise ClusterError(Trouble.UNAVAILABLE, "no API server")
+        self.counts.append(attempts.count)
+
+
+def refused(reason: Reason = Reason.CREDENTIALS_REJECTED) -> IngestError:
+    return IngestError(ConditionType.AUTHENTICATED, reason, "Refused", Retry.ON_SECRET_CHANGE)
+
+
+async def bad_login(ledger: AttemptLedger, written: Written, schemes: int = 2) -> int:
+    """A connect to a device that refuses everything; how many logins it saw."""
+    seen = 0
+    async with ledger.login(KEY, written) as login:
+        for scheme in range(schemes):
+            try:
+                await login.before_attempt(str(scheme))
+            except IngestError:
+                break
+            seen += 1
+            await login.rejected(str(scheme), refused())
+    return seen
+
+
+@given(
+    cameras=st.integers(1, 16),
+    schemes=st.integers(1, 3),
+    restarts=st.integers(0, 3),
+    hours=st.integers(0, 3),
+)
+def test_two_attempts_and_then_one_every_half_hour(
+    cameras: int, schemes: int, restarts: int, hours: int
+) -> None:
+    async def main() -> int:
+        clock, written, seen = VirtualClock(), Written(), 0
+        ledger = AttemptLedger(clock)
+        for _ in range(restarts + 1):
+            last = ledger.of(KEY)
+            ledger = AttemptLedger(clock)  # another process: only the status is left
+            if last is not None:
+                ledger.restore(last, refused())
+            logins = (bad_login(ledger, written, schemes) for _ in range(cameras))
+            seen += sum(await asyncio.gather(*logins))
+        for _ in range(2 * hours):
+            await asyncio.sleep(SLOW_RETRY.total_seconds())
+            seen += await bad_login(ledger, written, schemes)
+        return seen
+
+    assert run_virtual(main()) <= MOST_ATTEMPTS + 2 * hours
+
+
+def test_an_attempt_is_written_before_it_is_made() -> None:
+    async def main() -> None:
+        written = Written()
+        async with AttemptLedger(VirtualClock()).login(KEY, written) as login:
+            await login.before_attempt("digest")
+            assert written.counts == [1]
+
+    run_virtual(main())
+
+
+def test_without_an_api_server_only_proven_credentials_are_used() -> None:
+    async def main() -> None:
+        written = Written()
+        written.broken = True
+        ledger = AttemptLedger(VirtualClock())
+        with pytest.raises(IngestError) as caught:
+            async with ledger.login(KEY, written) as login:
+                await login.before_attempt("digest")
+        assert caught.value.reason is Reason.PENDING
+        assert caught.value.retry is Retry.BACKOFF
+
+        ledger.restore(Attempts(account=KEY, count=1, proven=True, last=START), None)
+        async with ledger.login(KEY, written) as login:
+            await login.before_attempt("digest")
+
+    run_virtual(main())
+
+
+def test_the_channels_of_a_recorder_wait_for_the_first_login_and_profit_from_it() -> None:
+    async def main() -> None:
+        written, attempts = Written(), 0
+        ledger = AttemptLedger(VirtualClock())
+
+        async def channel() -> None:
+            nonlocal attempts
+            async with ledger.login(KEY, written) as login:
+                before = len(written.counts)
+                await login.before_attempt("digest")
+                attempts += len(written.counts) - before
+                await asyncio.sleep(1)
+                await login.proven("digest")
+                login.rtsp_taken()
+
+        await asyncio.gather(*(channel() for _ in range(16)))
+        assert attempts == 1
+
+    run_virtual(main())
+
+
+def test_what_rtsp_refused_is_not_tried_by_the_next_channel() -> None:
+    async def main() -> None:
+        ledger = AttemptLedger(VirtualClock())
+        async with ledger.login(KEY, Written()) as login:
+            await login.before_attempt("digest")
+            await login.proven("digest")
+            await login.before_rtsp_attempt()
+            login.rtsp_rejected(refused(Reason.RTSP_CREDENTIALS_REJECTED))
+        async with ledger.login(KEY, Written()) as login:
+            with pytest.raises(IngestError) as caught:
+                await login.before_rtsp_attempt()
+            assert caught.value.reason is Reason.RTSP_CREDENTIALS_REJECTED
+        await asyncio.sleep(SLOW_RETRY.total_seconds())
+        async with ledger.login(KEY, Written()) as login:
+            await login.before_rtsp_attempt()
+
+    run_virtual(main())
+
+
+def test_an_rtsp_refusal_outlives_the_worker() -> None:
+    async def main() -> None:
+        ledger = AttemptLedger(VirtualClock())
+        ledger.restore(
+            Attempts(account=KEY, count=1, proven=True, last=START),
+            refused(Reason.RTSP_CREDENTIALS_REJECTED),
+        )
+        async with ledger.login(KEY, Written()) as login:
+            with pytest.raises(IngestError):
+                await login.before_rtsp_attempt()
+
+    run_virtual(main())
+
+
+def test_credentials_that_are_refused_later_are_proven_no_longer() -> None:
+    async def main() -> None:
+        ledger = AttemptLedger(VirtualClock())
+        ledger.restore(Attempts(account=KEY, count=1, proven=True, last=START), None)
+        written = Written()
+        assert await bad_login(ledger, written, schemes=5) <= MOST_ATTEMPTS
+        assert not ledger.proven(KEY)
+
+    run_virtual(main())
+
+
+def test_of_two_statuses_the_higher_count_and_the_later_time_hold() -> None:
+    async def main() -> None:
+        ledger = AttemptLedger(VirtualClock())
+        later = START + timedelta(minutes=5)
+        ledger.restore(Attempts(account=KEY, count=2, last=START), None)
+        ledger.restore(Attempts(account=KEY, count=1, last=later), None)
+        held = ledger.of(KEY)
+        assert held is not None
+        assert (held.count, held.last) == (2, later)
+
+    run_virtual(main())

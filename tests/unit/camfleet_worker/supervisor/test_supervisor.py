@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's supervisor on tapes: when it asks ONVIF, when it waits and what it tells."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from camfleet_api.camera import Attempts, CameraStatus, LearnedStatus, Scheme, VideoSource
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.ingest_shard import Policy, ShardCamera
+from camfleet_api.policy import CredentialsRef, StreamRole
+from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
+from camfleet_worker.assignment import Assignment
+from camfleet_worker.attempts import AttemptLedger
+from camfleet_worker.backoff import Backoff
+from camfleet_worker.conditions import runtime_status
+from camfleet_worker.connect_budget import ConnectBudget
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.facts import CameraFacts
+from camfleet_worker.media.access_unit import Codec, VideoFormat
+from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
+from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
+from camfleet_worker.sink_set import NO_SINKS
+from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.supervisor import SLOW_JITTER_S, SLOW_RETRY_S, CameraSupervisor
+from camfleet_worker.surroundings import Listener, Surroundings
+from virtual_time import START, VirtualClock, run_virtual
+
+FORMAT = VideoFormat(Codec.H264, (b"sps", b"pps"), 1280, 720)
+ENDED = IngestError(ConditionType.STREAMING, Reason.STREAM_ENDED, "The camera closed the stream")
+REJECTED = IngestError(
+    ConditionType.AUTHENTICATED, Reason.CREDENTIALS_REJECTED, "Refused", Retry.ON_SECRET_CHANGE
+)
+AWAY = IngestError(ConditionType.REACHABLE, Reason.HOST_UNREACHABLE, "Nothing answers")
+LEARNED = Learned("digest", "1", "/media", "p1", "/live", "H264", 1280, 720, clock_offset_s=0)
+
+
+class Tape:
+    """A camera that does what was recorded: how often it was asked, and what it answers.
+
+    `plays_s`: how long each session lasts. `onvif`, `rtsp`: errors to answer with, None is good.
+    """
+
+    def __init__(self) -> None:
+        self.onvif: IngestError | None = None
+        self.rtsp: IngestError | None = None
+        self.probe: IngestError | None = None
+        self.secret: IngestError | None = None
+        self.plays_s = 1e9
+        self.deviations: tuple[str, ...] = ()
+        self.resolved_at: list[float] = []
+        self.opened_at: list[float] = []
+        self.stopped = 0
+        self.facts: list[CameraFacts] = []
+        self.status: CameraStatus | None = None
+        self.version = "1"
+
+    # Resolver, StreamOpener, Probe
+
+    async def resolve(
+        self, request: ResolveRequest, credentials: Credentials | None, *, attempts: AttemptGate
+    ) -> Resolution:
+        self.resolved_at.append(_now())
+        if credentials is not None:
+            await attempts.before_attempt("digest")
+            if self.onvif is not None and self.onvif.condition is ConditionType.AUTHENTICATED:
+                await attempts.rejected("digest", self.onvif)
+            else:
+                await attempts.proven("digest")
+        if self.onvif is not None:
+            raise self.onvif
+        return Resolution(DeviceIdentity(model="M1"), LEARNED, self.deviations)
+
+    async def open_stream(
+        self,
+        target: StreamTarget,
+        credentials: Credentials | None,
+        *,
+        deadline_s: float,
+        before_attempt: BeforeAttempt,
+    ) -> PlayingStream:
+        self.opened_at.append(_now())
+        assert target.path == "/live"
+        if credentials is not None:
+            await before_attempt()
+        if self.rtsp is not None:
+            raise self.rtsp
+        return cast(PlayingStream, SimpleNamespace(codec=Codec.H264))
+
+    async def probe_port(self, host: str, port: int, within_s: float) -> IngestError | None:
+        return self.probe
+
+    # MediaChannel and Session
+
+    counters = StreamCounters()
+
+    def play(self, stream: PlayingStream, listener: Listener) -> Tape:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.5, listener.first_key_frame, FORMAT)
+        loop.call_later(self.plays_s, listener.ended, ENDED)
+        return self
+
+    def stop(self) -> Future[None]:
+        self.stopped += 1
+        return Future()
+
+    def replace_sinks(self, sinks: Sequence[Sink]) -> None:
+        pass
+
+    def close(self) -> Future[None]:
+        return Future()
+
+    # Logins and Reports
+
+    async def known(self, name: str, within_s: float) -> bool:
+        return True
+
+    def camera_login(self, ref: CredentialsRef) -> Credentials:
+        if self.secret is not None:
+            raise self.secret
+        return Credentials("admin", "pw", self.version)
+
+    def publish(self, uid: str, facts: CameraFacts) -> None:
+        self.facts.append(facts)
+
+    async def record_attempt(self, uid: str, attempts: Attempts, generation: int) -> None:
+        pass
+
+    async def recollect(self, assignment: Assignment) -> CameraStatus | None:
+        return self.status
+
+
+def assignment(generation: int = 1, login: bool = True) -> Assignment:
+    camera = ShardCamera(
+        name="gate",
+        uid="uid-1",
+        generation=generation,
+        site="hospital",
+        host="192.0.2.1",
+        onvif_port=80,
+        rtsp_port=554,
+        scheme=Scheme.HTTP,
+        onvif_path="/onvif/device_service",
+        source=VideoSource(channel=1),
+        credentials=CredentialsRef(secret_name="cameras") if login else None,
+        policy=0,
+    )
+    policy = Policy(
+        video=VideoLimits(),
+        stream=StreamRole.MAIN,
+        recording=RecordingPolicy(enabled=False),
+        relays=[],
+    )
+    return Assignment(camera, policy)
+
+
+Scenario = Callable[[CameraSupervisor], Coroutine[Any, Any, None]]
+
+
+def play(
+    tape: Tape,
+    scenario: Scenario | float,
+    known: Assignment | None = None,
+    ledger: AttemptLedger | None = None,
+) -> None:
+    """Run a supervisor beside a scenario, or for so many seconds, in virtual time."""
+
+    async def main() -> None:
+        around = Surroundings(
+            resolver=tape,
+            open_stream=tape.open_stream,
+            probe=tape.probe_port,
+            accounts=tape,
+            ledger=ledger or AttemptLedger(VirtualClock()),
+            reports=tape,
+            recollect=tape.recollect,
+            budget=ConnectBudget(),
+            make_sinks=lambda assignment, before: NO_SINKS,
+            backoff=lambda: Backoff(uniform=lambda low, high: high),
+        )
+        supervisor = CameraSupervisor(known or assignment(), tape, around)
+        running = asyncio.create_task(supervisor.run())
+        if isinstance(scenario, float):
+            await asyncio.sleep(scenario)
+        else:
+            await scenario(supervisor)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run_virtual(main())
+
+
+def test_a_camera_streams_and_its_session_is_torn_down_at_the_end() -> None:
+    tape = Tape()
+    play(tape, 10.0)
+    assert tape.facts[-1].streaming
+    assert tape.facts[-1].device is not None
+    assert tape.facts[-1].attempts is not None
+    assert tape.facts[-1].attempts.proven
+    assert tape.stopped == 1
+
+
+def test_what_was_learnt_goes_straight_to_rtsp() -> None:
+    tape = Tape()
+    tape.plays_s = 5.0
+    play(tape, 60.0)
+    assert len(tape.resolved_at) == 1
+    assert len(tape.opened_at) > 3
+
+
+def test_the_next_worker_goes_straight_to_rtsp_too() -> None:
+    tape = Tape()
+    account = Credentials("admin", "pw", "1").account_key("192.0.2.1:80")
+    attempts = Attempts(account=account, count=1, proven=True, last=START)
+    learned = LearnedStatus(stream_path="/live", codec="H264", generation=1)
+    tape.status = runtime_status(CameraFacts(1, learned=learned), START)
+    ledger = AttemptLedger(VirtualClock())
+    ledger.restore(attempts, None)
+    play(tape, 10.0, ledger=ledger)
+    assert tape.resolved_at == []
+    assert tape.facts[-1].streaming
+
+
+@pytest.mark.parametrize(
+    ("reason", "asks_again"),
+    [(Reason.STREAM_REFUSED, True), (Reason.NO_FRAMES, True), (Reason.SESSION_LIMIT, False)],
+)
+def test_onvif_is_asked_again_where_that_can_help(reason: Reason, asks_again: bool) -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(1)
+        tape.rtsp = IngestError(ConditionType.STREAMING, reason, "No")
+        await asyncio.sleep(30)
+
+    tape.plays_s = 2.0
+    play(tape, scenario)
+    assert (len(tape.resolved_at) > 1) is asks_again
+
+
+def test_onvif_is_asked_once_a_day_while_the_stream_goes_on() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(3600)
+        tape.deviations = ("Frame rate 5 is below 10 a second",)
+        await asyncio.sleep(25 * 3600)
+
+    play(tape, scenario)
+    assert len(tape.resolved_at) == 2
+    assert len(tape.opened_at) == 1
+    assert tape.stopped == 1
+    assert [f.condition for f in tape.facts[-1].side] == [ConditionType.CONFORMANT]
+
+
+def test_a_flapping_camera_keeps_its_backoff_until_a_minute_was_good() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        tape.plays_s = 2.0
+        await asyncio.sleep(300)
+        tape.plays_s = 90.0
+        await asyncio.sleep(600)
+
+    play(tape, scenario)
+    waits = [
+        after - before for before, after in zip(tape.opened_at, tape.opened_at[1:], strict=False)
+    ]
+    assert max(w for w in waits if w < 90) == pytest.approx(32, abs=1)
+    assert waits[-1] == pytest.approx(91, abs=1)
+
+
+def test_while_a_camera_is_tried_again_its_facts_do_not_change() -> None:
+    tape = Tape()
+    tape.onvif = AWAY
+    play(tape, 600.0)
+    assert len(tape.resolved_at) > 15
+    assert [f.failure.reason for f in tape.facts if f.failure] == [Reason.HOST_UNREACHABLE]
+
+
+def test_rejected_credentials_wait_for_the_secret_or_half_an_hour() -> None:
+    tape = Tape()
+    tape.onvif = REJECTED
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(SLOW_RETRY_S - 60)
+        assert len(tape.resolved_at) == 1
+        await asyncio.sleep(SLOW_JITTER_S + 60)
+        assert len(tape.resolved_at) == 2
+        tape.onvif, tape.version = None, "2"
+        supervisor.secret_changed("cameras")
+        await asyncio.sleep(5)
+        assert tape.facts[-1].streaming
+
+    play(tape, scenario)
+
+
+def test_a_secret_that_others_use_wakes_nobody() -> None:
+    tape = Tape()
+    tape.onvif = REJECTED
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(5)
+        supervisor.secret_changed("another-site")
+        await asyncio.sleep(5)
+
+    play(tape, scenario)
+    assert len(tape.resolved_at) == 1
+
+
+def test_a_changed_secret_does_not_touch_a_running_stream() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(5)
+        tape.version = "2"
+        supervisor.secret_changed("cameras")
+        await asyncio.sleep(60)
+
+    play(tape, scenario)
+    assert len(tape.opened_at) == 1
+
+
+def test_a_camera_without_power_is_told_as_such_whatever_its_secret() -> None:
+    tape = Tape()
+    tape.secret = IngestError(
+        ConditionType.AUTHENTICATED,
+        Reason.CREDENTIALS_MISSING,
+        "No Secret",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        tape.probe = AWAY
+        await asyncio.sleep(1)
+        assert _reason(tape) is Reason.HOST_UNREACHABLE
+        tape.probe = None
+        await asyncio.sleep(60)
+        assert _reason(tape) is Reason.CREDENTIALS_MISSING
+
+    play(tape, scenario)
+
+
+def test_rtsp_that_refuses_what_onvif_took_is_tried_once() -> None:
+    tape = Tape()
+    tape.rtsp = IngestError(
+        ConditionType.AUTHENTICATED,
+        Reason.RTSP_CREDENTIALS_REJECTED,
+        "Refused",
+        Retry.ON_SECRET_CHANGE,
+    )
+    play(tape, 1000.0)
+    assert len(tape.opened_at) == 1
+    assert _reason(tape) is Reason.RTSP_CREDENTIALS_REJECTED
+
+
+def test_another_generation_alone_needs_no_new_connection() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(5)
+        supervisor.renew(assignment(generation=2))
+        await asyncio.sleep(5)
+
+    play(tape, scenario)
+    assert tape.facts[-1].generation == 2
+    assert tape.facts[-1].learned is not None
+    assert tape.facts[-1].learned.generation == 2
+    assert len(tape.opened_at) == 1
+
+
+def test_a_camera_that_asks_for_no_login_is_given_none() -> None:
+    tape = Tape()
+    play(tape, 10.0, known=assignment(login=False))
+    assert tape.facts[-1].streaming
+    assert tape.facts[-1].attempts is None
+
+
+def _reason(tape: Tape) -> Reason | None:
+    failure = tape.facts[-1].failure
+    return None if failure is None else failure.reason
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import av
 import pytest
 
+import vms
 from camera_simulator import Clip
 from camera_simulator.footage import prepared_clip
 from eventually import eventually
@@ -83,14 +89,14 @@ def test_the_snapshot_is_the_last_key_frame_as_a_jpeg(record_server: RecordServe
 @pytest.mark.parametrize("scheme", ["digest", "basic"])
 def test_credentials_are_asked_for_and_checked(scheme: str) -> None:
     clip = prepared_clip("240p-h264")
-    with RecordServer(username="push", password="s3cret", schemes=(scheme,)) as vms:
-        url = vms.url("live/cam01")
+    with RecordServer(username="push", password="s3cret", schemes=(scheme,)) as server:
+        url = server.url("live/cam01")
         for login in ("", "push:wrong@"):
             with pytest.raises(av.HTTPUnauthorizedError):
                 push_one(clip, url.replace("rtsp://", f"rtsp://{login}"))
         with Publisher(clip, url.replace("rtsp://", "rtsp://push:s3cret@"), "rtsp"):
-            eventually(lambda: vms.streams()["/live/cam01"].frames > 5)
-        vms.set_login("push", "changed", (scheme,))
+            eventually(lambda: server.streams()["/live/cam01"].frames > 5)
+        server.set_login("push", "changed", (scheme,))
         with pytest.raises(av.HTTPUnauthorizedError):
             push_one(clip, url.replace("rtsp://", "rtsp://push:s3cret@"))
 
@@ -117,12 +123,41 @@ def test_a_path_outside_live_is_not_found(record_server: RecordServer) -> None:
 
 def test_rtmp_is_taken_counted_and_turned_into_hls() -> None:
     clip = prepared_clip("360p-h264")
-    with RtmpServer() as vms, Publisher(clip, vms.url("cam01"), "flv"):
-        eventually(lambda: vms.streams()["cam01"].bytes > 50_000)
-        stream = vms.streams()["cam01"]
+    with RtmpServer() as server, Publisher(clip, server.url("cam01"), "flv"):
+        eventually(lambda: server.streams()["cam01"].bytes > 50_000)
+        stream = server.streams()["cam01"]
         assert (stream.publishing, stream.video_codec) == (True, "H264")
         assert (stream.width, stream.height) == (640, 360)
-        eventually(lambda: ".ts" in vms.hls_playlist("cam01"), within_s=30)
+        eventually(lambda: ".ts" in server.hls_playlist("cam01"), within_s=30)
+
+
+def test_both_servers_end_with_whoever_started_them() -> None:
+    program = (
+        "import sys, time, vms\n"
+        "with vms.RecordServer() as a, vms.RtmpServer() as b:\n"
+        "    print(a.rtsp_port, b.rtmp_port, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    support = str(Path(vms.__file__).parent.parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": support},
+    ) as starter:
+        assert starter.stdout is not None
+        ports = [int(word) for word in starter.stdout.readline().split()]
+        assert all(is_open(port) for port in ports)
+        starter.kill()
+    eventually(lambda: not any(is_open(port) for port in ports))
+
+
+def is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def frames_of(record_server: RecordServer, publisher: int) -> int:

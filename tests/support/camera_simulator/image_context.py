@@ -20,5 +20,3 @@ def prepare_image_context(dest: Path, progress: Callable[[str], None] = lambda _
     shutil.copytree(here, dest / here.name, ignore=left_out, dirs_exist_ok=True)
     for name in CLIPS_IN_IMAGE:
         shutil.copytree(prepare(RECIPES[name], progress), dest / "clips" / name, dirs_exist_ok=True)
-    packages = (here / "prerequisites.txt").read_text()
-    (dest / "packages.txt").write_text(packages + "python3-yaml\n")

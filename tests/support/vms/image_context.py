@@ -21,7 +21,6 @@ def prepare_image_context(dest: Path, progress: Callable[[str], None] = lambda _
     left_out = shutil.ignore_patterns("__pycache__", "image", "*.md")
     shutil.copytree(here, dest / here.name, ignore=left_out, dirs_exist_ok=True)
     shutil.copytree(hls_js(progress), dest / "vendor", dirs_exist_ok=True)
-    shutil.copy(here / "prerequisites.txt", dest / "packages.txt")
 
 
 def hls_js(progress: Callable[[str], None] = lambda _: None) -> Path:

@@ -24,6 +24,7 @@ error_log stderr warn;
 events {{ worker_connections 2048; }}
 
 rtmp {{
+    access_log off;
     server {{
         listen {host}:{rtmp_port};
         chunk_size 4096;

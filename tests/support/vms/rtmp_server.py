@@ -26,6 +26,8 @@ from typing import Self
 from vms.nginx import nginx_configuration
 
 NGINX = "/usr/sbin/nginx"
+# nginx notices nothing when whoever started it is killed, and would hold its ports for ever.
+_DIES_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 _START_WITHIN_S = 10.0
 _STOP_WITHIN_S = 10.0
 
@@ -86,7 +88,7 @@ class RtmpServer:
         )
         (self._folder / "nginx.conf").write_text(configuration)
         self._process = subprocess.Popen(
-            [NGINX, "-p", str(self._folder), "-c", "nginx.conf", "-e", "stderr"],
+            [*_DIES_WITH_US, NGINX, "-p", str(self._folder), "-c", "nginx.conf", "-e", "stderr"],
             start_new_session=True,  # Ctrl-C is for the test, which then stops it
         )
         deadline = time.monotonic() + _START_WITHIN_S

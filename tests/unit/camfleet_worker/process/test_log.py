@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No secret reaches a log line, whatever way it takes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_worker.log import JsonFormatter, Redactor
+
+# A password that stands in every log line anyway, such as "info", could not be told apart.
+passwords = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=4).map(
+    lambda text: f"#{text}#"
+)
+
+
+def line(secret: str, record: logging.LogRecord) -> str:
+    redactor = Redactor()
+    redactor.know({secret})
+    return JsonFormatter(redactor).format(record)
+
+
+def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
+    made = logging.makeLogRecord({"msg": message, "args": args, "levelname": "INFO", "name": "x"})
+    vars(made).update(extra)
+    return made
+
+
+@given(passwords)
+def test_a_known_secret_is_masked_in_message_arguments_and_fields(secret: str) -> None:
+    for made in (record(f"got {secret}!"), record("got %s", secret), record("got", url=secret)):
+        fields = json.loads(line(secret, made))
+        assert secret not in "".join(str(value) for value in fields.values())
+
+
+@given(passwords)
+def test_a_known_secret_is_masked_in_a_traceback(secret: str) -> None:
+    try:
+        raise ValueError(secret)
+    except ValueError:
+        made = record("failed", exc_info=sys.exc_info())
+    assert secret not in json.loads(line(secret, made))["exception"]
+
+
+def test_a_secret_that_holds_another_is_masked_whole() -> None:
+    redactor = Redactor()
+    redactor.know({"abcd", "abcdefgh"})
+    assert redactor.redact("x abcdefgh y") == "x *** y"
+
+
+def test_credentials_in_a_url_are_masked_without_being_known() -> None:
+    shown = Redactor().redact("open rtsp://admin:hunter2@192.0.2.1/live")
+    assert shown == "open rtsp://***@192.0.2.1/live"
+
+
+def test_a_line_is_one_json_object_with_its_fields() -> None:
+    fields = json.loads(line("secret", record("hello\nworld", camera="gate")))
+    assert fields["message"] == "hello\nworld"
+    assert fields["camera"] == "gate"
+    assert fields["level"] == "info"

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The environment is read once, and what is wrong in it is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from camfleet_worker.settings import Settings, SettingsInvalid
+
+LEAST = {"CAMFLEET_SHARD": "shard-0", "CAMFLEET_NAMESPACE": "phu-yen"}
+
+
+def test_a_shard_and_a_namespace_are_enough() -> None:
+    settings = Settings.of(LEAST)
+    assert settings.holder == "shard-0"
+    assert settings.recordings == Path("/recordings")
+    assert settings.state == Path("/state")
+    assert settings.metrics_port == 9090
+    assert settings.tick_s == 0.1
+    assert settings.kubeconfig is None
+
+
+def test_the_tick_is_given_in_milliseconds() -> None:
+    assert Settings.of(LEAST | {"CAMFLEET_TICK_MS": "40"}).tick_s == 0.04
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"CAMFLEET_SHARD": ""}, "CAMFLEET_SHARD"),
+        ({"CAMFLEET_NAMESPACE": ""}, "CAMFLEET_NAMESPACE"),
+        ({"CAMFLEET_TICK_MS": "soon"}, "CAMFLEET_TICK_MS"),
+        ({"CAMFLEET_TICK_MS": "1"}, "between 10 and 1000"),
+        ({"CAMFLEET_METRICS_PORT": "70000"}, "CAMFLEET_METRICS_PORT"),
+        ({"CAMFLEET_LEASE_SECONDS": "0"}, "CAMFLEET_LEASE_SECONDS"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsInvalid, match=named):
+        Settings.of(LEAST | changes)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backoff and token bucket: what keeps a fleet from stampeding."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_worker.backoff import Backoff
+from camfleet_worker.connect_budget import ConnectBudget
+from camfleet_worker.token_bucket import TokenBucket
+from virtual_time import run_virtual
+
+
+@given(
+    per_s=st.integers(1, 100),
+    burst=st.integers(1, 50),
+    gaps=st.lists(st.floats(0, 2), min_size=1, max_size=80),
+)
+def test_no_window_holds_more_than_rate_and_burst(
+    per_s: int, burst: int, gaps: list[float]
+) -> None:
+    bucket, now, granted = TokenBucket(per_s, burst), 0.0, []
+    for gap in gaps:
+        now += gap
+        granted.append(now + bucket.reserve(now))
+    for begin in granted:
+        within = [at for at in granted if begin <= at <= begin + 1.0]
+        assert len(within) <= per_s + burst + 1
+
+
+def test_a_rested_bucket_gives_its_burst_at_once_and_then_its_rate() -> None:
+    bucket = TokenBucket(per_s=2, burst=3)
+    assert [bucket.reserve(100.0) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
+
+
+def test_full_jitter_doubles_its_bound_up_to_the_most_and_starts_anew() -> None:
+    backoff = Backoff(first_s=1, most_s=30, uniform=lambda low, high: high)
+    assert [backoff.next_s() for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    backoff.reset()
+    assert backoff.next_s() == 1
+
+
+def test_jitter_reaches_down_to_nothing() -> None:
+    assert Backoff(uniform=lambda low, high: low).next_s() == 0
+
+
+def test_a_site_keeps_to_its_budget_and_another_site_does_not_wait_for_it() -> None:
+    async def main() -> None:
+        budget = ConnectBudget()
+        times: dict[str, list[float]] = {"a": [], "b": []}
+
+        async def connect(site: str) -> None:
+            await budget.take(site, 2)
+            times[site].append(asyncio.get_running_loop().time())
+
+        await asyncio.gather(*(connect(s) for s in ["a"] * 20 + ["b"] * 2))
+        assert max(times["a"]) == 9.0
+        assert max(times["b"]) == 0.0
+
+    run_virtual(main())

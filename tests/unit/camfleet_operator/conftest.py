@@ -157,6 +157,8 @@ class Province:
             raw["status"] = _merged_status(raw.get("status") or {}, body["status"], action.manager)
         else:
             raw = body
+            # Kubernetes: RBAC, a binding's roleRef cannot be changed.
+            assert present is None or present.get("roleRef") == body.get("roleRef")
             if present is not None and "status" in present:
                 raw["status"] = present["status"]
             if present is not None and action.resource is LEASES:
@@ -186,8 +188,10 @@ def _merged_status(present: Raw, applied: Raw, manager: str) -> Raw:
         return applied
     others = [c for c in present.get("conditions", []) if (c["type"] in operators) != mine]
     merged = {**present, **applied, "conditions": others + applied["conditions"]}
-    if mine and "shard" not in applied:
-        merged.pop("shard", None)
+    # What a manager no longer applies is taken away.
+    for key in ("shard",) if mine else ("device", "learned", "attempts"):
+        if key not in applied:
+            merged.pop(key, None)
     return merged
 
 

@@ -241,6 +241,14 @@ def test_a_worker_s_report_is_not_touched_while_its_lease_lives(province: Any) -
     assert [one.resource.kind for one in plan.actions] == ["Site"]
 
 
+def test_a_fresh_camera_under_a_living_worker_is_left_to_the_worker(province: Any) -> None:
+    running(province)
+    province.declare(camera(NAMESPACE, "new"))
+    province.workers_live()
+    assert province.condition("new", "Assigned") == ("True", "Assigned")
+    assert province.condition("new", "Ready") == ("", "")
+
+
 def test_the_transition_time_stays_while_the_status_stays(province: Any) -> None:
     province.declare(camera(NAMESPACE, "cam0"))
     province.settle()

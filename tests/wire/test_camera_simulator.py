@@ -31,6 +31,7 @@ from camera_simulator import (
     frame_hash,
 )
 from camera_simulator.clips import split_annex_b
+from camera_simulator.control_door import ControlDoor
 from eventually import consistently_async, eventually, eventually_async
 
 PASSWORD = "p@ss#w0rd%/:"
@@ -380,6 +381,75 @@ class TestPower:
             await asyncio.open_connection(camera.host, camera.onvif_port)
         async with await RtspClient.open(camera) as client:
             assert (await client.setup())[0] == 200
+
+
+class TestControlDoor:
+    @pytest.fixture
+    async def door(self, simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
+        await simulator.add(CameraSettings("gate", password="s3cret"))
+        control = ControlDoor(simulator, "127.0.0.1", 0)
+        await control.open()
+        url = f"http://127.0.0.1:{control.port}"
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            yield client
+        control.close()
+
+    async def test_it_turns_the_switches_of_a_camera(
+        self, simulator: Simulator, door: httpx.AsyncClient
+    ) -> None:
+        answer = await door.patch("/cameras/gate", json={"power": False, "clock_offset_s": -60})
+        assert answer.status_code == 200
+        camera = simulator.cameras["gate"]
+        assert (camera.effective.power, camera.effective.clock_offset_s) == (False, -60.0)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(camera.host, camera.onvif_port)
+
+    async def test_it_tells_what_the_camera_counted_and_no_password(
+        self, simulator: Simulator, door: httpx.AsyncClient
+    ) -> None:
+        camera = simulator.cameras["gate"]
+        with pytest.raises(av.HTTPUnauthorizedError):
+            await asyncio.to_thread(receive, camera, "wrong", 1)
+        told = await door.get("/cameras/gate")
+        assert told.json()["counters"]["auth_refused"] == 1
+        assert told.json()["counters"]["attempts"] == [
+            {
+                "door": "rtsp",
+                "scheme": "digest",
+                "account": "ingest",
+                "verdict": "wrong-password",
+                "count": 1,
+            }
+        ]
+        assert "s3cret" not in told.text
+        assert (await door.get("/cameras")).json().keys() == {"gate"}
+
+    @pytest.mark.parametrize(
+        ("method", "path", "body", "status"),
+        [
+            ("PATCH", "/cameras/gate", '{"colour": "red"}', 400),
+            ("PATCH", "/cameras/gate", '{"faults": ["rust"]}', 400),
+            ("PATCH", "/cameras/gate", "[]", 400),
+            ("PATCH", "/cameras/gate", "not json", 400),
+            ("PATCH", "/cameras/roof", "{}", 404),
+            ("DELETE", "/cameras/gate", "", 405),
+            ("GET", "/elsewhere", "", 404),
+        ],
+    )
+    async def test_it_refuses_what_it_does_not_know_and_changes_nothing(
+        self,
+        simulator: Simulator,
+        door: httpx.AsyncClient,
+        method: str,
+        path: str,
+        body: str,
+        status: int,
+    ) -> None:
+        before = simulator.cameras["gate"].settings
+        answer = await door.request(method, path, content=body)
+        assert answer.status_code == status
+        assert answer.json()["error"]
+        assert simulator.cameras["gate"].settings == before
 
 
 def test_a_test_without_an_event_loop_uses_the_thread() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +282,128 @@ async def test_a_wrong_password_is_tried_twice_at_most_and_told_at_once(
     secrets.put("cameras", username="ingest", password="another")
     await eventually_async(lambda: objects.ready("lobby") == ("True", "Ready"), within_s=20)
     assert camera.counters.refused() <= 2
+
+
+async def test_a_clock_half_a_year_behind_is_told_and_streams(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+) -> None:
+    camera = await simulator.add(
+        CameraSettings(
+            "clock",
+            password=PASSWORD,
+            onvif_schemes=("wsse",),
+            clock_offset_s=-184 * 86400.0,
+        )
+    )
+    await worker.run(policy_to(None), entry(objects, camera))
+    await eventually_async(lambda: objects.ready("clock") == ("True", "Ready"), within_s=30)
+    assert objects.condition("clock", "TimeSynchronized") == ("False", "ClockOff")
+    assert objects.objects["clock"]["status"]["learned"]["authScheme"] == "ws-username-token"
+
+
+async def test_a_web_page_is_no_onvif_camera(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+) -> None:
+    camera = await simulator.add(CameraSettings("page", password=PASSWORD, web="page"))
+    await worker.run(policy_to(None), entry(objects, camera))
+    await eventually_async(lambda: objects.ready("page") == ("False", "NotOnvif"), within_s=20)
+    assert objects.condition("page", "Eligible") == ("False", "NotOnvif")
+
+
+async def test_closed_ports_are_told_apart(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+) -> None:
+    without_onvif = await simulator.add(CameraSettings("rtsp-only", web="closed"))
+    without_power = await simulator.add(CameraSettings("dark", power=False))
+    entries = [entry(objects, camera) for camera in (without_onvif, without_power)]
+    await worker.run(policy_to(None), *entries)
+    await eventually_async(lambda: objects.ready("rtsp-only") == ("False", "OnvifOff"), within_s=20)
+    await eventually_async(
+        lambda: objects.ready("dark") == ("False", "ConnectionRefused"), within_s=20
+    )
+
+
+async def test_one_bad_camera_does_not_disturb_another(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
+) -> None:
+    good = await simulator.add(CameraSettings("good", password=PASSWORD))
+    bad = await simulator.add(CameraSettings("bad", password=PASSWORD))
+    await worker.run(policy_to(vms), entry(objects, good), entry(objects, bad))
+    for name in ("good", "bad"):
+        await eventually_async(ready_check(objects, name), within_s=30)
+    for session in (2, 3):
+        await bad.power(False)
+        await eventually_async(lambda: bad.counters.sessions_open == 0, within_s=10)
+        await bad.power(True)
+        await eventually_async(sessions_check(bad, session), within_s=20)
+    await bad.change(freeze=True)
+    await eventually_async(lambda: objects.ready("bad")[0] == "False", within_s=60)
+    assert objects.ready("good") == ("True", "Ready")
+    assert good.counters.sessions == 1
+    counts = vms.streams()["/live/good"]
+    assert (counts.publishers, counts.pts_gaps) == (1, 0)
+
+
+async def test_without_the_vms_recording_goes_on_and_relaying_says_why(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
+) -> None:
+    camera = await simulator.add(CameraSettings("gate", password=PASSWORD))
+    policy = policy_to(vms)
+    vms.stop()
+    await worker.run(policy, entry(objects, camera))
+    await eventually_async(
+        lambda: objects.ready("gate") == ("False", "VmsUnreachable"), within_s=30
+    )
+    assert objects.condition("gate", "Recording") == ("True", "Recording")
+    assert objects.condition("gate", "Streaming") == ("True", "Streaming")
+    before = worker.recorded_bytes()
+    await eventually_async(lambda: worker.recorded_bytes() > before, within_s=20)
+
+
+async def test_the_login_of_the_vms_can_come_later_without_a_break(
+    worker: WorkerParts,
+    simulator: Simulator,
+    objects: CameraObjects,
+    secrets: SecretObjects,
+) -> None:
+    with RecordServer(username="push", password="s3cret") as vms:
+        camera = await simulator.add(CameraSettings("gate", password=PASSWORD))
+        policy = policy_to(vms, credentials=CredentialsRef(secret_name="vms"))
+        await worker.run(policy, entry(objects, camera))
+        missing = ("False", "VmsCredentialsMissing")
+        await eventually_async(
+            lambda: objects.condition("gate", "Relaying") == missing, within_s=30
+        )
+
+        secrets.put("vms", username="push", password="s3cret")
+        await eventually_async(lambda: objects.ready("gate") == ("True", "Ready"), within_s=30)
+        assert vms.streams()["/live/gate"].publishers == 1
+        assert camera.counters.sessions == 1
+
+
+async def test_a_shard_changes_only_what_it_names(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+) -> None:
+    kept = await simulator.add(CameraSettings("kept", password=PASSWORD))
+    moved = await simulator.add(CameraSettings("moved", password=PASSWORD))
+    gone = await simulator.add(CameraSettings("gone", password=PASSWORD))
+    entries = [entry(objects, camera) for camera in (kept, moved, gone)]
+    await worker.run(policy_to(None), *entries)
+    for camera in (kept, moved, gone):
+        await eventually_async(ready_check(objects, camera.name), within_s=30)
+
+    # The same camera at the same place, held to another source: it must connect anew.
+    other = entries[1].model_copy(update={"source": VideoSource(channel=1), "onvif_path": "/"})
+    await worker.run(policy_to(None), entries[0], other)
+    await eventually_async(lambda: gone.counters.sessions_open == 0, within_s=10)
+    await eventually_async(lambda: moved.counters.teardowns == 1, within_s=10)
+    assert kept.counters.sessions == 1
+    assert kept.counters.teardowns == 0
+
+
+def ready_check(objects: CameraObjects, name: str) -> Callable[[], bool]:
+    return lambda: objects.ready(name) == ("True", "Ready")
+
+
+def sessions_check(camera: Camera, at_least: int) -> Callable[[], bool]:
+    return lambda: camera.counters.sessions >= at_least

@@ -12,6 +12,7 @@ import itertools
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import av
 import pytest
@@ -25,7 +26,9 @@ from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media.loop import CameraChannel, MediaLoop, StreamHandle
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, open_stream
+from camfleet_worker.rtsp.headers import Channels
 from camfleet_worker.rtsp.message import serialise_frame, serialise_response
+from camfleet_worker.rtsp.session import RtspSession
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
 from eventually import consistently_async, eventually_async
 
@@ -434,6 +437,46 @@ async def test_a_sink_goes_on_after_a_reconnect_with_a_later_time(
     gap_s = (after.pts_90k - before.pts_90k) / 90_000
     assert abs(gap_s - (after.arrived_at - before.arrived_at)) < 1.0
     assert handle.counters.access_units == seen
+
+
+def longer_than(units: list[AccessUnit], count: int) -> bool:
+    return len(units) > count
+
+
+def ticked_past(loop: MediaLoop, ticks: int) -> bool:
+    return loop.counters.ticks > ticks
+
+
+async def test_a_camera_whose_clock_does_not_notice_the_break_still_leaves_a_gap(
+    simulator: Simulator, loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings())
+    memory = Memory()
+    channel = loop.open_channel("camera", [memory])
+    for timestamp in (0, 3600):
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        stream = PlayingStream(
+            near,
+            RtspSession(None),
+            Channels(0, 1),
+            Codec.H264,
+            96,
+            camera.clips["main"].parameter_sets,
+            b"",
+        )
+        with far:
+            rtp = struct.pack("!BBHII", 0x80, 0xE0, timestamp & 0xFFFF, timestamp, 7)
+            far.sendall(serialise_frame(0, rtp + b"\x65\x88picture"))
+            seen, ticks = len(memory.units), loop.counters.ticks
+            handle = channel.play(stream, Ears())
+            await eventually_async(partial(longer_than, memory.units, seen))
+            await eventually_async(partial(ticked_past, loop, ticks + 25))
+        await asyncio.wrap_future(handle.stop())
+    before, after = memory.units
+    gap_s = (after.pts_90k - before.pts_90k) / 90_000
+    assert gap_s > 0.3
+    assert abs(gap_s - (after.arrived_at - before.arrived_at)) < 0.1
 
 
 async def test_a_stream_that_freezes_ends_for_want_of_frames(

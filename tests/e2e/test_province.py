@@ -63,7 +63,8 @@ def test_healthy_cameras_stay_below_four_kilobytes(province: Province) -> None:
     sizes = {
         item["metadata"]["name"]: len(json.dumps(item, separators=(",", ":"))) for item in items
     }
-    assert {name: size for name, size in sizes.items() if size > 4096 and name in steps.GOOD} == {}
+    healthy = steps.GOOD - {"cam18"}  # Its clock is off: Ready, with a side condition to carry.
+    assert {name: size for name, size in sizes.items() if size > 4096 and name in healthy} == {}
     assert max(sizes.values()) <= 6144
 
 
@@ -135,6 +136,7 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 def test_a_worker_deployment_deleted_by_hand_heals(province: Province) -> None:
     target = province.target
     before = {item["metadata"]["name"]: item["metadata"]["uid"] for item in _shards(province)}
+    streams = _streams(province)
     target.run("delete", "deployments", "-n", steps.PROVINCE, "-l", WORKERS)
 
     def healed() -> bool:
@@ -142,7 +144,17 @@ def test_a_worker_deployment_deleted_by_hand_heals(province: Province) -> None:
         return found.keys() == before.keys() and not set(found.values()) & set(before.values())
 
     eventually(healed, within_s=60)
-    eventually(lambda: not province.not_as_expected(), within_s=120)
+
+    def streams_again() -> bool:
+        now = _streams(province)
+        return all(
+            now[name]["publishers"] > streams[name]["publishers"]
+            and now[name]["last_frame_age_s"] < 1
+            for name in steps.GOOD
+        )
+
+    eventually(streams_again, within_s=120)
+    eventually(lambda: not province.not_as_expected(), within_s=60)
 
 
 def _shards(province: Province) -> list[dict[str, Any]]:
@@ -170,10 +182,6 @@ def test_a_secret_without_the_key_says_which_and_heals_when_it_comes(facility: F
     target = facility.target
     data = get_json(target, "secret", "annex-cameras", "-n", facility.namespace)["data"]
     facility.apply(secret_document("annex-cameras", {"username": data["username"]}))
-    target.run(
-        "patch", "secret", "annex-cameras", "-n", facility.namespace,
-        "--type=json", "-p", '[{"op": "remove", "path": "/data/password"}]',
-    )  # fmt: skip
     facility.apply(camera_document("gate", 1), camera_document("yard", 2))
     eventually(lambda: facility.ready("gate") == ("False", "CredentialsKeyMissing"), within_s=60)
     assert "password" in steps.condition(facility.camera("gate"), "Ready")["message"]

@@ -14,7 +14,6 @@ from demo.kubernetes import TARGETS, Target
 from demo.progress import DemoFailed, Progress
 from demo.proof import Proof, prove
 from local_cluster import Cluster, ClusterError
-from local_cluster.instance import instance, instances
 
 STEPS = 7
 READY_WITHIN_S = 120
@@ -48,7 +47,7 @@ def report(target: Target, proof: Proof, ready_s: dict[str, float]) -> None:
     """The figures for people."""
     print("camera  ready after  frames at VMS  seconds on disk")
     for name in sorted(steps.GOOD):
-        ready = f"{ready_s[name]:.0f} s" if name in ready_s else "-"
+        ready = f"{ready_s[name]:.0f} s" if name in ready_s else "before"
         disk = proof.seconds_on_disk.get(name, 0.0)
         print(f"{name:7} {ready:>11}  {proof.frames.get(name, 0):>13}  {disk:>15.1f}")
     for name, camera in steps.cameras(target).items():
@@ -72,8 +71,7 @@ def report(target: Target, proof: Proof, ready_s: dict[str, float]) -> None:
 def down(cluster: str) -> int:
     """Take away what `up` made; fine when there is nothing."""
     if cluster == "local":
-        if any(one.name == "demo" for one in instances()):
-            Cluster(instance("demo")).down()
+        Cluster.remove("demo")
     else:
         steps.remove_everything(TARGETS[cluster]())
     return 0

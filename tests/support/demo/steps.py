@@ -124,13 +124,17 @@ def wait_for_ready(target: Target, progress: Progress, within_s: float) -> None:
 
 
 def seconds_to_ready(target: Target, started: float) -> dict[str, float]:
-    """For each Ready camera: lastTransitionTime of Ready minus the start of the apply."""
+    """For each camera that became Ready since: lastTransitionTime of Ready minus the start.
+
+    Times in status are whole seconds, cut off, so each may be up to a second too short.
+    """
     result = {}
     for name, camera in cameras(target).items():
         ready = condition(camera, "Ready")
         if ready.get("status") == "True":
             since = datetime.fromisoformat(ready["lastTransitionTime"].replace("Z", "+00:00"))
-            result[name] = max(0.0, since.timestamp() - started)
+            if since.timestamp() >= int(started):
+                result[name] = max(0.0, since.timestamp() - started)
     return result
 
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from http import HTTPStatus
 
 from pydantic import ValidationError
@@ -31,7 +32,7 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.metrics import WorkerCollector, registry_of, rendered
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
-from camfleet_worker.probes import ProbeServer
+from camfleet_worker.probes import ProbeServer, Progress
 from camfleet_worker.recollection import Recollection
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.rtsp.client import open_stream
@@ -72,6 +73,7 @@ class Worker:
             self._cache.keep_status,
         )
         self._media = MediaLoop(settings.tick_s)
+        self._ticks = Progress(lambda: self._media.counters.ticks)
         self._volume = VolumeWriter(VolumeSettings(settings.recordings))
         self._names = Resolver()
         self._onvif = OnvifResolver()
@@ -224,9 +226,9 @@ class Worker:
         return HTTPStatus.OK, rendered(self._registry)
 
     def _healthz(self) -> tuple[HTTPStatus, bytes]:
-        if self._media.alive:
+        if self._media.alive and not self._ticks.stalled(time.monotonic()):
             return HTTPStatus.OK, b"ok\n"
-        return HTTPStatus.SERVICE_UNAVAILABLE, b"the media loop has died\n"
+        return HTTPStatus.SERVICE_UNAVAILABLE, b"the media loop does not tick\n"
 
     def _readyz(self) -> tuple[HTTPStatus, bytes]:
         if self._spec is not None:
@@ -243,7 +245,12 @@ def run() -> int:
     except SettingsInvalid as error:
         log.error("settings are wrong", extra={"cause": str(error)})
         return 2
-    asyncio.run(_main(settings, redactor))
+    try:
+        asyncio.run(_main(settings, redactor))
+    except Exception:
+        # The parent starts the next one; the log must say why in our form, secrets masked.
+        log.exception("worker died")
+        return 1
     return 0
 
 

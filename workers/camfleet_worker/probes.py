@@ -17,6 +17,23 @@ REQUEST_S = 5.0
 MAX_REQUEST_BYTES = 8192
 
 
+class Progress:
+    """Whether a counter still moves: a thread that is alive may hang all the same."""
+
+    def __init__(self, count: Callable[[], int], patience_s: float = 10.0) -> None:
+        self._count = count
+        self._patience_s = patience_s
+        self._last = -1
+        self._moved_at = float("-inf")
+
+    def stalled(self, now: float) -> bool:
+        """True when it has not moved for longer than the patience. `now` is monotonic."""
+        count = self._count()
+        if count != self._last:
+            self._last, self._moved_at = count, now
+        return now - self._moved_at > self._patience_s
+
+
 class ProbeServer:
     """Serves pages by path."""
 

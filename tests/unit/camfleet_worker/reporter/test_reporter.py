@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from camfleet_api.camera import Attempts
+from camfleet_api.camera import Attempts, CameraStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.cluster.errors import ClusterError, Trouble
+from camfleet_worker.conditions import runtime_status
 from camfleet_worker.facts import CameraFacts, Failure
-from camfleet_worker.reporter.debounce import DEBOUNCE_S
+from camfleet_worker.reporter.debounce import DEBOUNCE_S, patience_s
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.token_bucket import TokenBucket
 from virtual_time import VirtualClock, run_virtual
@@ -281,3 +282,11 @@ def test_writes_of_many_cameras_keep_to_the_budget() -> None:
 def _time_of(status: dict[str, Any], kind: str) -> datetime:
     found = next(c for c in status["conditions"] if c["type"] == kind)
     return datetime.fromisoformat(found["lastTransitionTime"])
+
+
+def test_equal_statuses_need_no_write_and_a_pending_one_has_time() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    up, pending = runtime_status(UP, now), runtime_status(PENDING, now)
+    assert patience_s(up, up) is None
+    assert patience_s(CameraStatus(), pending) == DEBOUNCE_S
+    assert patience_s(pending, up) == 0.0

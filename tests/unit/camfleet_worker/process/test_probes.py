@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages of port 9090, asked by a real HTTP client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+import httpx
+import pytest
+
+from camfleet_worker.probes import ProbeServer, Progress
+
+
+@pytest.fixture
+async def address() -> AsyncIterator[str]:
+    pages = {
+        "/healthz": lambda: (HTTPStatus.OK, b"ok\n"),
+        "/readyz": lambda: (HTTPStatus.SERVICE_UNAVAILABLE, b"no shard yet\n"),
+    }
+    server = ProbeServer(pages)
+    port = await server.start("127.0.0.1", 0)
+    yield f"http://127.0.0.1:{port}"
+    await server.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "text"),
+    [
+        ("GET", "/healthz", 200, "ok\n"),
+        ("GET", "/healthz?verbose", 200, "ok\n"),
+        ("HEAD", "/healthz", 200, ""),
+        ("GET", "/readyz", 503, "no shard yet\n"),
+        ("GET", "/secrets", 404, ""),
+        ("POST", "/healthz", 405, ""),
+    ],
+)
+async def test_a_page_is_served_by_path_and_method(
+    address: str, method: str, path: str, status: int, text: str
+) -> None:
+    async with httpx.AsyncClient() as client:
+        answer = await client.request(method, address + path)
+    assert (answer.status_code, answer.text) == (status, text)
+
+
+@pytest.mark.parametrize("octets", [b"", b"GET", b"\xff" * 20_000, b"\r\n\r\n"])
+async def test_nonsense_ends_its_own_connection_only(address: str, octets: bytes) -> None:
+    port = int(address.rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(octets)
+    writer.close()
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{address}/healthz")).status_code == 200
+
+
+def test_a_counter_that_stands_still_is_noticed_after_its_patience() -> None:
+    count = 0
+    progress = Progress(lambda: count, patience_s=10)
+    assert not progress.stalled(now=100)
+    assert not progress.stalled(now=110)
+    assert progress.stalled(now=111)
+    count += 1
+    assert not progress.stalled(now=112)

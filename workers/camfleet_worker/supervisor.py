@@ -33,7 +33,7 @@ from camfleet_worker.memory import (
     recalled_side,
     side_failures,
 )
-from camfleet_worker.resolve import AttemptGate, ResolveRequest, needs_resolve
+from camfleet_worker.resolve import AttemptGate, ResolveRequest, needs_resolve, revealed
 from camfleet_worker.resolve.freshness import MAX_AGE_S
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, no_gate
 from camfleet_worker.session_events import SessionEvents
@@ -217,7 +217,8 @@ class CameraSupervisor:
     async def _open(self, login: Login | None) -> PlayingStream:
         assert self._learned is not None  # _must_resolve is True without it
         camera = self.assignment.camera
-        target = StreamTarget.at(camera.host, camera.rtsp_port, self._learned.stream_path)
+        path = revealed(self._learned.stream_path, self._credentials)
+        target = StreamTarget.at(camera.host, camera.rtsp_port, path)
         try:
             stream = await self._around.open_stream(
                 target,

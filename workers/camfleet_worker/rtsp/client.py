@@ -14,7 +14,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.credentials import Credentials
@@ -55,8 +55,8 @@ class StreamTarget:
 
     host: str
     port: int
-    path: str
-    """Path and query, without credentials."""
+    path: str = field(repr=False)
+    """Path and query. Some makers want the password in it, so it never enters a message."""
 
     @classmethod
     def at(cls, host: str, port: int, uri: str) -> StreamTarget:

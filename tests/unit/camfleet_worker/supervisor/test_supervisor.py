@@ -58,6 +58,7 @@ class Tape:
         self.deviations: tuple[str, ...] = ()
         self.resolved_at: list[float] = []
         self.opened_at: list[float] = []
+        self.paths: list[str] = []
         self.stopped = 0
         self.facts: list[CameraFacts] = []
         self.status: CameraStatus | None = None
@@ -88,7 +89,7 @@ class Tape:
         before_attempt: BeforeAttempt,
     ) -> PlayingStream:
         self.opened_at.append(_now())
-        assert target.path == "/live"
+        self.paths.append(target.path)
         if credentials is not None:
             await before_attempt()
         if self.rtsp is not None:
@@ -216,16 +217,22 @@ def test_what_was_learnt_goes_straight_to_rtsp() -> None:
     assert len(tape.opened_at) > 3
 
 
-def test_the_next_worker_goes_straight_to_rtsp_too() -> None:
+@pytest.mark.parametrize(
+    ("learnt", "asked"),
+    [("/live", "/live"), ("/user=admin&password={password}", "/user=admin&password=pw")],
+    ids=["plain", "password within"],
+)
+def test_the_next_worker_goes_straight_to_rtsp_too(learnt: str, asked: str) -> None:
     tape = Tape()
     account = Credentials("admin", "pw", "1").account_key("192.0.2.1:80")
     attempts = Attempts(account=account, count=1, proven=True, last=START)
-    learned = LearnedStatus(stream_path="/live", codec="H264", generation=1)
+    learned = LearnedStatus(stream_path=learnt, codec="H264", generation=1)
     tape.status = runtime_status(CameraFacts(1, learned=learned), START)
     ledger = AttemptLedger(VirtualClock())
     ledger.restore(attempts, None)
     play(tape, 10.0, ledger=ledger)
     assert tape.resolved_at == []
+    assert tape.paths[0] == asked
     assert tape.facts[-1].streaming
 
 

@@ -302,5 +302,6 @@ def test_the_operator_does_all_its_work_with_these_rights(
 
     installed.kubectl("delete", "cameras", "--all", "-n", namespace)
     eventually(lambda: not made("deployments"), within_s=60)
+    installed.kubectl("delete", "tprof/tp", "vms/vms")
     assert _refused(replica) == []
     assert "orbidden" not in replica.log()

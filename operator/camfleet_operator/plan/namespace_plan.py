@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from camfleet_api.conditions import Reason
 from camfleet_api.names import (
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -22,13 +23,23 @@ from camfleet_api.policy import Placement
 from camfleet_operator.observed import Camera, Meta
 from camfleet_operator.plan.actions import Action, Apply, NamespaceFigures, Phase, Plan
 from camfleet_operator.plan.camera_status import Voice, operator_voice, ready_of, runtime_voice
-from camfleet_operator.plan.resolve import placement_key, resolve_all, site_refusal
+from camfleet_operator.plan.resolve import Resolution, placement_key, resolve_all, site_refusal
 from camfleet_operator.plan.shard_objects import ShardView, keep, retire
 from camfleet_operator.plan.site_status import site_voice
 from camfleet_operator.plan.snapshot import Snapshot, Worker, is_enrolled, worker_state
 from camfleet_operator.plan.worklist import WorkLists, shard_spec, work_lists
 from camfleet_operator.resources import CAMERAS, SITES
 from camfleet_operator.settings import Settings
+
+ARRIVAL_S = 5.0
+_MAY_ARRIVE = frozenset(
+    {
+        Reason.NAMESPACE_NOT_ENROLLED,
+        Reason.SITE_NOT_FOUND,
+        Reason.PROFILE_NOT_FOUND,
+        Reason.MONITORING_SYSTEM_NOT_FOUND,
+    }
+)
 
 
 def plan_namespace(snapshot: Snapshot, now: datetime, settings: Settings) -> Plan:
@@ -53,7 +64,14 @@ def plan_namespace(snapshot: Snapshot, now: datetime, settings: Settings) -> Pla
     ]
     return Plan(
         tuple(sorted(actions, key=lambda one: one.phase)),
-        _recheck_s(snapshot, (left for _, left in states.values()), now),
+        _recheck_s(
+            snapshot,
+            (
+                *(left for _, left in states.values()),
+                *(_arrives(one.resolution, now) for one in lists.standings.values()),
+            ),
+            now,
+        ),
         _figures(snapshot, lists),
         lists.moves,
     )
@@ -107,12 +125,26 @@ def _camera_statuses(
     now: datetime,
 ) -> Iterable[Action]:
     for standing in lists.standings.values():
+        if _arrives(standing.resolution, now) > 0:
+            continue
         camera = standing.resolution.camera
         if voice := operator_voice(standing, now):
             yield _status_apply(camera, voice, Phase.STATUS, OPERATOR_MANAGER)
         worker = workers.get(standing.shard or "", Worker.ABSENT)
         if voice := runtime_voice(standing, worker, now):
             yield _status_apply(camera, voice, Phase.RUNTIME_STATUS, RUNTIME_MANAGER)
+
+
+def _arrives(resolution: Resolution, now: datetime) -> float:
+    """Seconds for which a new camera is not yet told that something else is missing.
+
+    `kubectl apply` of a folder sends cameras before the site that they refer to: each would be
+    told SiteNotFound, with an Event, and be accepted a moment later.
+    """
+    refusal, camera = resolution.refusal, resolution.camera
+    if refusal is None or refusal.reason not in _MAY_ARRIVE or camera.status.conditions:
+        return 0.0
+    return ARRIVAL_S - (now - camera.meta.created).total_seconds()
 
 
 def _status_apply(camera: Camera, voice: Voice, phase: Phase, manager: str) -> Apply:

@@ -31,6 +31,8 @@ class Province:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.now = START
+        self.camera_age = timedelta(minutes=1)
+        """How old a camera is when it is declared: what it refers to has had time to arrive."""
         self._numbers = itertools.count(1)
         self._objects: dict[tuple[str, str, str], Raw] = {}
         self.store = Store(settings.worker.lease_seconds, lambda: self.now.timestamp())
@@ -175,7 +177,8 @@ class Province:
         meta["uid"] = old.get("uid", f"uid-{number}")
         meta["resourceVersion"] = str(number)
         meta["generation"] = old.get("generation", 0) + int(changed)
-        meta.setdefault("creationTimestamp", old.get("creationTimestamp", self.now.isoformat()))
+        created = self.now - (self.camera_age if resource.kind == "Camera" else timedelta())
+        meta.setdefault("creationTimestamp", old.get("creationTimestamp", created.isoformat()))
         self._objects[key] = raw
         self.store.put(resource, raw)
 

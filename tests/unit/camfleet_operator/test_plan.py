@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -138,6 +139,17 @@ def test_a_new_camera_without_its_references_is_not_run_and_says_why(province: A
     assert accepted.message == (
         "Site 'barracks' does not exist in this namespace. Create the Site or correct spec.siteRef."
     )
+
+
+def test_a_camera_applied_before_its_site_is_not_told_so_at_once(province: Any) -> None:
+    province.camera_age = timedelta()
+    province.declare(camera(NAMESPACE, "cam0"))
+    plan = province.plan()
+    assert plan.actions == ()
+    assert plan.recheck_s == 5.0
+    province.now += timedelta(seconds=plan.recheck_s)
+    province.settle()
+    assert province.condition("cam0", "Accepted") == ("False", "SiteNotFound")
 
 
 def test_an_invalid_spec_of_its_own_stops_a_camera(province: Any) -> None:

@@ -53,6 +53,7 @@ class RecordingServer:
         return int(self._server.get_bound_port())
 
     def listen(self) -> None:
+        _load_types()
         self._source = self._server.attach(None)
         if not self._source:
             raise OSError(f"cannot listen on {self._host}:{self._server.get_service()}")
@@ -124,6 +125,20 @@ class PublisherFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  #
         pts_s = buffer.pts / Gst.SECOND if buffer.pts != Gst.CLOCK_TIME_NONE else -1.0
         self._ledger.frame(self._path, publisher, data, key, pts_s)
         return Gst.FlowReturn.OK
+
+
+def _load_types() -> None:
+    """Use every foreign type once, before there are threads.
+
+    PyGObject makes its classes at first use, and not for several threads at a time: with twenty
+    publishers that began in the same instant there were two classes Gst.Buffer, and each access to
+    `pts` raised TypeError ("Must be Gst.Buffer, not Buffer") from then on.
+    """
+    sample = Gst.Sample.new(Gst.Buffer.new_wrapped(b"0"), None, None, None)
+    buffer = sample.get_buffer()
+    buffer.extract_dup(0, buffer.get_size())
+    buffer.has_flags(Gst.BufferFlags.DELTA_UNIT)
+    assert buffer.pts == Gst.CLOCK_TIME_NONE
 
 
 def _stamp_by_rtp(media: Any) -> None:

@@ -17,9 +17,8 @@ from facility import Facility, Province, camera_document, secret_document, site_
 WORKERS = "app.kubernetes.io/component=ingest-worker"
 
 
-@pytest.fixture(autouse=True)
-def _long_enough(request: pytest.FixtureRequest) -> None:
-    request.node.add_marker(pytest.mark.timeout(600))
+pytestmark = pytest.mark.timeout(600)
+"""Set-up builds images and starts a cluster; each wait within a test has its own limit."""
 
 
 def _streams(province: Province) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,14 @@ packages=(
   buildah mmdebstrap
 )
 
+# the cameras and the VMS, which name theirs beside their code
+support=$(dirname "$(dirname "$(realpath "$0")")")
+while read -r package; do
+  packages+=("$package")
+done < <(sort -u "$support"/*/prerequisites.txt)
+# hls.js for the page of the VMS comes from npm; any npm will do
+command -v npm >/dev/null || packages+=(npm)
+
 missing=()
 for package in "${packages[@]}"; do
   state=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)

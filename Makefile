@@ -55,6 +55,10 @@ demo-kubeconfig: ## Print the path of the demo's kubeconfig
 demo-down: setup ## Remove what `make demo` made
 	@$(PYTHON) -m demo down --cluster $(or $(CLUSTER),local)
 
+.PHONY: image
+image: prerequisites ## Build the product image localhost/camfleet:dev into the cache, without Docker
+	@$(PYTHON) -m local_cluster build-image --containerfile charts/image/Containerfile --context . --tag localhost/camfleet:dev
+
 # ---- checks and tests ---------------------------------------------------------------------
 
 .PHONY: generate

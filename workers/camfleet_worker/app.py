@@ -74,7 +74,9 @@ class Worker:
         )
         self._media = MediaLoop(settings.tick_s)
         self._ticks = Progress(lambda: self._media.counters.ticks)
-        self._volume = VolumeWriter(VolumeSettings(settings.recordings))
+        self._volume = VolumeWriter(
+            VolumeSettings(settings.recordings, settings.recordings_max_bytes)
+        )
         self._names = Resolver()
         self._onvif = OnvifResolver()
         self._fleet = self._make_fleet()

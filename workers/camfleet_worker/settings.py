@@ -14,6 +14,7 @@ from pathlib import Path
 SHARD = "CAMFLEET_SHARD"
 NAMESPACE = "CAMFLEET_NAMESPACE"
 RECORDINGS = "CAMFLEET_RECORDINGS"
+RECORDINGS_MAX_BYTES = "CAMFLEET_RECORDINGS_MAX_BYTES"
 STATE = "CAMFLEET_STATE"
 METRICS_PORT = "CAMFLEET_METRICS_PORT"
 METRICS_ADDRESS = "CAMFLEET_METRICS_ADDRESS"
@@ -38,6 +39,8 @@ class Settings:
     holder: str
     """Name of the pod: the holder of the Lease."""
     recordings: Path
+    recordings_max_bytes: int | None
+    """The oldest recordings are deleted beyond it; None: when the volume is full."""
     state: Path
     metrics_address: str
     metrics_port: int
@@ -59,6 +62,8 @@ class Settings:
             namespace=_required(environment, NAMESPACE),
             holder=environment.get(POD_NAME) or shard,
             recordings=Path(environment.get(RECORDINGS) or "/recordings"),
+            recordings_max_bytes=int(_number(environment, RECORDINGS_MAX_BYTES, 0, 0, 2**60))
+            or None,
             state=Path(environment.get(STATE) or "/state"),
             metrics_address=environment.get(METRICS_ADDRESS) or "0.0.0.0",
             metrics_port=int(_number(environment, METRICS_PORT, 9090, 0, 65535)),

@@ -40,6 +40,7 @@ FINGERPRINT = f"{GROUP}/fingerprint"
 """Annotation: hash of all we said, so that what we stop saying is noticed."""
 
 METRICS_PORT = 9090
+_BINARY_UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 UID = 65532
 """The conventional non-root user of images without a user database."""
 
@@ -192,7 +193,7 @@ def _pod(shard: str, placement: Placement, settings: Settings) -> Manifest:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(shard, settings)],
+        "containers": [_container(shard, placement, settings)],
         "volumes": [
             {"name": "recordings", **_volume(placement.recording_volume)},
             {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
@@ -208,7 +209,7 @@ def _pod(shard: str, placement: Placement, settings: Settings) -> Manifest:
     return pod | {key: value for key, value in optional.items() if value}
 
 
-def _container(shard: str, settings: Settings) -> Manifest:
+def _container(shard: str, placement: Placement, settings: Settings) -> Manifest:
     worker = settings.worker
     env: list[Manifest] = [
         {"name": "CAMFLEET_SHARD", "value": shard},
@@ -217,6 +218,7 @@ def _container(shard: str, settings: Settings) -> Manifest:
         {"name": "CAMFLEET_RECORDINGS", "value": "/recordings"},
         {"name": "CAMFLEET_STATE", "value": "/state"},
         {"name": "CAMFLEET_LEASE_SECONDS", "value": str(worker.lease_seconds)},
+        *_most_recorded(placement.recording_volume),
     ]
     return {
         "name": "worker",
@@ -239,6 +241,19 @@ def _container(shard: str, settings: Settings) -> Manifest:
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
         ],
     }
+
+
+def _most_recorded(volume: RecordingVolume) -> list[Manifest]:
+    """How much of an emptyDir the worker may fill before it deletes its oldest recordings.
+
+    The kubelet evicts a pod whose emptyDir exceeds its sizeLimit, and everything recorded goes
+    with it. A tenth is left for what is written between two looks at the volume.
+    """
+    if volume.empty_dir is None:
+        return []
+    number, unit = volume.empty_dir.size_limit[:-2], volume.empty_dir.size_limit[-2:]
+    most = int(number) * _BINARY_UNITS[unit] * 9 // 10
+    return [{"name": "CAMFLEET_RECORDINGS_MAX_BYTES", "value": str(most)}]
 
 
 def _field(path: str) -> Manifest:

@@ -421,6 +421,27 @@ def test_sites_of_equal_placement_share_a_worker_and_others_do_not(province: Any
     } in volumes
 
 
+@pytest.mark.parametrize(
+    ("volume", "most"),
+    [
+        ({"emptyDir": {"sizeLimit": "10Gi"}}, str(10 * 2**30 * 9 // 10)),
+        ({"persistentVolumeClaim": {"claimName": "disk"}}, None),
+    ],
+    ids=["emptyDir", "claim"],
+)
+def test_a_worker_knows_what_it_may_fill_before_the_kubelet_evicts_it(
+    province: Any, volume: dict[str, Any], most: str | None
+) -> None:
+    province.declare(site(NAMESPACE, placement={"recordingVolume": volume}))
+    province.declare(camera(NAMESPACE, "cam0"))
+    province.settle()
+    (container,) = province.get("Deployment", only_shard(province))["spec"]["template"]["spec"][
+        "containers"
+    ]
+    said = {one["name"]: one.get("value") for one in container["env"]}
+    assert said.get("CAMFLEET_RECORDINGS_MAX_BYTES") == most
+
+
 def test_a_change_of_the_shard_never_changes_the_pod_template(province: Any) -> None:
     running(province)
     shard = only_shard(province)

@@ -146,18 +146,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     arguments = parser.parse_args()
-    stale = [
-        path
+    stale = {
+        path: content
         for path, content in outputs().items()
         if not path.exists() or path.read_text("utf-8") != content
-    ]
+    }
     if arguments.check:
         for path in stale:
             print(f"{path.relative_to(ROOT)} is not what the models say: run `make generate`")
         return 1 if stale else 0
-    for path in stale:
+    for path, content in stale.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(outputs()[path], "utf-8")
+        path.write_text(content, "utf-8")
         print(f"wrote {path.relative_to(ROOT)}")
     return 0
 

@@ -8,27 +8,14 @@ from typing import Any
 
 import pytest
 
-from demo import proof, steps
-from demo.kubernetes import get_json, get_through_service
+from demo import figures, proof, steps
+from demo.kubernetes import get_json
 from demo.progress import DemoFailed
 from eventually import eventually
 from facility import Facility, Province, camera_document, secret_document, site_document
 
-WORKERS = "app.kubernetes.io/component=ingest-worker"
-
-
 pytestmark = pytest.mark.timeout(600)
 """Set-up builds images and starts a cluster; each wait within a test has its own limit."""
-
-
-def _streams(province: Province) -> dict[str, dict[str, Any]]:
-    """What the VMS says of the province's streams, by camera."""
-    answer = get_through_service(province.target, "demo-vms", "vms:http", "/streams")
-    return {
-        path.rsplit("/", 1)[-1]: stream
-        for path, stream in answer.items()
-        if f"/{steps.PROVINCE}/" in path
-    }
 
 
 def test_every_claim_of_the_demo_is_borne_out(province: Province) -> None:
@@ -69,15 +56,15 @@ def test_healthy_cameras_stay_below_four_kilobytes(province: Province) -> None:
 
 def test_a_deleted_worker_pod_comes_back_with_all_its_cameras(province: Province) -> None:
     target = province.target
-    pods = {item["metadata"]["uid"] for item in _worker_pods(province)}
-    target.run("delete", "pods", "-n", steps.PROVINCE, "-l", WORKERS, "--wait=false")
+    pods = {item["metadata"]["uid"] for item in figures.worker_pods(province.target)}
+    target.run("delete", "pods", "-n", steps.PROVINCE, "-l", figures.WORKERS, "--wait=false")
     eventually(
         lambda: (
             all(
                 item["metadata"]["uid"] not in pods and _is_ready(item)
-                for item in _worker_pods(province)
+                for item in figures.worker_pods(province.target)
             )
-            and _worker_pods(province)
+            and figures.worker_pods(province.target)
         ),
         within_s=90,
     )
@@ -95,7 +82,7 @@ def test_a_deleted_worker_pod_comes_back_with_all_its_cameras(province: Province
 def test_streams_lose_no_frame_while_the_operator_is_away(province: Province) -> None:
     target = province.target
     eventually(lambda: not province.not_as_expected(), within_s=60)
-    before = _streams(province)
+    before = figures.streams(province.target)
     scale = ("scale", "deployment", "-n", steps.OPERATOR_NAMESPACE, "-l", OPERATOR)
     target.run(*scale, "--replicas=0")
     try:
@@ -103,12 +90,12 @@ def test_streams_lose_no_frame_while_the_operator_is_away(province: Province) ->
         eventually(
             lambda: all(
                 stream["frames"] > before[name]["frames"] + 500
-                for name, stream in _streams(province).items()
+                for name, stream in figures.streams(province.target).items()
                 if name in steps.GOOD
             ),
             within_s=60,
         )
-        after = _streams(province)
+        after = figures.streams(province.target)
     finally:
         target.run(*scale, "--replicas=2")
     for name in steps.GOOD:
@@ -124,10 +111,6 @@ def _operator_pods(province: Province) -> list[dict[str, Any]]:
     return list(found["items"])
 
 
-def _worker_pods(province: Province) -> list[dict[str, Any]]:
-    return list(get_json(province.target, "pods", "-n", steps.PROVINCE, "-l", WORKERS)["items"])
-
-
 def _is_ready(pod: dict[str, Any]) -> bool:
     return steps.condition(pod, "Ready").get("status") == "True"
 
@@ -135,8 +118,8 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 def test_a_worker_deployment_deleted_by_hand_heals(province: Province) -> None:
     target = province.target
     before = {item["metadata"]["name"]: item["metadata"]["uid"] for item in _shards(province)}
-    streams = _streams(province)
-    target.run("delete", "deployments", "-n", steps.PROVINCE, "-l", WORKERS)
+    streams = figures.streams(province.target)
+    target.run("delete", "deployments", "-n", steps.PROVINCE, "-l", figures.WORKERS)
 
     def healed() -> bool:
         found = {item["metadata"]["name"]: item["metadata"]["uid"] for item in _shards(province)}
@@ -145,7 +128,7 @@ def test_a_worker_deployment_deleted_by_hand_heals(province: Province) -> None:
     eventually(healed, within_s=60)
 
     def streams_again() -> bool:
-        now = _streams(province)
+        now = figures.streams(province.target)
         return all(
             now[name]["publishers"] > streams[name]["publishers"]
             and now[name]["last_frame_age_s"] < 1
@@ -228,7 +211,7 @@ def test_no_password_is_in_any_log_event_status_or_pod_spec(province: Province) 
         target.run("get", "events,cameras,sites,ingestshards,pods", "-A", "-o", "json"),
         *(
             target.run("logs", "-n", item["metadata"]["namespace"], item["metadata"]["name"])
-            for item in [*_worker_pods(province), *_operator_pods(province)]
+            for item in [*figures.worker_pods(province.target), *_operator_pods(province)]
         ),
     ]
     for secret in _passwords(province):

@@ -129,9 +129,10 @@ def measure(target: Target) -> None:
     """Print every figure, the province's removal last."""
     progress = Progress(4)
     with progress.step("writes since the API server started"):
-        for name, count in sorted(writes(target).items()):
+        counted = writes(target)
+        for name, count in sorted(counted.items()):
             print(f"  {name:40} {count:6}")
-        status = sum(count for name, count in writes(target).items() if "cameras/status" in name)
+        status = sum(count for name, count in counted.items() if "cameras/status" in name)
         print(f"  status writes per camera: {status / len(steps.cameras(target)):.1f}")
     with progress.step("worker pods deleted"):
         frames_s, ready_s = after_worker_deleted(target)

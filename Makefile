@@ -64,6 +64,7 @@ image: prerequisites ## Build the product image localhost/camfleet:dev into the 
 .PHONY: generate
 generate: setup ## Write CRDs, chart copies and references from the models
 	@$(PYTHON) -m camfleet_api.generate
+	@$(PYTHON) -m camera_simulator.quirk_table
 
 .PHONY: format
 format: setup ## Format the code
@@ -76,6 +77,7 @@ lint: setup ## Style, import directions, generated files
 	@.venv/bin/ruff check .
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m camfleet_api.generate --check
+	@$(PYTHON) -m camera_simulator.quirk_table --check
 
 .PHONY: types
 types: setup ## mypy, strict

@@ -40,6 +40,17 @@ class Scheme(StrEnum):
     HTTPS = "https"
 
 
+class RtspScheme(StrEnum):
+    """How streams are fetched."""
+
+    RTSP = "rtsp"
+    RTSPS = "rtsps"
+
+
+Fingerprint = Annotated[str, Field(max_length=64, pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 of a certificate in DER form, lower-case hexadecimal without colons."""
+
+
 class VideoSource(Model):
     """Which video source of the device: exactly one way to name it."""
 
@@ -108,6 +119,18 @@ class CameraSpec(Model):
     onvif_path: Annotated[
         str, Field(max_length=256, pattern=r"^/\S*$", description="Path of the device service.")
     ] = "/onvif/device_service"
+    rtsp_scheme: RtspScheme = Field(
+        RtspScheme.RTSP, description="rtsp, or rtsps for streams over TLS."
+    )
+    certificate_fingerprint: Fingerprint | None = Field(
+        None,
+        description="SHA-256 of the device's TLS certificate, 64 hexadecimal digits; when absent, "
+        "the first one seen is held on to.",
+    )
+    serial_number: Annotated[str | None, Field(min_length=1, max_length=64)] = Field(
+        None,
+        description="Serial number that the device must have; setting it confirms an exchange.",
+    )
     source: VideoSource = Field(
         default_factory=lambda: VideoSource(channel=1),
         description="Which video source of the device; its first when absent.",
@@ -123,7 +146,11 @@ class CameraSpec(Model):
 
 
 class DeviceStatus(Model):
-    """What the device says it is (ONVIF GetDeviceInformation)."""
+    """What the device says it is (ONVIF GetDeviceInformation).
+
+    Held on to: when another device answers, IdentityStable says so and this stays until a person
+    confirms the exchange.
+    """
 
     atomic: ClassVar[bool] = True
 
@@ -136,6 +163,12 @@ class DeviceStatus(Model):
         "", description="Serial number; not unique in practice."
     )
     hardware_id: Annotated[str, Field(max_length=64)] = Field("", description="Hardware id.")
+    endpoint_reference: Annotated[str, Field(max_length=128)] = Field(
+        "", description="WS-Addressing endpoint reference (ONVIF Core, GetEndpointReference)."
+    )
+    mac_address: Annotated[str, Field(max_length=17)] = Field(
+        "", description="Hardware address of its first enabled network interface."
+    )
 
 
 class LearnedStatus(Model):
@@ -159,6 +192,24 @@ class LearnedStatus(Model):
     )
     media_path: Annotated[str, Field(max_length=256)] = Field(
         "", description="Path of the media service."
+    )
+    scheme: Annotated[str, Field(max_length=5)] = Field(
+        "", description="http or https, where it differs from spec.scheme."
+    )
+    device_path: Annotated[str, Field(max_length=256)] = Field(
+        "", description="Path of the device service, where it differs from spec.onvifPath."
+    )
+    certificate: Annotated[str, Field(max_length=64)] = Field(
+        "", description="SHA-256 of the certificate of the ONVIF port when it was first seen."
+    )
+    stream_certificate: Annotated[str, Field(max_length=64)] = Field(
+        "", description="SHA-256 of the certificate of the RTSP port when it was first seen."
+    )
+    transport: Annotated[str, Field(max_length=3)] = Field(
+        "", description="udp where the camera sends its stream in no other way."
+    )
+    keepalive: Annotated[str, Field(max_length=16)] = Field(
+        "", description="RTSP method that keeps its sessions alive, once known."
     )
     profile_token: Annotated[str, Field(max_length=64)] = Field(
         "", description="Media profile that was picked."

@@ -34,6 +34,7 @@ class ConditionType(StrEnum):
     TIME_SYNCHRONIZED = "TimeSynchronized"
     CONFORMANT = "Conformant"
     IDENTITY_STABLE = "IdentityStable"
+    STABLE = "Stable"
     # kstatus: abnormal-true, present only while true.
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
@@ -68,6 +69,7 @@ SIDE: tuple[ConditionType, ...] = (
     ConditionType.TIME_SYNCHRONIZED,
     ConditionType.CONFORMANT,
     ConditionType.IDENTITY_STABLE,
+    ConditionType.STABLE,
 )
 """Beside the ladder: never block Ready, present only when not True."""
 
@@ -103,6 +105,8 @@ class Reason(StrEnum):
     NAME_NOT_RESOLVED = "NameNotResolved"
     TIMEOUT = "Timeout"
     TLS_FAILED = "TLSFailed"
+    CERTIFICATE_CHANGED = "CertificateChanged"
+    SITE_UNREACHABLE = "SiteUnreachable"
     # Authenticated
     AUTHENTICATED = "Authenticated"
     CREDENTIALS_MISSING = "CredentialsMissing"
@@ -146,6 +150,8 @@ class Reason(StrEnum):
     CLOCK_UNREADABLE = "ClockUnreadable"
     DIFFERS_FROM_PROFILE = "DiffersFromProfile"
     DEVICE_CHANGED = "DeviceChanged"
+    SHARED_IDENTITY = "SharedIdentity"
+    FLAPPING = "Flapping"
     # Site
     ALL_READY = "AllReady"
     SOME_NOT_READY = "SomeNotReady"
@@ -254,6 +260,16 @@ REASONS: dict[Reason, ReasonRow] = {
         (_C.REACHABLE,),
         "The TLS handshake failed.",
         "Check the camera's certificate and TLS version, or use http.",
+    ),
+    _R.CERTIFICATE_CHANGED: ReasonRow(
+        (_C.REACHABLE,),
+        "The device shows another TLS certificate than the one it was first seen with.",
+        "If the change was intended, set spec.certificateFingerprint to the value in the message.",
+    ),
+    _R.SITE_UNREACHABLE: ReasonRow(
+        (_C.REACHABLE,),
+        "Most cameras of the site fell away together: one cause, not many.",
+        "Check the site's power and line first; the cameras come back by themselves.",
     ),
     _R.AUTHENTICATED: ReasonRow((_C.AUTHENTICATED,), "The credentials open the camera."),
     _R.CREDENTIALS_MISSING: ReasonRow(
@@ -409,7 +425,18 @@ REASONS: dict[Reason, ReasonRow] = {
     _R.DEVICE_CHANGED: ReasonRow(
         (_C.IDENTITY_STABLE,),
         "Another device answers at this address than before.",
-        "Confirm the exchange by deleting and creating the Camera, or correct the address.",
+        "If the exchange was intended, set spec.serialNumber to the new one, "
+        "else correct the address.",
+    ),
+    _R.SHARED_IDENTITY: ReasonRow(
+        (_C.IDENTITY_STABLE,),
+        "Another declared device answers with the same identity.",
+        "Check that both addresses are right; a cloned device needs a firmware repair.",
+    ),
+    _R.FLAPPING: ReasonRow(
+        (_C.STABLE,),
+        "The stream breaks and returns again and again.",
+        "Check the camera's power supply, cable and line.",
     ),
     _R.ALL_READY: ReasonRow((_C.CAMERAS_READY,), "Every camera of the site is Ready."),
     _R.SOME_NOT_READY: ReasonRow(

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from camfleet_api.base import ATOMIC_LIST, Model, ObjectName, Port
-from camfleet_api.camera import Scheme, VideoSource
+from camfleet_api.camera import Fingerprint, RtspScheme, Scheme, VideoSource
 from camfleet_api.conditions import Condition
 from camfleet_api.kind import AGE, Column, Kind
 from camfleet_api.monitoring_system import RelayProtocol
@@ -34,6 +34,8 @@ class Policy(Model):
 
     video: VideoLimits = Field(description="Bounds on streams.")
     stream: StreamRole = Field(description="Stream that is relayed and recorded.")
+    audio: bool = Field(False, description="Keep the sound.")
+    udp_fallback: bool = Field(False, description="UDP where a camera takes nothing else.")
     recording: RecordingPolicy = Field(description="Recording and retention.")
     relays: Annotated[list[Relay], Field(max_length=2), ATOMIC_LIST] = Field(
         description="Monitoring systems, resolved."
@@ -62,8 +64,20 @@ class ShardCamera(Model):
     onvif_path: Annotated[str, Field(max_length=256)] = Field(
         description="Path of the device service."
     )
+    rtsp_scheme: RtspScheme = Field(RtspScheme.RTSP, description="rtsp or rtsps.")
+    certificate_fingerprint: Fingerprint | None = Field(
+        None, description="SHA-256 of the certificate it must show; absent: the first one seen."
+    )
+    serial_number: Annotated[str | None, Field(max_length=64)] = Field(
+        None, description="Serial number it must have; absent: the first one seen."
+    )
     source: VideoSource = Field(description="Which video source.")
     credentials: CredentialsRef | None = Field(None, description="Absent: no login.")
+    login_after: ObjectName | None = Field(
+        None,
+        description="Camera in the hands of another worker that tries this account first; "
+        "without its success no login is tried here, so that two workers lock nothing together.",
+    )
     policy: Annotated[int, Field(ge=0, le=MAX_CAMERAS_PER_SHARD)] = Field(
         description="Index into spec.policies."
     )

@@ -148,7 +148,14 @@ SAID_OF_A_TRUE_CONDITION = {
 }  # fmt: skip
 """Made from the condition's type."""
 
-NOT_YET_SAID = {"TIMESTAMPS_BROKEN", "DEVICE_CHANGED"}
+NOT_YET_SAID = {
+    "TIMESTAMPS_BROKEN",
+    "DEVICE_CHANGED",
+    "CERTIFICATE_CHANGED",
+    "SITE_UNREACHABLE",
+    "SHARED_IDENTITY",
+    "FLAPPING",
+}
 """In the contract before any code can tell: a reason leaves this set with the code that says it."""
 
 

@@ -148,6 +148,9 @@ def _shard_camera(
         rtsp_port=ports.get((spec.host, spec.ports.rtsp), spec.ports.rtsp),
         scheme=spec.scheme,
         onvif_path=spec.onvif_path,
+        rtsp_scheme=spec.rtsp_scheme,
+        certificate_fingerprint=spec.certificate_fingerprint,
+        serial_number=spec.serial_number,
         source=spec.source,
         credentials=_reference(credentials),
         policy=0,
@@ -174,6 +177,8 @@ def _policy(
     return Policy(
         video=profile.video,
         stream=profile.streams.relay,
+        audio=profile.streams.audio,
+        udp_fallback=profile.streams.udp_fallback,
         recording=recording,
         relays=list(relays),
         provisional=is_provisional(profile, now),

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What installed cameras do to an ingest: 48 quirks, each with what we do about it.
+
+The table in workers/QUIRKS.md is made from here, from the faults that name a quirk (faults/) and
+from the tests that carry its number (`@pytest.mark.quirk(28)`):
+`python -m camera_simulator.quirk_table`. A test of the house fails when the table is out of date or
+a quirk has no answer, no fault or no test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """One row of the table."""
+
+    number: int
+    title: str
+    evidence: str
+    """Issue threads or releases, as owner/repository#number."""
+    answer: str = ""
+    """What the worker does about it, in one or two sentences for a platform engineer."""
+
+
+QUIRKS = (
+    Quirk(
+        1,
+        "Logins are refused outside a window around the camera's clock",
+        "lumeohq/onvif-rs#121, agsh/onvif#249, home-assistant/core#121952",
+        "",
+    ),
+    Quirk(
+        2,
+        "GetSystemDateAndTime asks for a login, is missing, or lacks UTC",
+        "lumeohq/onvif-rs#65, agsh/onvif#65",
+        "",
+    ),
+    Quirk(
+        3,
+        "The UTC field carries local time, wrong by whole hours",
+        "OpenIPC/majestic-webui#292",
+        "",
+    ),
+    Quirk(
+        4,
+        "The clock steps while we hold an offset",
+        "NVIDIA video-search-and-summarization#1273",
+        "",
+    ),
+    Quirk(
+        5,
+        "A repeated nonce or an old Created is refused as a replay",
+        "milg0/onvif-java-lib#2, edgexfoundry device-onvif-camera#195",
+        "",
+    ),
+    Quirk(
+        6,
+        "HTTP Digest only, on some services only; WS-UsernameToken ignored",
+        "agsh/onvif#294, lumeohq/onvif-rs#38, blakeblackshear/frigate#22623",
+        "",
+    ),
+    Quirk(
+        7,
+        "Digest must match URI and nonce exactly, a nonce for each URL",
+        "IOTechSystems/onvif#41",
+        "",
+    ),
+    Quirk(
+        8,
+        "SHA-256 Digest, several challenges at once, -sess, Basic named first",
+        "AlexxIT/go2rtc#2344, AlexxIT/go2rtc#2451, onvif/specs#237, scottlamb/retina#25",
+        "",
+    ),
+    Quirk(
+        9,
+        "The account locks after a few bad logins",
+        "agsh/onvif#112, CamioCam/rtsp#34, home-assistant/core#147404",
+        "",
+    ),
+    Quirk(
+        10,
+        "ONVIF is off or has other users, while RTSP works",
+        "agsh/onvif#112",
+        "",
+    ),
+    Quirk(
+        11,
+        'Passwords with @ # % ^ / : ? " \\ blanks and non-ASCII',
+        "bluenviron/mediamtx#2069, AlexxIT/go2rtc#1032, ZoneMinder/zoneminder#4498",
+        "",
+    ),
+    Quirk(
+        12,
+        "Service addresses carry a LAN address, a wrong port or the factory address",
+        "home-assistant/core#92308, blakeblackshear/frigate#18352",
+        "",
+    ),
+    Quirk(
+        13,
+        "Stream and snapshot addresses carry an inner address or another port",
+        "agsh/onvif#41, agsh/onvif#170",
+        "",
+    ),
+    Quirk(
+        14,
+        "https only behind an http address, self-signed, expired, old TLS, another certificate",
+        "home-assistant/core#41800, AlexxIT/go2rtc#15",
+        "",
+    ),
+    Quirk(
+        15,
+        "The device service stands at another path; 404 or 400 at the default one",
+        "edgexfoundry device-onvif-camera#195, home-assistant/core#84551",
+        "",
+    ),
+    Quirk(
+        16,
+        "Media1 hides H.265 or lies about it; Media2 alone tells the truth",
+        "agsh/onvif#187, libonvif#113",
+        "",
+    ),
+    Quirk(
+        17,
+        "Media2 is announced and faults",
+        "rvi/ONVIFCamera#4",
+        "",
+    ),
+    Quirk(
+        18,
+        "Many channels, shuffled profiles, odd tokens: a recorder",
+        "home-assistant/core#33093",
+        "",
+    ),
+    Quirk(
+        19,
+        "A probe is read strictly: line breaks, type prefixes, headers",
+        "edgexfoundry device-onvif-camera#134, project-akri/akri#486",
+        "",
+    ),
+    Quirk(
+        20,
+        "Probe matches are malformed, doubled, name several addresses",
+        "agsh/onvif#204, agsh/onvif#205, edgexfoundry device-onvif-camera#412",
+        "",
+    ),
+    Quirk(
+        21,
+        "Multicast does not reach the device",
+        "AlexxIT/go2rtc#799, kubernetes/kubernetes#19171",
+        "",
+    ),
+    Quirk(
+        22,
+        "Discovery answers are lost",
+        "project-akri/akri discovery handler",
+        "",
+    ),
+    Quirk(
+        23,
+        "Serial number, MAC or endpoint reference shared, zero or scrambled",
+        "edgexfoundry device-onvif-camera#2, home-assistant/core#38864",
+        "",
+    ),
+    Quirk(
+        24,
+        "The address changes hands: another device answers, or nobody",
+        "edgexfoundry device-onvif-camera#81",
+        "",
+    ),
+    Quirk(
+        25,
+        "HTTP connections end without notice, replies are halved, chunked badly, empty",
+        "python-onvif-zeep-async#140, python-onvif-zeep-async#80",
+        "",
+    ),
+    Quirk(
+        26,
+        "A connection is taken and never answered",
+        "zeep#60",
+        "",
+    ),
+    Quirk(
+        27,
+        "Too many SOAP calls crash the camera",
+        "home-assistant/core#91661, home-assistant/core#92551",
+        "",
+    ),
+    Quirk(
+        28,
+        "One or two sessions at most; old sessions linger; 453 or 403",
+        "roflcoopter/viseron#800, AlexxIT/go2rtc#75",
+        "",
+    ),
+    Quirk(
+        29,
+        "Keepalive by OPTIONS only, GET_PARAMETER only, neither; short or unstated timeouts",
+        "AlexxIT/go2rtc#2409, bluenviron/mediamtx#842, scottlamb/retina 0.1.0",
+        "",
+    ),
+    Quirk(
+        30,
+        "A keepalive without the Session header counts for nothing",
+        "yellowstone#34",
+        "",
+    ),
+    Quirk(
+        31,
+        "Packets of a dead session come on a new connection",
+        "scottlamb/retina#17, scottlamb/moonfire-nvr#184",
+        "",
+    ),
+    Quirk(
+        32,
+        "UDP only, TCP only, UDP blocked or lossy",
+        "bluenviron/mediamtx#173, bluenviron/gortsplib#192",
+        "",
+    ),
+    Quirk(
+        33,
+        "Odd RTSP headers: session ids, SSRC with blanks, schemeless bases, missing types, bare SDP",
+        "scottlamb/retina 0.3.8–0.4.17",
+        "",
+    ),
+    Quirk(
+        34,
+        "Parameter sets missing or wrong, Annex B in RTP, misused markers, odd fragments",
+        "scottlamb/retina 0.3.5–0.4.19",
+        "",
+    ),
+    Quirk(
+        35,
+        "Parameter sets and picture size change in the middle",
+        "bluenviron/mediamtx#4262, scottlamb/moonfire-nvr#217",
+        "",
+    ),
+    Quirk(
+        36,
+        "RTP timestamps jump, run backwards, wrap, or count another frame rate",
+        "blakeblackshear/frigate#7720, open-nvr#229",
+        "",
+    ),
+    Quirk(
+        37,
+        "Sender reports are absent or wrong, clocks step and drift",
+        "bluenviron/mediamtx#5550, scottlamb/moonfire-nvr design/time.md",
+        "",
+    ),
+    Quirk(
+        38,
+        "The recorder's own clock is wrong or steps",
+        "scottlamb/moonfire-nvr#9, bluenviron/mediamtx#4778",
+        "",
+    ),
+    Quirk(
+        39,
+        "A session without packets, without key frames, with sound only",
+        "AlexxIT/go2rtc#1847, AlexxIT/go2rtc#20, bluenviron/mediamtx#196",
+        "",
+    ),
+    Quirk(
+        40,
+        "The stream dies every few minutes, the camera restarts at night",
+        "scottlamb/moonfire-nvr#209, home-assistant/core#37711",
+        "",
+    ),
+    Quirk(
+        41,
+        "A whole site returns at once",
+        "Mi-Bee-Studio/MiBeeNvr#711, Mi-Bee-Studio/MiBeeNvr#712",
+        "",
+    ),
+    Quirk(
+        42,
+        "A bad source eats memory, sockets or processes",
+        "AlexxIT/go2rtc#675, ZoneMinder/zoneminder#3772",
+        "",
+    ),
+    Quirk(
+        43,
+        "Event subscriptions: no Renew, wrong units, limits, false capabilities",
+        "home-assistant/core#92551, home-assistant/core#81963",
+        "",
+    ),
+    Quirk(
+        44,
+        "Snapshot addresses are RTSP, refuse Basic, carry the user",
+        "home-assistant/core#66554, agsh/onvif#190",
+        "",
+    ),
+    Quirk(
+        45,
+        "Large key frames burst and are cut up on UDP",
+        "MiBeeNvr#443",
+        "",
+    ),
+    Quirk(
+        46,
+        "The media server restarts and forgets every path",
+        "bluenviron/mediamtx#1406",
+        "",
+    ),
+    Quirk(
+        47,
+        "Removing one camera disturbs others",
+        "bluenviron/mediamtx#4872, bluenviron/mediamtx#637",
+        "",
+    ),
+    Quirk(
+        48,
+        "B-frames: pictures arrive in another order than they are shown",
+        "ITU-T H.264 section C.4",
+        "",
+    ),
+)

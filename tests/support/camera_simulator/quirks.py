@@ -219,7 +219,7 @@ QUIRKS = (
     ),
     Quirk(
         33,
-        "Odd RTSP headers: session ids, SSRC with blanks, schemeless bases, missing types, bare SDP",
+        "Odd RTSP headers: session ids, SSRC with blanks, schemeless bases, no types, bare SDP",
         "scottlamb/retina 0.3.8–0.4.17",
         "",
     ),

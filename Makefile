@@ -99,6 +99,10 @@ cluster: prerequisites ## Contract, operator and worker against a real API serve
 e2e: prerequisites ## Real worker pods on a real node
 	@$(PYTEST) tests/e2e
 
+.PHONY: fuzz
+fuzz: setup ## Hostile input for every parser (INPUTS=1000000)
+	@$(PYTHON) -m fuzzer --inputs $(or $(INPUTS),1000000)
+
 .PHONY: test
 test: prerequisites lint types ## All tests; what CI runs
 	@$(PYTEST) tests/unit tests/house tests/wire tests/cluster tests/e2e

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make the recordings: `python -m fuzzer.record` talks to simulated cameras through a relay that
+writes down what the camera says.
+
+Run when the simulator learns to say something new. What is recorded holds no secret but the ones of
+the simulated camera, and is cut short: a few pictures are as good as many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from camera_simulator import CameraSettings, Simulator
+from camera_simulator.camera import Camera
+from camfleet_api.camera import Scheme, VideoSource
+from camfleet_api.policy import StreamRole
+from camfleet_api.technical_profile import VideoLimits
+from camfleet_worker.credentials import Credentials
+from camfleet_worker.onvif.resolver import OnvifResolver
+from camfleet_worker.resolve import ResolveRequest
+from camfleet_worker.rtsp.client import StreamTarget, open_stream
+from fuzzer.targets import RECORDINGS
+
+_STREAM_BYTES = 48 * 1024
+_LOGIN = Credentials("ingest", "recorded", "v1")
+
+
+class _Relay:
+    """Passes one port through and keeps what the far side says, a list entry a connection."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self.said: list[bytearray] = []
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+        said = bytearray()
+        self.said.append(said)
+        await asyncio.gather(_pump(reader, far_writer, None), _pump(far_reader, writer, said))
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[int]:
+        server = await asyncio.start_server(self.connected, "127.0.0.1", 0)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytearray | None
+) -> None:
+    try:
+        while data := await reader.read(65536):
+            if said is not None:
+                said += data
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass  # one side went away: the conversation is over
+    writer.close()
+
+
+async def _record_stream(camera: Camera, name: str) -> None:
+    relay = _Relay(camera.host, camera.rtsp_port)
+    async with relay.listening() as port:
+        target = StreamTarget.at("127.0.0.1", port, camera.stream_path())
+        stream = await open_stream(target, _LOGIN, deadline_s=10)
+        while len(relay.said[-1]) < _STREAM_BYTES:
+            data = await asyncio.get_running_loop().sock_recv(stream.socket, 65536)
+            assert data, "the camera went away"
+        stream.socket.close()
+    said = bytes(relay.said[-1])
+    handshake, media = _at_first_frame(said)
+    _write(f"rtsp-{name}", handshake + media[:2048])
+    _write(f"stream-{name}", media[:_STREAM_BYTES])
+    _write(f"sdp-{name}", _body(handshake))
+    lines = re.findall(rb"(?im)^www-authenticate: (.*)\r$", handshake)
+    _write(f"challenge-{name}", b"\n".join(lines) or b'Digest realm="r", nonce="n"')
+
+
+def _at_first_frame(said: bytes) -> tuple[bytes, bytes]:
+    """Where the answer to PLAY ends and interleaved frames begin."""
+    at = said.index(b"\r\n\r\n$") + 4
+    return said[:at], said[at:]
+
+
+def _body(handshake: bytes) -> bytes:
+    start = handshake.index(b"\r\n\r\nv=") + 4
+    end = handshake.index(b"RTSP/1.0", start)
+    return handshake[start:end]
+
+
+class _FreeGate:
+    """A gate that counts nothing: the camera is ours."""
+
+    async def before_attempt(self, scheme: str) -> None:
+        """Always."""
+
+    async def proven(self, scheme: str) -> None:
+        """Noted nowhere."""
+
+    async def rejected(self, scheme: str, error: Exception) -> None:
+        """Cannot be: the password is right."""
+
+
+async def _record_onvif(camera: Camera, name: str) -> None:
+    relay = _Relay(camera.host, camera.onvif_port)
+    resolver = OnvifResolver()
+    async with relay.listening() as port:
+        request = ResolveRequest(
+            host="127.0.0.1",
+            onvif_port=port,
+            rtsp_port=camera.rtsp_port,
+            scheme=Scheme.HTTP,
+            device_path="/onvif/device_service",
+            source=VideoSource(channel=1),
+            limits=VideoLimits(min_width=16, min_height=16, min_frames_per_second=1),
+            role=StreamRole.MAIN,
+        )
+        await resolver.resolve(request, _LOGIN, attempts=_FreeGate())
+    resolver.close()
+    for number, said in enumerate(relay.said):
+        _write(f"soap-{name}-{number:02}", bytes(said))
+
+
+def _write(name: str, data: bytes) -> None:
+    (RECORDINGS / f"{name}.bin").write_bytes(data)
+    print(f"{name}: {len(data)} octets")
+
+
+def _write_made() -> None:
+    """What no relay can catch in one piece."""
+    h264 = bytes.fromhex("6742c01fda0280bfe5c05a80808098"), bytes.fromhex("68ce3c80")
+    h265 = (
+        bytes.fromhex("40010c01ffff01600000030090000003000003003f959809"),
+        bytes.fromhex(
+            "42010101600000030090000003000003003fa00502016965959a4932bc05a02000000300200000030321"
+        ),
+        bytes.fromhex("4401c172b46240"),
+    )
+    start = b"\x00\x00\x00\x01"
+    _write("sets-h264", start.join(h264))
+    _write("sets-h265", start.join(h265))
+    _write(
+        "rtcp",
+        bytes.fromhex("80c80006cafe0001e5a1b2c380000000000003e80000000a00000400")
+        + bytes.fromhex("81ca0004cafe0001010663616d65726100000000"),
+    )
+    _write(
+        "address",
+        b"http://192.168.1.88/onvif/media_service\nrtsp://user:pw@127.0.0.1:554/a/b?x=1&y=s3cret:@#\n"
+        b"rtsp://[fe80::1%25eth0]:554/live\n//camera/onvif\nhttp:///onvif\ncamera.local:8080/onvif?q\n",
+    )
+
+
+async def main() -> None:
+    """Write every recording."""
+    RECORDINGS.mkdir(exist_ok=True)
+    _write_made()
+    async with Simulator() as simulator:
+        for codec in ("h264", "h265"):
+            camera = await simulator.add(
+                CameraSettings(name=codec, codec=codec, resolution="240p", password=_LOGIN.password)
+            )
+            await _record_stream(camera, codec)
+            await _record_onvif(camera, codec)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -32,7 +32,8 @@ class IngestError(Exception):
 
     `condition` is the condition that becomes not True, `fact` one sentence without trailing
     period that names what was seen. It must hold no secret, no timestamp and no counter: the
-    message of a condition must not change while the fact is the same.
+    message of a condition must not change while the fact is the same. `retry_after_s` is how long
+    the device itself says that trying again is useless: the rest of a session that lingers.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class IngestError(Exception):
         reason: Reason,
         fact: str,
         retry: Retry = Retry.BACKOFF,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(f"{reason}: {fact}")
         self.condition = condition
         self.reason = reason
         self.fact = fact
         self.retry = retry
+        self.retry_after_s = retry_after_s
 
     @property
     def message(self) -> str:

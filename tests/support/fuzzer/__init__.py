@@ -8,6 +8,8 @@ conversation and is named by its target and a number, so that it can be made aga
     targets      what is fed, and what a parser may answer with
     mutation     recordings into inputs
     recordings   what a camera said: made by `python -m fuzzer.record`
+    structure    mutations that keep the outer form
+    conversations  a whole client against a camera whose answers are mutated
     campaign     many inputs in several processes, findings gathered
     regressions  inputs that once were findings: <target>--<what it was>.bin
 """

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 import time
 from pathlib import Path
 
 from fuzzer.campaign import Finding, run
+from fuzzer.conversations import converse
 from fuzzer.targets import TARGETS
 
 
@@ -32,7 +34,22 @@ def main() -> int:
     )
     for one in findings:
         _keep(one, options.keep)
-    return 1 if findings else 0
+    spoken = _converse(options.conversations)
+    return 1 if findings or spoken else 0
+
+
+def _converse(count: int) -> list[str]:
+    """Whole conversations over real sockets; what was found."""
+    began = time.monotonic()
+    heard = asyncio.run(converse(0, count))
+    print(
+        f"{count} conversations in {time.monotonic() - began:.0f} s: {heard.streams} streams, "
+        + ", ".join(f"{many} {reason}" for reason, many in sorted(heard.refusals.items()))
+        + f", {len(heard.findings)} findings"
+    )
+    for finding in heard.findings:
+        print(finding)
+    return heard.findings
 
 
 def _keep(one: Finding, folder: Path) -> None:
@@ -44,6 +61,7 @@ def _keep(one: Finding, folder: Path) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m fuzzer", description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000, help="in all (default 1000000)")
+    parser.add_argument("--conversations", type=int, default=10_000, help="by RTSP and ONVIF")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--target", action="append", choices=list(TARGETS), help="only this one")
     parser.add_argument(

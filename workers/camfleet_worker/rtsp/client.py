@@ -209,8 +209,8 @@ class _Handshake:
             try:
                 self._socket.send(self._session.teardown())
                 self._socket.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # the connection is gone, and the session with it
+            except (OSError, MessageError):
+                pass  # the connection is gone, or the camera named an URL that cannot be sent
         self._socket.close()
 
     async def _set_up(self, path: str) -> Channels:

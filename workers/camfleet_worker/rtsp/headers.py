@@ -22,9 +22,9 @@ class SessionHeader:
 
 
 def parse_session(value: str) -> SessionHeader | None:
-    """None where there is no identifier."""
+    """None where there is no identifier, or one that could not be repeated in a request."""
     session_id, *parameters = (part.strip() for part in value.split(";"))
-    if not session_id:
+    if not session_id or not session_id.isprintable():
         return None
     timeout = _parameter(parameters, "timeout")
     if timeout is None or not timeout.isdigit() or len(timeout) > 9:

@@ -127,7 +127,7 @@ class Depacketiser(ABC):
     def _add_unit(self, kind: int, view: memoryview, start: int, end: int, slice_head: int) -> None:
         """A whole NAL unit."""
         self._open_unit(kind, slice_head)
-        self._buffer += view[start:end]
+        self._append(view, start, end)
         self._close_unit()
 
     def _open_unit(self, kind: int, slice_head: int) -> None:
@@ -149,11 +149,13 @@ class Depacketiser(ABC):
         if meaning & _KEY:
             self._key = True
         self._nal_meaning = meaning
+        if len(self._buffer) > MAX_PICTURE_BYTES:
+            self._buffer.clear()  # it is damaged, and empty units alone could grow it for ever
         self._nal_at = len(self._buffer)
         self._buffer += _NO_LENGTH
 
     def _append(self, view: memoryview, start: int, end: int) -> None:
-        """A further fragment of the open NAL unit."""
+        """Octets of the open NAL unit; past the bound of a picture they are dropped."""
         if self._nal_at < 0 or len(self._buffer) + end - start > MAX_PICTURE_BYTES:
             self._damaged = True
             return

@@ -382,6 +382,7 @@ async def test_frames_sent_before_the_answer_to_play_are_kept_and_those_of_a_dea
         stream = await open_stream(target, None, deadline_s=5)
         received = stream.received
         while late not in received:
+            assert isinstance(stream.socket, socket.socket)
             received += await asyncio.get_running_loop().sock_recv(stream.socket, 100)
         stream.socket.close()
         await hung_up.wait()

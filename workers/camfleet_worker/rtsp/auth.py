@@ -33,6 +33,8 @@ class Authorization(Protocol):
     """What stands in the Authorization header, for one request at a time."""
 
     scheme: str
+    name: str
+    """Scheme and algorithm: two challenges of one name differ in their nonces only."""
 
     def header(self, method: str, uri: str) -> str:
         """The value for this method and exactly this request URI."""
@@ -86,22 +88,31 @@ class Authorizer:
         self._new_cnonce = new_cnonce
 
     def answer(self, challenges: Iterable[Challenge]) -> Authorization | None:
-        """The first Digest we can compute, in the server's order (RFC 7616 section 3.7).
+        """To the strongest challenge we can compute; None where the server offers none."""
+        return next(iter(self.answers(challenges)), None)
 
-        Basic only where no Digest is offered: it shows the password to whoever listens. None
-        where the server offers neither.
+    def answers(self, challenges: Iterable[Challenge]) -> list[Authorization]:
+        """To every challenge we can compute, strongest first, each kind once.
+
+        RFC 7616 section 3.7 lets the server order them; cameras put Basic or MD5 first for the
+        oldest of their clients (quirk 8). Basic shows the password to whoever listens.
         """
-        known = list(challenges)
-        for challenge in known:
+        best: dict[str, Authorization] = {}
+        for challenge in challenges:
             if challenge.scheme == "digest" and _can_answer(challenge):
-                return _Digest(self._username, self._password, challenge, self._new_cnonce)
-        if any(challenge.scheme == "basic" for challenge in known):
-            return _Basic(self._username, self._password)
-        return None
+                digest = _Digest(self._username, self._password, challenge, self._new_cnonce)
+                best.setdefault(digest.name, digest)
+            elif challenge.scheme == "basic":
+                best.setdefault("Basic", _Basic(self._username, self._password))
+        return sorted(best.values(), key=lambda answer: _STRENGTH.index(answer.name))
+
+
+_STRENGTH = ("Digest SHA-256", "Digest SHA-256-SESS", "Digest MD5", "Digest MD5-SESS", "Basic")
+"""The session variants after their plain ones: fewer cameras get them right."""
 
 
 class _Basic:
-    scheme = "Basic"
+    scheme = name = "Basic"
 
     def __init__(self, username: str, password: str) -> None:
         pair = f"{username}:{password}".encode()
@@ -149,6 +160,7 @@ class _Digest:
     ) -> None:
         given = challenge.parameters
         name, session = _algorithm(challenge)
+        self.name = f"Digest {name}{'-SESS' if session else ''}"
         self._hash = _HASHES[name]
         self._username = username
         self._realm = given.get("realm", "")

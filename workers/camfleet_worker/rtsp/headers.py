@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 DEFAULT_SESSION_TIMEOUT_S = 60
 """RFC 2326 section 12.37."""
-_SHORTEST_TIMEOUT_S, _LONGEST_TIMEOUT_S = 4, 3600
+_SHORTEST_TIMEOUT_S, _LONGEST_TIMEOUT_S = 2, 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class SessionHeader:
 
     id: str
     timeout_s: int = DEFAULT_SESSION_TIMEOUT_S
+    stated: bool = True
+    """False where the camera leaves the timeout to us: many then mean less than the RFC does."""
 
 
 def parse_session(value: str) -> SessionHeader | None:
@@ -28,7 +30,7 @@ def parse_session(value: str) -> SessionHeader | None:
         return None
     timeout = _parameter(parameters, "timeout")
     if timeout is None or not timeout.isdigit() or len(timeout) > 9:
-        return SessionHeader(session_id)
+        return SessionHeader(session_id, stated=False)
     # Zero is sent by cameras that mean "never"; an hour without a sign of life is long enough.
     seconds = int(timeout) or _LONGEST_TIMEOUT_S
     return SessionHeader(session_id, min(max(seconds, _SHORTEST_TIMEOUT_S), _LONGEST_TIMEOUT_S))
@@ -56,6 +58,31 @@ def parse_interleaved(value: str) -> Channels | None:
     if not numbers or max(numbers) > 255:
         return None
     return Channels(numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class UdpPorts:
+    """The ports of one side."""
+
+    rtp: int
+    rtcp: int
+
+
+def is_udp(value: str) -> bool:
+    """Whether a Transport header settles on datagrams (RFC 2326 section 12.39)."""
+    words = [part.strip().upper() for part in value.split(",")[0].split(";")]
+    return words[0].startswith("RTP/AVP") and "TCP" not in words[0] and "MULTICAST" not in words
+
+
+def parse_server_ports(value: str) -> UdpPorts | None:
+    """The ports a camera sends from; None where it names none. Addresses in it are not read:
+    `source` and `destination` name hosts that nobody declared."""
+    parameters = [part.strip() for part in value.split(",")[0].split(";")]
+    low, _, high = (_parameter(parameters, "server_port") or "").partition("-")
+    ports = [int(text) for text in (low, high) if text.isdigit() and len(text) <= 5]
+    if not ports or not all(0 < port <= 0xFFFF for port in ports):
+        return None
+    return UdpPorts(ports[0], ports[1] if len(ports) > 1 else min(ports[0] + 1, 0xFFFF))
 
 
 def parse_public(value: str) -> frozenset[str]:

@@ -250,7 +250,7 @@ def _body_length(headers: Headers) -> int:
 
 def _message(start_line: str, headers: Headers, body: bytes) -> Request | Response:
     parts = start_line.split(None, 2)
-    if len(parts) >= 2 and parts[0].upper().startswith("RTSP/"):
+    if len(parts) >= 2 and _is_version(parts[0], headers):
         status = _number(parts[1])
         if status is None or not 100 <= status <= 999:
             raise MessageError("the status is not a number")
@@ -258,6 +258,14 @@ def _message(start_line: str, headers: Headers, body: bytes) -> Request | Respon
     if len(parts) == 3 and parts[2].upper().startswith("RTSP/") and _METHOD.fullmatch(parts[0]):
         return Request(parts[0], parts[1], headers, body)
     raise MessageError("the first line is not RTSP's")
+
+
+def _is_version(word: str, headers: Headers) -> bool:
+    """Any RTSP version; HTTP's too, where the rest is an RTSP answer (quirk 33)."""
+    word = word.upper()
+    return word.startswith("RTSP/") or (
+        word.startswith("HTTP/") and headers.get("cseq") is not None
+    )
 
 
 def _number(text: str | None) -> int | None:

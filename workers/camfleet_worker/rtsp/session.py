@@ -15,6 +15,10 @@ from camfleet_worker.rtsp.message import Request, Response, serialise_request, s
 
 USER_AGENT = "camfleet"
 _MAX_KEEPALIVE_REFUSALS = 2
+_KEEPALIVES = ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER")
+_UNKNOWN_METHOD = (405, 501, 551)
+_UNSTATED_TIMEOUT_S = 30
+"""Cameras that state no timeout often mean less than the 60 s of RFC 2326 section 12.37."""
 
 
 class RtspSession:
@@ -29,6 +33,8 @@ class RtspSession:
         self._keepalive_refusals = 0
         self._refused_method = ""
         self._public: frozenset[str] = frozenset()
+        self._unknown: set[str] = set()
+        self._timeout_stated = False
         self.session_id = ""
         self.timeout_s = 0
         self.aggregate_url = ""
@@ -49,27 +55,40 @@ class RtspSession:
             lines.append(("Session", self.session_id))
         return serialise_request(method, url, [*lines, *headers])
 
-    def answers_last(self, response: Response) -> bool:
-        """Whether this answers the request sent last; a camera may leave CSeq out."""
-        return response.cseq in (None, self._cseq)
-
     def learn(self, response: Response) -> None:
         """Take the session id (it may change with every answer) and the methods from an answer."""
         header = response.headers.get("session")
         session = parse_session(header) if header else None
         if session is not None:
-            self.session_id, self.timeout_s = session.id, session.timeout_s
+            self.session_id = session.id
+            if session.stated or not self.timeout_s:
+                self.timeout_s, self._timeout_stated = session.timeout_s, session.stated
         public = response.headers.get("public")
         if public:
             self._public = parse_public(public)
 
-    def challenged(self, response: Response) -> bool:
-        """Prepare to answer the challenges of a 401; False where we cannot."""
+    def offers(self, response: Response) -> list[Authorization]:
+        """Answers to the challenges of a 401, strongest first; empty where we know none."""
         challenges = parse_challenges(response.headers.all("www-authenticate"))
-        answer = self._authorizer.answer(challenges) if self._authorizer else None
-        if answer is not None:
-            self._authorization = answer
-        return answer is not None
+        return self._authorizer.answers(challenges) if self._authorizer else []
+
+    def log_in(self, authorization: Authorization) -> None:
+        """Credentials for every request from here on."""
+        self._authorization = authorization
+
+    def challenged(self, response: Response) -> bool:
+        """Take the new nonce of a 401, by the scheme in use where it is offered; False where we
+        cannot."""
+        offers = self.offers(response)
+        current = self._authorization.name if self._authorization else ""
+        same = [offer for offer in offers if offer.name == current]
+        if offers:
+            self._authorization = (same or offers)[0]
+        return bool(offers)
+
+    def forget(self) -> None:
+        """The session was torn down; the connection and its login go on."""
+        self.session_id = ""
 
     def stale(self, response: Response) -> bool:
         """Whether a 401 says that only the nonce was too old."""
@@ -78,20 +97,33 @@ class RtspSession:
 
     @property
     def keepalive_interval_s(self) -> float:
-        """A third of the session's timeout: one lost keepalive does not end the session, and nor
-        does one of two alternating methods that the camera does not count."""
-        return self.timeout_s / 3
+        """So short that each method comes once within the timeout and one may be lost."""
+        timeout_s = self.timeout_s if self._timeout_stated else _UNSTATED_TIMEOUT_S
+        return timeout_s / max(3, len(self._keepalives()) + 1)
 
     def keepalive(self) -> bytes | None:
-        """The next sign of life, or None once the camera has refused the login for it twice.
+        """The next sign of life, or None where the camera takes none.
 
-        The first is OPTIONS, whose answer tells whether GET_PARAMETER may be used, which RFC 2326
-        section 10.8 names for this purpose. Then the two alternate: there are cameras that name
-        both, answer both with 200 and count only one of them (quirk 29).
+        The first is OPTIONS, whose answer names the others. Then all it names take turns: there
+        are cameras that name several, answer each with 200 and count only one (quirk 29). None is
+        left once the login was refused for them twice, or all are unknown to the camera; then our
+        RTCP reports are the sign of life.
         """
-        known = "GET_PARAMETER" in self._public
+        methods = self._keepalives()
+        if not methods:
+            return None
         before = self._keepalive_method
-        return self._keepalive_by("GET_PARAMETER" if known and before == "OPTIONS" else "OPTIONS")
+        at = methods.index(before) + 1 if before in methods else 0
+        return self._keepalive_by(methods[at % len(methods)])
+
+    def _keepalives(self) -> list[str]:
+        """OPTIONS, and what the camera named; GET_PARAMETER where it does not know OPTIONS."""
+        named = self._public or ({"GET_PARAMETER"} if "OPTIONS" in self._unknown else set())
+        return [
+            method
+            for method in _KEEPALIVES
+            if method not in self._unknown and (method == "OPTIONS" or method in named)
+        ]
 
     def _keepalive_by(self, method: str) -> bytes | None:
         if self._keepalive_refusals >= _MAX_KEEPALIVE_REFUSALS:
@@ -124,9 +156,9 @@ class RtspSession:
         public = response.headers.get("public")
         if public:
             self._public = parse_public(public)
-        elif response.status in (405, 501, 551):
-            # It named GET_PARAMETER and does not know it (RFC 2326 section 7.1.1).
-            self._public -= {"GET_PARAMETER"}
+        elif response.status in _UNKNOWN_METHOD:
+            # It may have named the method and not know it (RFC 2326 section 7.1.1).
+            self._unknown.add(self._keepalive_method)
 
     def teardown(self) -> bytes:
         """The last request of a session."""

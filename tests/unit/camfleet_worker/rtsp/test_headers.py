@@ -17,13 +17,13 @@ from camfleet_worker.rtsp.headers import (
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("12345678", SessionHeader("12345678", 60)),
+        ("12345678", SessionHeader("12345678", 60, stated=False)),
         ("abc;timeout=30", SessionHeader("abc", 30)),
         (" abc ; Timeout = 30 ;", SessionHeader("abc", 30)),
-        ("abc;timeout=", SessionHeader("abc", 60)),
+        ("abc;timeout=", SessionHeader("abc", 60, stated=False)),
         ("abc;timeout=0", SessionHeader("abc", 3600)),
-        ("abc;timeout=1", SessionHeader("abc", 4)),
-        ("abc;timeout=99999999999999", SessionHeader("abc", 60)),
+        ("abc;timeout=1", SessionHeader("abc", 2)),
+        ("abc;timeout=99999999999999", SessionHeader("abc", 60, stated=False)),
         (";timeout=30", None),
     ],
 )

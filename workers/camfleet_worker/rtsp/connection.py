@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connecting to a camera's RTSP port, and talking on it in asyncio until it plays.
+
+Called by client.py. Tries every address of the declared host in turn and no other; speaks TLS where
+the target says so and refuses another certificate than the pinned one before anything is sent. The
+one table of connect errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.rtsp.media_socket import MediaSocket
+from camfleet_worker.rtsp.target import StreamTarget
+from camfleet_worker.rtsp.tls import TlsSocket
+
+_RECEIVE_BYTES = 64 * 1024
+_MOST_ADDRESSES = 4
+FAREWELL_S = 1.0
+
+
+class Connection:
+    """A connection as the handshake uses it."""
+
+    def __init__(self, plain: socket.socket, tls: TlsSocket | None) -> None:
+        self.plain = plain
+        self.media: MediaSocket = plain if tls is None else tls
+        self.certificate = "" if tls is None else tls.fingerprint
+        self._buffer = bytearray(_RECEIVE_BYTES)
+
+    async def send(self, data: bytes) -> None:
+        """All of it."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self.media.send(bytes(rest)) :]
+            except BlockingIOError:
+                await _writable(self.media.fileno())
+
+    async def receive(self) -> bytes:
+        """What has arrived, at least one octet; empty where the peer is gone."""
+        while True:
+            try:
+                received = self.media.recv_into(memoryview(self._buffer))
+            except BlockingIOError:
+                await _readable(self.media.fileno())
+                continue
+            return bytes(self._buffer[:received])
+
+    def close(self) -> None:
+        """At once."""
+        self.media.close()
+
+    async def close_after(self, last_words: bytes) -> None:
+        """Send, half-close and read on until the peer closes: else it may never hear the words.
+
+        Closing a socket with unread octets sends RST, and the peer may throw away what it has not
+        read yet (RFC 1122 section 4.2.2.13).
+        """
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self.send(last_words)
+                self.media.shutdown(socket.SHUT_WR)
+                while await self.receive():
+                    pass
+        except (OSError, TimeoutError):
+            pass  # the connection is gone, and the session with it
+        finally:
+            self.close()
+
+
+async def connect(target: StreamTarget, deadline: float) -> Connection:
+    """A connection to the declared host, or IngestError with condition Reachable."""
+    port = target.port
+    try:
+        async with asyncio.timeout_at(deadline):
+            plain = await _connected_socket(target, deadline)
+            return await _secured(plain, target)
+    except ssl.SSLError as error:
+        raise _unreachable(Reason.TLS_FAILED, f"RTSP port {port} does not speak TLS") from error
+    except socket.gaierror as error:
+        raise _unreachable(
+            Reason.NAME_NOT_RESOLVED, f"The name {target.host} has no address"
+        ) from error
+    except TimeoutError as error:
+        raise _unreachable(Reason.TIMEOUT, f"No answer on RTSP port {port} in time") from error
+    except ConnectionRefusedError as error:
+        raise _unreachable(
+            Reason.CONNECTION_REFUSED, f"The host refuses connections on RTSP port {port}"
+        ) from error
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        raise _unreachable(
+            Reason.HOST_UNREACHABLE, f"RTSP port {port} cannot be reached: {name}"
+        ) from error
+
+
+async def _connected_socket(target: StreamTarget, deadline: float) -> socket.socket:
+    """The first address that answers; each gets its share of the time that is left."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    addresses = found[:_MOST_ADDRESSES]
+    failure: OSError | None = None
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        share = (deadline - loop.time()) / (len(addresses) - tried)
+        try:
+            async with asyncio.timeout(share):
+                return await _connected_to(family, kind, protocol, address)
+        except OSError as error:  # TimeoutError is one
+            failure = error
+    raise failure or OSError(errno.EADDRNOTAVAIL, "no address")
+
+
+async def _connected_to(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+    connection = socket.socket(family, kind, protocol)
+    try:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(connection, address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+async def _secured(plain: socket.socket, target: StreamTarget) -> Connection:
+    """TLS where it is declared; nothing of RTSP is said to another certificate than the pinned."""
+    if not target.tls:
+        return Connection(plain, None)
+    try:
+        tls = TlsSocket(plain, target.host)
+        await _shake_hands(tls)
+    except (ConnectionResetError, BrokenPipeError) as error:
+        plain.close()
+        raise ssl.SSLError("closed during the TLS handshake") from error
+    except BaseException:
+        plain.close()
+        raise
+    if target.pinned and tls.fingerprint != target.pinned.lower():
+        plain.close()
+        raise IngestError(
+            ConditionType.REACHABLE,
+            Reason.CERTIFICATE_CHANGED,
+            f"The RTSP port shows another certificate than before, {tls.fingerprint}",
+            Retry.SLOW,
+        )
+    return Connection(plain, tls)
+
+
+async def _shake_hands(tls: TlsSocket) -> None:
+    while True:
+        try:
+            tls.handshake()
+        except BlockingIOError:
+            await _readable(tls.fileno())
+        else:
+            return
+
+
+async def _readable(fd: int) -> None:
+    loop = asyncio.get_running_loop()
+    await _ready(fd, loop.add_reader, loop.remove_reader)
+
+
+async def _writable(fd: int) -> None:
+    loop = asyncio.get_running_loop()
+    await _ready(fd, loop.add_writer, loop.remove_writer)
+
+
+async def _ready(fd: int, add: Callable[..., Any], remove: Callable[[int], bool]) -> None:
+    arrived = asyncio.Event()
+    add(fd, arrived.set)
+    try:
+        await arrived.wait()
+    finally:
+        remove(fd)
+
+
+def _unreachable(reason: Reason, fact: str) -> IngestError:
+    return IngestError(ConditionType.REACHABLE, reason, fact)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the handshake hands to the media loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.rtsp.headers import Channels
+from camfleet_worker.rtsp.media_socket import MediaSocket
+from camfleet_worker.rtsp.session import RtspSession
+
+
+@dataclass(slots=True)
+class PlayingStream:
+    """A session that plays; whoever holds it owns the socket and must send TEARDOWN."""
+
+    socket: MediaSocket
+    session: RtspSession
+    channels: Channels
+    codec: Codec
+    payload_type: int
+    parameter_sets: tuple[bytes, ...]
+    """From the description; may be empty."""
+    received: bytes
+    """Read from the socket and not looked at yet."""
+    transport: str = "tcp"
+    """tcp, or udp."""
+    certificate: str = ""
+    """SHA-256 of the certificate that the RTSP port showed; empty without TLS."""

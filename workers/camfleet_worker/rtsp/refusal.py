@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a camera's refusal means: statuses and texts to reasons. Pure, called by the handshake."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.rtsp.headers import DEFAULT_SESSION_TIMEOUT_S, parse_session
+from camfleet_worker.rtsp.message import Response
+
+_LONGEST_WAIT_S = 120.0
+_TEXT_BYTES = 4096
+_LOCKED = re.compile(
+    r"\block(ed|out)\b|\bis lock|illegal login|too many (failed |wrong )?(login |log-in )?attempts",
+    re.IGNORECASE,
+)
+_ATTEMPTS_LEFT = re.compile(
+    r"(?P<before>\d{1,4})\s+(?:more\s+|login\s+)*(?:attempts?|tries|chances?)\b"
+    r"|(?:attempts?|tries|retry\s?times?)[\s_-]*(?:left|remaining)?\s*[:=>]+\s*(?P<after>\d{1,4})",
+    re.IGNORECASE,
+)
+
+
+def redirected_host(location: str) -> str:
+    """The host that a Location names; empty where it names none."""
+    try:
+        return (urlsplit(location.strip()).hostname or "")[:100]
+    except ValueError:
+        return ""
+
+
+def attempts_left(response: Response) -> int | None:
+    """How many logins the camera says it will still take; None where it says nothing."""
+    found = _ATTEMPTS_LEFT.search(_text(response))
+    return int(found["before"] or found["after"]) if found else None
+
+
+def locked(response: Response) -> bool:
+    """Whether a refusal says that the account is locked (quirk 9)."""
+    return bool(_LOCKED.search(_text(response))) or attempts_left(response) == 0
+
+
+def refused(method: str, response: Response, session_timeout_s: float = 0.0) -> IngestError:
+    """A status other than 200, by what a person has to do about it."""
+    status = response.status
+    if status in (401, 403, 423) and locked(response):
+        return account_locked()
+    if status == 401:
+        return credentials_rejected()
+    if status in (403, 453):
+        # 453 Not Enough Bandwidth is how RTSP says it (RFC 2326 section 11.3.4); installed
+        # cameras and recorders also answer 403 when too many users watch (quirk 28).
+        return IngestError(
+            ConditionType.STREAMING,
+            Reason.SESSION_LIMIT,
+            f"The camera answers {method} with {status}: its sessions are taken, by other viewers, "
+            "a recorder, or one of ours that it has not closed yet",
+            retry_after_s=_patience_s(response, session_timeout_s),
+        )
+    return IngestError(
+        ConditionType.STREAMING,
+        Reason.STREAM_REFUSED,
+        f"The camera answers {method} with {status}{_MEANINGS.get(status, '')}",
+    )
+
+
+_MEANINGS = {
+    404: ": it knows no such stream",
+    415: ": it has no description of the stream",
+    454: ": it has forgotten the session",
+    461: ": it takes none of the transports",
+    500: ": it failed inside",
+    503: ": it is overloaded or still starting",
+}
+
+
+def _patience_s(response: Response, session_timeout_s: float) -> float:
+    """How long a session of ours that the camera still keeps can last."""
+    retry_after = (response.headers.get("retry-after") or "").strip()
+    if retry_after.isdigit() and len(retry_after) <= 6:
+        return min(float(retry_after), _LONGEST_WAIT_S)
+    session = parse_session(response.headers.get("session") or "")
+    if session is not None and session.stated:
+        return min(float(session.timeout_s), _LONGEST_WAIT_S)
+    return min(session_timeout_s or DEFAULT_SESSION_TIMEOUT_S, _LONGEST_WAIT_S)
+
+
+def redirect_refused(host: str) -> IngestError:
+    """A camera may send us elsewhere on itself, never to somebody else."""
+    printable = "".join(filter(str.isprintable, host))
+    return IngestError(
+        ConditionType.STREAMING,
+        Reason.STREAM_REFUSED,
+        f"The camera redirects the stream to {printable or 'nowhere'}, which was not declared",
+        Retry.SLOW,
+    )
+
+
+def too_many_redirects() -> IngestError:
+    """It sends us round in circles."""
+    return IngestError(
+        ConditionType.STREAMING,
+        Reason.STREAM_REFUSED,
+        "The camera redirects the stream again and again",
+    )
+
+
+def credentials_rejected() -> IngestError:
+    """Plain wrong."""
+    return IngestError(
+        ConditionType.AUTHENTICATED,
+        Reason.RTSP_CREDENTIALS_REJECTED,
+        "RTSP refuses the user name or the password",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def credentials_missing() -> IngestError:
+    """A login is asked for and there is none."""
+    return IngestError(
+        ConditionType.AUTHENTICATED,
+        Reason.CREDENTIALS_MISSING,
+        "RTSP asks for a login and no credentials are at hand",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def account_locked() -> IngestError:
+    """Every further attempt would lengthen it."""
+    return IngestError(
+        ConditionType.AUTHENTICATED,
+        Reason.ACCOUNT_LOCKED,
+        "RTSP says that the account is locked",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def udp_only(allowed: bool, tls: bool) -> IngestError:
+    """The camera does not send over its RTSP connection."""
+    if tls:
+        fact = "The camera sends video over UDP only, which rtsps does not protect"
+    elif not allowed:
+        fact = (
+            "The camera sends video over UDP only, "
+            "which spec.streams.udpFallback of its technical profile does not allow"
+        )
+    else:
+        fact = "The camera sends video neither over its RTSP connection (TCP) nor over UDP"
+    return IngestError(ConditionType.STREAMING, Reason.STREAM_REFUSED, fact, Retry.SLOW)
+
+
+def protocol_error(fact: str) -> IngestError:
+    """What the protocol does not allow."""
+    return IngestError(ConditionType.STREAMING, Reason.PROTOCOL_ERROR, fact)
+
+
+def _text(response: Response) -> str:
+    """What a camera wrote for people: reason phrase, headers, body."""
+    headers = "\n".join(f"{name}: {value}" for name, value in response.headers)
+    body = response.body[:_TEXT_BYTES].decode("utf-8", "replace")
+    return f"{response.reason}\n{headers[:_TEXT_BYTES]}\n{body}"

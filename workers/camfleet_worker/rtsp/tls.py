@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""rtsps: TLS over a non-blocking socket, read in batches like a plain one.
+
+Made by connection.py, then owned by the media loop. Works on memory BIOs: `ssl.SSLSocket` asks the
+kernel twice for each record, and a camera sends a record for each packet. Certificates are not
+verified against authorities (cameras sign their own); the caller pins the fingerprint instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import socket
+import ssl
+from typing import cast
+
+_RECEIVE_BYTES = 256 * 1024
+_MAX_UNSENT_BYTES = 64 * 1024
+
+
+class TlsSocket:
+    """The same four methods as a socket, over TLS."""
+
+    def __init__(self, connection: socket.socket, host: str) -> None:
+        self._socket = connection
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = _context().wrap_bio(
+            self._incoming, self._outgoing, server_hostname=_server_name(host)
+        )
+        self._unsent = b""
+        self._received = bytearray(_RECEIVE_BYTES)
+
+    def handshake(self) -> None:
+        """Go on shaking hands; BlockingIOError where the peer has to speak first."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._fetch()
+                continue
+            self._flush()
+            return
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the peer's certificate; known after the handshake."""
+        certificate = self._tls.getpeercert(binary_form=True) or b""
+        return hashlib.sha256(certificate).hexdigest()
+
+    def recv_into(self, buffer: memoryview, /) -> int:
+        """Every record that has arrived, as far as there is room."""
+        filled = 0
+        try:
+            while filled < len(buffer):
+                try:
+                    read = cast(int, self._tls.read(len(buffer) - filled, buffer[filled:]))
+                except ssl.SSLWantReadError:
+                    self._fetch()
+                    continue
+                if read == 0:
+                    break
+                filled += read
+        except BlockingIOError:
+            if not filled:
+                raise
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            pass  # the peer is gone: said by 0 once everything before has been handed out
+        finally:
+            self._flush()
+        return filled
+
+    def send(self, data: bytes | bytearray, /) -> int:
+        """Encrypt all of it; what the kernel does not take waits here, within a limit."""
+        self._flush()
+        if len(self._unsent) > _MAX_UNSENT_BYTES:
+            raise BlockingIOError
+        sent = self._tls.write(data)
+        self._flush()
+        return sent
+
+    def shutdown(self, how: int, /) -> None:
+        """close_notify, then half-close (RFC 8446 section 6.1)."""
+        try:
+            self._tls.unwrap()
+        except ssl.SSLError:
+            pass  # it waits for the peer's close_notify, and we do not
+        self._flush()
+        self._socket.shutdown(how)
+
+    def close(self) -> None:
+        """Close the socket below."""
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """Of the socket below."""
+        return self._socket.fileno()
+
+    def _fetch(self) -> None:
+        """Move what the kernel holds into TLS; BlockingIOError where it holds nothing."""
+        received = self._socket.recv_into(self._received)
+        if received:
+            self._incoming.write(memoryview(self._received)[:received])
+        else:
+            self._incoming.write_eof()
+
+    def _flush(self) -> None:
+        self._unsent += self._outgoing.read()
+        if self._unsent:
+            try:
+                sent = self._socket.send(self._unsent)
+            except BlockingIOError:
+                return
+            self._unsent = self._unsent[sent:]
+
+
+def _context() -> ssl.SSLContext:
+    """As old as cameras are: the pinned certificate protects, not the age of the cipher."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    return context
+
+
+def _server_name(host: str) -> str | None:
+    """RFC 6066 section 3: addresses are not permitted as a server name."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    return None

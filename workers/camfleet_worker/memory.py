@@ -28,6 +28,8 @@ def device_status(resolution: Resolution) -> DeviceStatus:
         firmware_version=device.firmware_version,
         serial_number=device.serial_number,
         hardware_id=device.hardware_id,
+        endpoint_reference=device.endpoint_reference,
+        mac_address=device.mac_address,
     )
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
-    """What the device says it is (ONVIF GetDeviceInformation); a claim, not an identity.
+    """What the device says it is; a claim, not an identity: `identity.judge` weighs it.
 
-    Each field is one line, within the bounds of the Camera's status.
+    Each field is one line, within the bounds of the Camera's status; "" where the device does not
+    say.
     """
 
     manufacturer: str = ""
@@ -18,6 +19,10 @@ class DeviceIdentity:
     firmware_version: str = ""
     serial_number: str = ""
     hardware_id: str = ""
+    endpoint_reference: str = ""
+    """ONVIF Core, GetEndpointReference."""
+    mac_address: str = ""
+    """Of the first enabled network interface that has one."""
 
 
 @dataclass(frozen=True, slots=True)

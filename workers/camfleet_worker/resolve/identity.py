@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the device at an address is still the one it was, and whether two addresses are one.
+
+Pure; called by the supervisor after a resolve or a re-check. A camera's identity is its declared
+object: what devices say of themselves are hints. Serial numbers are zero, shared by a whole model
+or scrambled by an update, endpoint references are made anew, and the first network interface is
+the same in every unit of a series (field reports 23, 24). So no single hint decides against two
+others, a hint that names nobody is not weighed at all, and the firmware version never counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from camfleet_worker.resolve.resolution import DeviceIdentity
+from camfleet_worker.resolve.text import listed, printable
+
+MAX_SHOWN = 40
+"""Characters of an identifier in a sentence; the Camera's status has it whole."""
+
+MIN_PART = 8
+"""A serial number that is a part of another one, and as long as this, is the same one: updates put
+the model before it or cut it."""
+
+_NOBODY = frozenset({"unknown", "none", "null", "na", "default", "serialnumber", "sn", "test"})
+_COUNTING = "01234567890123456789"
+
+
+class Identity(Protocol):
+    """What is compared: a DeviceIdentity just told, or the DeviceStatus of a Camera."""
+
+    @property
+    def manufacturer(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def serial_number(self) -> str: ...
+    @property
+    def endpoint_reference(self) -> str: ...
+    @property
+    def mac_address(self) -> str: ...
+
+
+class Likeness(StrEnum):
+    """Whether it is the same device."""
+
+    SAME = "same"
+    UNKNOWN = "unknown"
+    """The hints contradict each other, or there are none: no ground for an alarm."""
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer, and for CHANGED the sentence that names the old one and the new one."""
+
+    likeness: Likeness
+    fact: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether another device answers."""
+        return self.likeness is Likeness.CHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class SharedIdentity:
+    """Declared devices that answer as if they were one."""
+
+    devices: tuple[str, ...]
+    """Their addresses as given to `shared`, sorted; two or more."""
+    told: str
+    """What they have in common, as a person would say it."""
+
+    def fact_for(self, device: str) -> str:
+        """The sentence for one of them, naming the others."""
+        others = listed(tuple(other for other in self.devices if other != device))
+        return f"{self.told} is the answer of {others} too"
+
+
+def judge(before: Identity, now: Identity, declared_serial: str | None = None) -> Verdict:
+    """Compare what answered before with what answers now.
+
+    `declared_serial` is the Camera's spec.serialNumber. It wins: the device that has it is the
+    right one whatever it was before, and one that tells another is the wrong one.
+    """
+    if declared_serial and _serial(now.serial_number):
+        if _plain(declared_serial) == _plain(now.serial_number):
+            return Verdict(Likeness.SAME)
+        return Verdict(
+            Likeness.CHANGED,
+            f"Serial number {_shown(declared_serial)} is declared and "
+            f"{_shown(now.serial_number)} answers",
+        )
+    if declared_serial and _plain(declared_serial) == _plain(now.serial_number):
+        return Verdict(Likeness.SAME)  # a person says so, of a serial number that says nothing
+    likeness = _likeness(before, now)
+    if likeness is not Likeness.CHANGED:
+        return Verdict(likeness)
+    return Verdict(likeness, _exchange(before, now))
+
+
+def shared(identities: Mapping[str, Identity]) -> tuple[SharedIdentity, ...]:
+    """Groups of declared devices, by address (host and port), that tell one identity.
+
+    The channels of one recorder are one device and must come as one. Devices that merely have a
+    serial number in common, and differ in the rest, are a series and no clones.
+    """
+    groups: dict[str, set[str]] = {}
+    for one, other in _twins(identities):
+        joined = groups.get(one, {one}) | groups.get(other, {other})
+        for member in joined:
+            groups[member] = joined
+    distinct = {tuple(sorted(group)) for group in groups.values()}
+    return tuple(
+        SharedIdentity(devices, _told(identities[devices[0]], identities[devices[1]]))
+        for devices in sorted(distinct)
+    )
+
+
+def merged(before: Identity | None, now: DeviceIdentity) -> DeviceIdentity:
+    """What to remember of a device that is not another one: what it left out today stays.
+
+    An operation that fails once must neither cost a status write nor our memory of its answer.
+    """
+    if before is None:
+        return now
+    return DeviceIdentity(
+        manufacturer=now.manufacturer or before.manufacturer,
+        model=now.model or before.model,
+        firmware_version=now.firmware_version,
+        serial_number=now.serial_number or before.serial_number,
+        hardware_id=now.hardware_id,
+        endpoint_reference=now.endpoint_reference or before.endpoint_reference,
+        mac_address=now.mac_address or before.mac_address,
+    )
+
+
+def _likeness(before: Identity, now: Identity) -> Likeness:
+    """Weigh the hints: more for than against, or the other way round."""
+    hints = [hint for hint in _hints(before, now) if hint is not None]
+    score = sum(1 if hint else -1 for hint in hints)
+    if score > 0:
+        return Likeness.SAME
+    if score < 0 or _other_make(before, now):
+        return Likeness.CHANGED
+    return Likeness.UNKNOWN
+
+
+def _hints(before: Identity, now: Identity) -> Iterator[bool | None]:
+    """Each identifier: equal, different, or None where one side does not name anybody."""
+    yield _alike_serials(_serial(before.serial_number), _serial(now.serial_number))
+    yield _alike(_mac(before.mac_address), _mac(now.mac_address))
+    yield _alike(_endpoint(before.endpoint_reference), _endpoint(now.endpoint_reference))
+
+
+def _alike(before: str, now: str) -> bool | None:
+    return before == now if before and now else None
+
+
+def _alike_serials(before: str, now: str) -> bool | None:
+    short, long = sorted((before, now), key=len)
+    if len(short) >= MIN_PART and short in long:
+        return True
+    return _alike(before, now)
+
+
+def _other_make(before: Identity, now: Identity) -> bool:
+    """Maker and model both told twice and both different: an update may rename one of them."""
+    return (
+        _alike(_plain(before.manufacturer), _plain(now.manufacturer)) is False
+        and _alike(_plain(before.model), _plain(now.model)) is False
+    )
+
+
+def _exchange(before: Identity, now: Identity) -> str:
+    """Name old and new by the first identifier that tells them apart."""
+    pairs = (
+        ("serial number", before.serial_number, now.serial_number, _serial),
+        ("MAC address", before.mac_address, now.mac_address, _mac),
+        ("endpoint reference", before.endpoint_reference, now.endpoint_reference, _endpoint),
+    )
+    for kind, old, new, weighed in pairs:
+        if _alike(weighed(old), weighed(new)) is False:
+            return f"The device with {kind} {_shown(old)} was here before, {_shown(new)} answers"
+    old, new = f"{before.manufacturer} {before.model}", f"{now.manufacturer} {now.model}"
+    return f"A {_shown(old)} was here before, a {_shown(new)} answers"
+
+
+def _twins(identities: Mapping[str, Identity]) -> Iterator[tuple[str, str]]:
+    """Pairs of addresses that look like one device; without a hint in common none does."""
+    by_hint: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for device, identity in identities.items():
+        for hint in (
+            ("serial", _serial(identity.serial_number)),
+            ("mac", _mac(identity.mac_address)),
+            ("endpoint", _endpoint(identity.endpoint_reference)),
+        ):
+            if hint[1]:
+                by_hint[hint].append(device)
+    for devices in by_hint.values():
+        for at, one in enumerate(devices):
+            for other in devices[at + 1 :]:
+                if _likeness(identities[one], identities[other]) is Likeness.SAME:
+                    yield one, other
+
+
+def _told(one: Identity, other: Identity) -> str:
+    """The first identifier that two devices have in common."""
+    if _alike(_serial(one.serial_number), _serial(other.serial_number)):
+        return f"Serial number {_shown(one.serial_number)}"
+    if _alike(_mac(one.mac_address), _mac(other.mac_address)):
+        return f"MAC address {_shown(one.mac_address)}"
+    return f"Endpoint reference {_shown(one.endpoint_reference)}"
+
+
+def _serial(value: str) -> str:
+    """A serial number fit to be weighed, or ""."""
+    plain = _plain(value)
+    if len(plain) < 4 or len(set(plain)) < 2 or plain in _NOBODY or plain in _COUNTING:
+        return ""
+    return plain
+
+
+def _mac(value: str) -> str:
+    """An EUI-48 fit to be weighed, or "": not zero, not the broadcast or a group address."""
+    digits = re.sub(r"[^0-9a-f]", "", value.lower())
+    if len(digits) != 12 or len(set(digits)) < 2 or int(digits[1], 16) & 1:
+        return ""
+    return digits
+
+
+def _endpoint(value: str) -> str:
+    """An endpoint reference fit to be weighed, or "", as for the nil UUID (RFC 9562, 5.9)."""
+    plain = _plain(value.lower().replace("urn:", "").replace("uuid:", ""))
+    return plain if len(plain) >= 8 and len(set(plain)) > 2 else ""
+
+
+def _plain(value: str) -> str:
+    """Letters and digits in one case: makers write the same number with and without hyphens."""
+    return "".join(char for char in value.casefold() if char.isalnum())
+
+
+def _shown(value: str) -> str:
+    return printable(value, MAX_SHOWN) or "(none)"

@@ -8,12 +8,15 @@ straight to RTSP and spends no login attempt that was spent already.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus
+from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus, RtspScheme
 from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Reason
+from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.facts import Failure
 from camfleet_worker.resolve import Learned, Resolution, clock_trouble
+from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 
 _TICKS_S = 2
 """Clock offsets are rounded to seconds and measured over a network: less is no news."""
@@ -52,6 +55,38 @@ def learned_status(
         width=learned.width,
         height=learned.height,
         generation=generation,
+        stream_certificate=before.stream_certificate if before is not None else "",
+        transport=before.transport if before is not None else "",
+    )
+
+
+def learned_from_stream(learned: LearnedStatus, stream: PlayingStream) -> LearnedStatus:
+    """What the RTSP port has shown: the certificate to hold it to, and how it sends."""
+    return learned.model_copy(
+        update={
+            "codec": stream.codec.value,
+            "stream_certificate": stream.certificate,
+            "transport": "udp" if stream.transport == "udp" else "",
+        }
+    )
+
+
+def without_transport(learned: LearnedStatus) -> LearnedStatus:
+    """Nothing came over UDP: ask for TCP first again, a camera may have learnt it."""
+    return learned.model_copy(update={"transport": ""})
+
+
+def stream_target(
+    camera: ShardCamera, policy: Policy, learned: LearnedStatus, path: str, session_timeout_s: float
+) -> StreamTarget:
+    """Where to open the stream, by what was declared and what is remembered."""
+    return replace(
+        StreamTarget.at(camera.host, camera.rtsp_port, path),
+        tls=camera.rtsp_scheme is RtspScheme.RTSPS,
+        pinned=camera.certificate_fingerprint or learned.stream_certificate or None,
+        udp_allowed=policy.udp_fallback,
+        udp_first=learned.transport == "udp",
+        session_timeout_s=session_timeout_s,
     )
 
 

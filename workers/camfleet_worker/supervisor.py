@@ -28,14 +28,17 @@ from camfleet_worker.media.access_unit import VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.memory import (
     device_status,
+    learned_from_stream,
     learned_status,
     recalled,
     recalled_side,
     side_failures,
+    stream_target,
+    without_transport,
 )
 from camfleet_worker.resolve import AttemptGate, ResolveRequest, needs_resolve, revealed
 from camfleet_worker.resolve.freshness import MAX_AGE_S
-from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, no_gate
+from camfleet_worker.rtsp.client import PlayingStream, no_gate
 from camfleet_worker.session_events import SessionEvents
 from camfleet_worker.sink_set import NO_SINKS, SinkSet, wanted_sinks
 from camfleet_worker.surroundings import MediaChannel, Surroundings
@@ -73,6 +76,7 @@ class CameraSupervisor:
         self._learned: LearnedStatus | None = None
         self._learnt_at = 0.0
         self._published: CameraFacts | None = None
+        self._session_timeout_s = 0.0
         self._past = StreamCounters()
         self._session = StreamCounters()
 
@@ -218,7 +222,9 @@ class CameraSupervisor:
         assert self._learned is not None  # _must_resolve is True without it
         camera = self.assignment.camera
         path = revealed(self._learned.stream_path, self._credentials)
-        target = StreamTarget.at(camera.host, camera.rtsp_port, path)
+        target = stream_target(
+            camera, self.assignment.policy, self._learned, path, self._session_timeout_s
+        )
         try:
             stream = await self._around.open_stream(
                 target,
@@ -227,7 +233,10 @@ class CameraSupervisor:
                 before_attempt=no_gate if login is None else login.before_rtsp_attempt,
             )
         except IngestError as error:
-            if login is not None and error.reason is Reason.RTSP_CREDENTIALS_REJECTED:
+            if login is not None and error.reason in (
+                Reason.RTSP_CREDENTIALS_REJECTED,
+                Reason.ACCOUNT_LOCKED,
+            ):
                 login.rtsp_rejected(error)
             raise
         if login is not None:
@@ -238,8 +247,9 @@ class CameraSupervisor:
 
     async def _watch(self, stream: PlayingStream) -> IngestError:
         """Hand the session to the media loop and wait until it has ended."""
-        if self._learned is not None and self._learned.codec != stream.codec.value:
-            self._learned = self._learned.model_copy(update={"codec": stream.codec.value})
+        self._session_timeout_s = stream.session.timeout_s
+        if self._learned is not None:
+            self._learned = learned_from_stream(self._learned, stream)
         self._make_sinks()
         events = SessionEvents()
         session = self._channel.play(stream, events)
@@ -249,7 +259,10 @@ class CameraSupervisor:
             if video is not None:
                 self._succeed(video)
                 await self._refresh_until(events)
-            return await events.end()
+            error = await events.end()
+            if error.reason is Reason.NO_FRAMES and self._learned is not None:
+                self._learned = without_transport(self._learned)
+            return error
         finally:
             session.stop()
             self._past = _sum(self._past, self._session)

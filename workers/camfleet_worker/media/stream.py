@@ -19,8 +19,8 @@ from camfleet_worker.media.channel import Channel
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
 from camfleet_worker.media.watchdog import Watchdog
-from camfleet_worker.rtsp.client import PlayingStream
 from camfleet_worker.rtsp.message import MessageError, Request, Response
+from camfleet_worker.rtsp.playing import PlayingStream
 from camfleet_worker.rtsp.session import answer_request
 
 RECEIVER_REPORT_INTERVAL_S = 10.0
@@ -73,10 +73,16 @@ class Stream:
         """Of an item that is not complete yet."""
         self._outgoing = bytearray()
         self._receiver = StreamReceiver(playing, self.counters, self._on_message)
-        self._watchdog = Watchdog(now, channel.key_frame_patience_s)
+        self._watchdog = Watchdog(
+            now, channel.key_frame_patience_s, over_udp=playing.transport == "udp"
+        )
         # The first keepalive goes out at once: its answer tells which method the camera takes.
         self._keepalive_at = now
-        self._report_at = now + RECEIVER_REPORT_INTERVAL_S
+        # There are cameras that take no other sign of life than these (quirk 29).
+        self._report_interval_s = min(
+            RECEIVER_REPORT_INTERVAL_S, self._session.timeout_s / 3 or RECEIVER_REPORT_INTERVAL_S
+        )
+        self._report_at = now + self._report_interval_s
         self._closing_until = 0.0
 
     def tick(self, now: float, buffer: memoryview) -> None:
@@ -87,7 +93,8 @@ class Stream:
             self._watchdog.packets_seen(now)
             self._deliver(now)
         self._write_due(now)
-        error = self._watchdog.verdict(now, self._receiver.awaiting_key)
+        receiver = self._receiver
+        error = self._watchdog.verdict(now, receiver.awaiting_key, receiver.foreign_packets)
         if error is not None:
             raise error
 
@@ -197,7 +204,7 @@ class Stream:
                 self.counters.keepalives += 1
                 self._send(keepalive)
         if now >= self._report_at:
-            self._report_at = now + RECEIVER_REPORT_INTERVAL_S
+            self._report_at = now + self._report_interval_s
             self._send(self._receiver.receiver_report(now) or b"")
         if self._outgoing:
             self._send(b"")

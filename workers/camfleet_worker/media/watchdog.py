@@ -17,9 +17,15 @@ the intervals of cameras that stretch them while nothing moves."""
 
 
 class Watchdog:
-    """Judges one session. `patience_s`: how long to wait for the first key frame."""
+    """Judges one session. `patience_s`: how long to wait for the first key frame; `over_udp`: its
+    packets come by a way of their own, which may be blocked while the session stands (quirk 32)."""
 
-    def __init__(self, now: float, patience_s: float = NO_KEY_FRAME_S) -> None:
+    def __init__(
+        self, now: float, patience_s: float = NO_KEY_FRAME_S, over_udp: bool = False
+    ) -> None:
+        self._over_udp = over_udp
+        self._others = 0
+        self._last_other: float | None = None
         self._last_packet = now
         self._last_key = now
         self._longest_interval_s = 0.0
@@ -34,14 +40,12 @@ class Watchdog:
         self._longest_interval_s = max(self._longest_interval_s, now - self._last_key)
         self._last_key = now
 
-    def verdict(self, now: float, awaiting_key: bool) -> IngestError | None:
-        """Why the session has to end, or None."""
+    def verdict(self, now: float, awaiting_key: bool, others: int = 0) -> IngestError | None:
+        """Why the session has to end, or None. `others` counts media packets that are no video."""
+        if others != self._others:
+            self._others, self._last_other = others, now
         if now - self._last_packet >= NO_PACKETS_S:
-            return IngestError(
-                ConditionType.STREAMING,
-                Reason.NO_FRAMES,
-                f"The session is open and no video has arrived for {NO_PACKETS_S:.0f} seconds",
-            )
+            return self._nothing_seen(now)
         usual = max(self._patience_s, 2 * self._longest_interval_s)
         limit = usual if awaiting_key else max(FLOWING_WITHOUT_KEY_FRAME_S, usual)
         if now - self._last_key >= limit:
@@ -51,6 +55,20 @@ class Watchdog:
                 "Video arrives without a key frame that can be used",
             )
         return None
+
+    def _nothing_seen(self, now: float) -> IngestError:
+        if self._last_other is not None and now - self._last_other < NO_PACKETS_S:
+            return IngestError(
+                ConditionType.STREAMING,
+                Reason.AUDIO_ONLY,
+                "The session plays, and what arrives is sound without a picture",
+            )
+        way = " over UDP; the line may block UDP" if self._over_udp else ""
+        return IngestError(
+            ConditionType.STREAMING,
+            Reason.NO_FRAMES,
+            f"The session is open and no video has arrived for {NO_PACKETS_S:.0f} seconds{way}",
+        )
 
 
 def longer_patience(patience_s: float) -> float:

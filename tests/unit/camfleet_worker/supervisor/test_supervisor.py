@@ -94,7 +94,9 @@ class Tape:
             await before_attempt()
         if self.rtsp is not None:
             raise self.rtsp
-        return cast(PlayingStream, SimpleNamespace(codec=Codec.H264))
+        session = SimpleNamespace(timeout_s=60)
+        stream = SimpleNamespace(codec=Codec.H264, session=session, certificate="", transport="tcp")
+        return cast(PlayingStream, stream)
 
     async def probe_port(self, host: str, port: int, within_s: float) -> IngestError | None:
         return self.probe

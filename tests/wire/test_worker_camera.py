@@ -82,15 +82,13 @@ class SecretObjects:
     """Secrets that can be changed while somebody follows them."""
 
     def __init__(self) -> None:
-        self._versions = 0
         self._objects: dict[str, dict[str, Any]] = {}
         self._changed: dict[str, asyncio.Event] = {}
 
     def put(self, name: str, kind: str = CREDENTIALS_SECRET_TYPE, **values: str) -> None:
-        self._versions += 1
         self._objects[name] = {
             "type": kind,
-            "metadata": {"name": name, "resourceVersion": str(self._versions)},
+            "metadata": {"name": name, "uid": f"uid of {name}"},
             "data": {k: base64.b64encode(v.encode()).decode() for k, v in values.items()},
         }
         self._event(name).set()

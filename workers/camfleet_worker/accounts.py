@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
+import hmac
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
@@ -34,19 +36,19 @@ class SecretContent:
     """What was read of one Secret; `values` stays empty where the type is not ours."""
 
     type: str
-    version: str
+    uid: str
     values: dict[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, secret: dict[str, Any]) -> SecretContent:
         """Decode a Secret object; values that are no text are left out."""
         kind = str(secret.get("type", ""))
-        version = str(secret["metadata"]["resourceVersion"])
+        uid = str(secret["metadata"]["uid"])
         if kind != CREDENTIALS_SECRET_TYPE:
-            return cls(kind, version)
+            return cls(kind, uid)
         data = secret.get("data") or {}
         decoded = {key: _text(value) for key, value in data.items()}
-        return cls(kind, version, {key: text for key, text in decoded.items() if text is not None})
+        return cls(kind, uid, {key: text for key, text in decoded.items() if text is not None})
 
 
 class Accounts:
@@ -58,7 +60,6 @@ class Accounts:
         self._contents: dict[str, SecretContent | None] = {}
         self._read: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._issued: dict[CredentialsRef, Credentials] = {}
 
     def restore(self, contents: dict[str, SecretContent]) -> None:
         """Begin with what the last process held; whatever the API server says replaces it."""
@@ -121,20 +122,14 @@ class Accounts:
     def _login(
         self, ref: CredentialsRef, condition: ConditionType, missing: Reason, key_missing: Reason
     ) -> Credentials:
-        """The version of credentials changes with their values, not with every write to the
-        Secret: one Secret holds the keys of a whole site, and a colleague's edit must not make
-        this account unproven."""
-        values = self._content(ref, condition, missing).values
+        content = self._content(ref, condition, missing)
+        values = content.values
         for key in (ref.username_key, ref.password_key):
             if key not in values:
                 fact = f"Secret {ref.secret_name} lacks the key {key}"
                 raise _trouble(condition, key_missing, fact)
         username, password = values[ref.username_key], values[ref.password_key]
-        issued = self._issued.get(ref)
-        if issued is None or (issued.username, issued.password) != (username, password):
-            version = self._content(ref, condition, missing).version
-            issued = self._issued[ref] = Credentials(username, password, version)
-        return issued
+        return Credentials(username, password, _version(content.uid, username, password))
 
     def _content(
         self, ref: CredentialsRef, condition: ConditionType, missing: Reason
@@ -164,6 +159,17 @@ class Accounts:
             if content != before:
                 log.info("secret read", extra={"secret": name})
                 self._on_change(name)
+
+
+def _version(uid: str, username: str, password: str) -> str:
+    """Names these values, the same in every worker and after every restart.
+
+    The Secret's resourceVersion would change with every edit of a colleague's keys beside ours,
+    and two workers that began to read at different times would not mean the same. The key of the
+    hash is the Secret's uid, 122 random bits that only those who may read the Secret can read: a
+    reader of the Camera's status, where a hash of this ends up, cannot test guesses.
+    """
+    return hmac.digest(uid.encode(), f"{username}\0{password}".encode(), hashlib.sha256).hex()
 
 
 def _trouble(condition: ConditionType, reason: Reason, fact: str) -> IngestError:

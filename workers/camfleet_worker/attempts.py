@@ -5,8 +5,10 @@ At most two attempts (one per authentication scheme) are made for one account, t
 (device address, user name, Secret version), whatever the number of cameras behind it: sixteen
 channels of a recorder are one account. An attempt is written to the Camera's status before it is
 made, so a restart or a move of the camera spends no more; where that write fails (no API server)
-the attempt is not made, and only proven credentials are used. After that: a new version of the
-Secret, or one attempt every half hour.
+the attempt is not made, and only proven credentials are used. An attempt whose answer is lost is
+an attempt: the camera has counted it. A camera that says its account is locked, or that few tries
+are left, is not tried even the second time. After that: other values in the Secret, or one attempt
+every half hour.
 
 Credentials that ONVIF takes and RTSP refuses are counted apart: they are proven, and yet each
 channel of a recorder that tries them on RTSP is another bad login.
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 2
 SLOW_RETRY = timedelta(minutes=30)
+ENDS_TRYING = frozenset({Reason.ACCOUNT_LOCKED})
+"""Refusals after which not even the second attempt is made before the slow retry."""
 COUNTED_MOST = 100
 """Bound of status.attempts.count."""
 
@@ -43,6 +47,7 @@ class _Account:
 
     attempts: Attempts | None = None
     refusal: IngestError | None = None
+    unanswered: bool = False
     rtsp_proven: bool = False
     rtsp_refusal: IngestError | None = None
     rtsp_refused_at: datetime | None = None
@@ -73,9 +78,9 @@ class AttemptLedger:
             )
         if refusal is None:
             return
-        if refusal.reason is Reason.RTSP_CREDENTIALS_REJECTED:
+        if attempts.proven or refusal.reason is Reason.RTSP_CREDENTIALS_REJECTED:
             account.rtsp_refusal, account.rtsp_refused_at = refusal, attempts.last
-        elif not attempts.proven:
+        else:
             account.refusal = refusal
 
     def of(self, key: str) -> Attempts | None:
@@ -104,8 +109,12 @@ class AttemptLedger:
         before = account.attempts
         now = self._clock()
         count = 0 if before is None else before.count
-        if before is not None and count >= MOST_ATTEMPTS and now - before.last < SLOW_RETRY:
-            raise _again(account.refusal) if account.refusal else _spent()
+        left = 0 if account.refusal and account.refusal.reason in ENDS_TRYING else MOST_ATTEMPTS
+        if before is not None and count >= left and now - before.last < SLOW_RETRY:
+            raise _spent(account)
+        if before is not None and now - before.last >= SLOW_RETRY:
+            # One attempt, whatever it says: a lock that has just run out would be renewed.
+            count = max(count, MOST_ATTEMPTS - 1)
         attempts = Attempts(account=key, count=min(count + 1, COUNTED_MOST), last=now)
         try:
             await write_down(attempts)
@@ -121,7 +130,11 @@ class AttemptLedger:
             count = 0 if before is None else before.count
             last = self._clock() if before is None else before.last
             account.attempts = Attempts(account=key, count=count, proven=True, last=last)
-        account.refusal = None
+        account.refusal, account.unanswered = None, False
+
+    def lose_answer(self, key: str) -> None:
+        """A login was sent and no answer came; it stays counted."""
+        self._account(key).unanswered = True
 
     def refuse(self, key: str, error: IngestError) -> None:
         """The device refused them. Proven ones are proven no longer: somebody changed them."""
@@ -150,6 +163,8 @@ class AttemptLedger:
         account = self._account(key)
         account.rtsp_proven = False
         account.rtsp_refusal, account.rtsp_refused_at = error, self._clock()
+        if error.reason in ENDS_TRYING:
+            self.refuse(key, error)  # a locked account is locked on every port
 
     def turn(self, key: str) -> asyncio.Lock:
         """Held by the one camera that tries an unproven account."""
@@ -194,6 +209,10 @@ class Login:
         """ONVIF refused the credentials."""
         self._ledger.refuse(self._key, error)
 
+    async def unanswered(self, scheme: str = "") -> None:
+        """A login went out and nothing came back: the camera may have counted it."""
+        self._ledger.lose_answer(self._key)
+
     async def before_rtsp_attempt(self) -> None:
         """Return when an RTSP login may be tried."""
         self._ledger.check_rtsp(self._key)
@@ -213,7 +232,17 @@ def _again(error: IngestError) -> IngestError:
     return IngestError(error.condition, error.reason, error.fact, error.retry)
 
 
-def _spent() -> IngestError:
+def _spent(account: _Account) -> IngestError:
+    if account.refusal is not None:
+        return _again(account.refusal)
+    if account.unanswered:
+        return IngestError(
+            ConditionType.AUTHENTICATED,
+            Reason.PENDING,
+            "The camera answered none of the logins that may be tried; "
+            "the next one is tried within half an hour",
+            Retry.ON_SECRET_CHANGE,
+        )
     return IngestError(
         ConditionType.AUTHENTICATED,
         Reason.CREDENTIALS_REJECTED,

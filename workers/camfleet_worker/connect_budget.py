@@ -1,28 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast connects may be made: a site that gets its line back returns in an orderly way.
 
-Each connect, ONVIF or RTSP, passes the bucket of its site and then the worker's.
+Each connect, ONVIF or RTSP, passes the budget of its site and the worker's. Cameras of a site go
+in the order in which they came, sites in turn: one with two cameras does not wait for one with a
+hundred. Whoever stops waiting spends nothing.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
 
 from camfleet_worker.token_bucket import TokenBucket
 
 WORKER_PER_S = 25.0
 """Handshakes cost CPU that running streams need; 200 cameras are back in eight seconds."""
+_SLACK_S = 1e-6
+"""Timers go off within their clock's resolution, also a little early."""
+BURST = 1
+"""No second has more connects than the budget says, not even the first one after a rest."""
+
+
+@dataclass
+class _Site:
+    bucket: TokenBucket
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+    def next_at(self) -> float | None:
+        """When its next connect may be made; None: nobody waits."""
+        while self.waiting and self.waiting[0].done():
+            self.waiting.popleft()
+        return self.bucket.next_at if self.waiting else None
 
 
 class ConnectBudget:
-    """The buckets of all sites of a worker."""
+    """The connects of all sites of a worker."""
 
     def __init__(self, worker_per_s: float = WORKER_PER_S) -> None:
-        self._worker = TokenBucket(worker_per_s, worker_per_s)
-        self._sites: dict[tuple[str, int], TokenBucket] = {}
+        self._worker = TokenBucket(worker_per_s, BURST)
+        self._sites: dict[str, _Site] = {}
+        """In the order of their turns: who was served last stands last."""
+        self._timer: asyncio.TimerHandle | None = None
 
     async def take(self, site: str, per_s: int) -> None:
         """Wait until one more connect to this site may be made."""
-        key = (site, per_s)
-        if key not in self._sites:
-            self._sites[key] = TokenBucket(per_s, per_s)
-        await self._sites[key].take()
-        await self._worker.take()
+        waiting = self._sites.setdefault(site, _Site(TokenBucket(per_s, BURST)))
+        waiting.bucket.change_rate(per_s, BURST)
+        place = asyncio.get_running_loop().create_future()
+        waiting.waiting.append(place)
+        self._serve()
+        await place
+
+    def _serve(self) -> None:
+        """Let in everybody whose time has come, and come back when the next one's has."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while (turn := self._next_turn()) is not None:
+            at, name = turn
+            if at > loop.time() + _SLACK_S:
+                self._timer = loop.call_at(at, self._serve)
+                return
+            site = self._sites.pop(name)
+            self._sites[name] = site
+            site.bucket.reserve(loop.time())
+            self._worker.reserve(loop.time())
+            site.waiting.popleft().set_result(None)
+
+    def _next_turn(self) -> tuple[float, str] | None:
+        """The earliest time that a site and the worker both allow; of several, whose turn it is."""
+        now = asyncio.get_running_loop().time()
+        earliest = max(now, self._worker.next_at)
+        times = (
+            (max(at, earliest), name)
+            for name, site in self._sites.items()
+            if (at := site.next_at()) is not None
+        )
+        return min(times, key=lambda turn: turn[0], default=None)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user name and a password, and the version of the Secret that they came from."""
+    """A user name and a password, and the version of both."""
 
     username: str
     password: str = field(repr=False)
     version: str
-    """resourceVersion of the Secret: another version is another chance to log in."""
+    """Names the two without telling them: another version is another chance to log in."""
 
     def account_key(self, host: str) -> str:
         """Name this account at this address in the ledger of login attempts, without telling it.

@@ -47,6 +47,8 @@ class Settings:
     """0: any free port (tests)."""
     tick_s: float
     status_writes_per_s: float
+    """An apply costs the API server 3–7 ms of CPU: a worker whose 200 cameras all fall or return
+    takes 3–7 % of a core for some ten seconds, after a burst of a hundred writes."""
     lease_s: float
     """How long the operator believes in the worker without a renewal."""
     kubeconfig: Path | None
@@ -68,7 +70,7 @@ class Settings:
             metrics_address=environment.get(METRICS_ADDRESS) or "0.0.0.0",
             metrics_port=int(_number(environment, METRICS_PORT, 9090, 0, 65535)),
             tick_s=_number(environment, TICK_MS, 100, 10, 1000) / 1000,
-            status_writes_per_s=_number(environment, STATUS_WRITES_PER_S, 5, 0.1, 1000),
+            status_writes_per_s=_number(environment, STATUS_WRITES_PER_S, 10, 0.1, 1000),
             lease_s=_number(environment, LEASE_SECONDS, 40, 2, 600),
             kubeconfig=Path(kubeconfig) if kubeconfig else None,
         )

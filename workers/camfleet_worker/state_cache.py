@@ -58,7 +58,7 @@ class StateCache:
     def keep_secrets(self, contents: Mapping[str, SecretContent]) -> None:
         """Called when a Secret was read."""
         wire = {
-            name: {"type": content.type, "version": content.version, "values": content.values}
+            name: {"type": content.type, "uid": content.uid, "values": content.values}
             for name, content in contents.items()
         }
         self._write(SECRETS, wire)

@@ -17,11 +17,21 @@ class TokenBucket:
         self._tolerance_s = (burst - 1) * self._interval_s
         self._scheduled = float("-inf")
 
+    @property
+    def next_at(self) -> float:
+        """When the next token is there, in monotonic seconds; the past where one is there now."""
+        return self._scheduled - self._tolerance_s
+
     def reserve(self, now: float) -> float:
         """Take the next token; the seconds to wait until it is there. `now` is monotonic."""
-        at = max(self._scheduled, now)
-        self._scheduled = at + self._interval_s
-        return max(0.0, at - self._tolerance_s - now)
+        wait_s = max(0.0, self.next_at - now)
+        self._scheduled = max(self._scheduled, now) + self._interval_s
+        return wait_s
+
+    def change_rate(self, per_s: float, burst: float) -> None:
+        """Go on at another rate, from what is spent already."""
+        self._interval_s = 1.0 / per_s
+        self._tolerance_s = (burst - 1) * self._interval_s
 
     async def take(self) -> None:
         """Wait for the next token."""

@@ -2,7 +2,8 @@
 """How long a difference between what is known and what is reported must last. Pure.
 
 Up at once, down after ten seconds: a camera that reconnects within that time never was down for
-anybody who reads the status, and a site whose line blinks costs no write at all.
+anybody who reads the status, and a site whose line blinks costs no write at all. A camera that is
+known to flap must stay up for a minute before it is called up again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from camfleet_api.camera import CameraStatus
 from camfleet_api.conditions import Condition, ConditionType
 
 DEBOUNCE_S = 10.0
+FLAPPING_UP_S = 60.0
 
 
 def patience_s(reported: CameraStatus, known: CameraStatus) -> float | None:
@@ -27,7 +29,15 @@ def patience_s(reported: CameraStatus, known: CameraStatus) -> float | None:
         and was is not None
         and (was.status != "True" or was.observed_generation != is_.observed_generation)
     )
+    if came_up and any(c.type == ConditionType.STABLE for c in known.conditions):
+        return FLAPPING_UP_S
     return 0.0 if first_verdict or came_up else DEBOUNCE_S
+
+
+def new_generation(reported: CameraStatus, known: CameraStatus) -> bool:
+    """True where the writer of the spec waits for an answer."""
+    was, is_ = _ready(reported), _ready(known)
+    return is_ is not None and (was is None or was.observed_generation != is_.observed_generation)
 
 
 def _ready(status: CameraStatus) -> Condition | None:

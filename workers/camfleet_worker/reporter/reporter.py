@@ -2,8 +2,9 @@
 """Writes Camera statuses: on transitions only, debounced, coalesced, within a budget.
 
 Supervisors publish facts and never wait for a write, with one exception: a login attempt is
-written before it is made (`record_attempt`). An unchanged status is never sent. Where the API
-server does not answer, facts are kept and the last one of each camera is written when it does.
+written before it is made (`record_attempt`). An unchanged status is never sent. Of many that are
+due, cameras that came up go first. Where the API server does not answer, facts are kept and the
+last one of each camera is written when it does.
 """
 
 from __future__ import annotations
@@ -111,9 +112,11 @@ class Reporter:
         """Write whatever is due, for ever."""
         while True:
             self._news.clear()
-            for report in self._due(_now()):
+            report = self._most_urgent(_now())
+            if report is None:
+                await self._wait()
+            else:
                 await self._write(report)
-            await self._wait()
 
     async def flush(self) -> None:
         """Write at once all that is due by now: the last thing before the process ends."""
@@ -124,6 +127,14 @@ class Reporter:
         if now < self._paused_until:
             return []
         return [r for r in self._reports.values() if (at := r.due_at()) is not None and at <= now]
+
+    def _most_urgent(self, now: float) -> Report | None:
+        """Looked for anew before each write: while many are written, others come up."""
+        return min(
+            self._due(now),
+            key=lambda report: (not report.urgent(), report.differs_since or 0.0),
+            default=None,
+        )
 
     async def _wait(self) -> None:
         """Until there is news, or the next write is due."""
@@ -145,6 +156,7 @@ class Reporter:
                     return
                 await self._budget.take()
                 if report.known is not None:
+                    report.spend(_now())
                     await self._apply(report, report.known)
                     report.settle(_now())
             except ClusterError as error:

@@ -27,16 +27,15 @@ class Following:
         self.changes: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.rung: list[str] = []
         self.accounts = Accounts(self.follow, self.rung.append)
-        self._version = 0
+        self.uid = "5f0c0c0e"
 
     async def follow(self, name: str) -> AsyncIterator[dict[str, Any] | None]:
         while True:
             yield await self.changes.get()
 
     async def show(self, kind: str = CREDENTIALS_SECRET_TYPE, **values: str) -> None:
-        self._version += 1
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-        metadata = {"resourceVersion": str(self._version)}
+        metadata = {"uid": self.uid}
         await self._show({"type": kind, "metadata": metadata, "data": data})
 
     async def vanish(self) -> None:
@@ -61,7 +60,33 @@ async def test_a_colleagues_edit_does_not_make_an_account_unproven(secret: Follo
     first = secret.accounts.camera_login(CAMERA_1)
     await secret.show(user="admin", one="1111", two="3333")
     assert secret.accounts.camera_login(CAMERA_1) == first
-    assert secret.accounts.camera_login(CAMERA_2).version == "2"
+
+
+async def test_another_password_is_another_version(secret: Following) -> None:
+    await secret.show(user="admin", one="1111", two="2222")
+    first = secret.accounts.camera_login(CAMERA_2)
+    await secret.show(user="admin", one="1111", two="3333")
+    assert secret.accounts.camera_login(CAMERA_2).version != first.version
+
+
+async def test_two_workers_mean_the_same_account_whenever_they_began_to_read(
+    secret: Following,
+) -> None:
+    await secret.show(user="admin", one="1111", two="2222")
+    ours = secret.accounts.camera_login(CAMERA_1)
+    later = Following()
+    await later.show(user="admin", one="1111", two="another key was edited meanwhile")
+    theirs = later.accounts.camera_login(CAMERA_1)
+    await later.accounts.close()
+    assert theirs.account_key("192.0.2.1:80") == ours.account_key("192.0.2.1:80")
+
+
+async def test_whoever_cannot_read_the_secret_cannot_test_guesses(secret: Following) -> None:
+    await secret.show(user="admin", one="1111")
+    first = secret.accounts.camera_login(CAMERA_1)
+    secret.uid = "another Secret with the same values"
+    await secret.show(user="admin", one="1111")
+    assert secret.accounts.camera_login(CAMERA_1).version != first.version
 
 
 async def test_a_secret_of_another_type_is_never_opened(secret: Following) -> None:

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a camera counts as flapping, and which of its failures is told while it is down."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.facts import Failure
+from camfleet_worker.flapping import CALM_S, ENDS, WINDOW_S, Flapping
+from camfleet_worker.outage import Outage
+
+AWAY = Failure(ConditionType.REACHABLE, Reason.HOST_UNREACHABLE, "Nothing answers.")
+SLOW = Failure(ConditionType.REACHABLE, Reason.TIMEOUT, "No answer in time.")
+SHUT = Failure(ConditionType.REACHABLE, Reason.CONNECTION_REFUSED, "Refused.")
+REJECTED = Failure(ConditionType.AUTHENTICATED, Reason.CREDENTIALS_REJECTED, "Refused.")
+
+
+@given(gaps=st.lists(st.floats(0, 2000), min_size=1, max_size=60))
+def test_five_ends_within_a_quarter_of_an_hour_are_flapping(gaps: list[float]) -> None:
+    flapping, now, ends, expected = Flapping(), 0.0, [], False
+    for gap in gaps:
+        now += gap
+        expected = expected and gap < CALM_S
+        ends.append(now)
+        flapping.ended(now)
+        expected = expected or (len(ends) >= ENDS and now - ends[-ENDS] <= WINDOW_S)
+        assert (flapping.failure(now) is not None) is expected
+
+
+def test_half_an_hour_without_an_end_is_calm() -> None:
+    flapping = Flapping()
+    for _ in range(ENDS):
+        flapping.ended(100.0)
+    assert flapping.failure(100.0 + CALM_S - 1) is not None
+    assert flapping.failure(100.0 + CALM_S) is None
+    flapping.ended(100.0 + CALM_S)
+    assert flapping.failure(100.0 + CALM_S) is None
+
+
+def test_what_a_former_worker_said_holds_for_half_an_hour() -> None:
+    flapping = Flapping()
+    flapping.recall(50.0)
+    assert flapping.failure(60.0) is not None
+    assert flapping.failure(50.0 + CALM_S) is None
+
+
+def test_it_is_told_in_the_same_words_however_long_it_goes_on() -> None:
+    flapping, told = Flapping(), set()
+    for end in range(200):
+        flapping.ended(end * 60.0)
+        told.add(flapping.failure(end * 60.0))
+    assert len(told - {None}) == 1
+
+
+@given(
+    seen=st.lists(
+        st.tuples(st.sampled_from([AWAY, SLOW, SHUT]), st.floats(0.1, 40)),
+        min_size=50,
+        max_size=400,
+    )
+)
+def test_alternating_failures_change_what_is_told_a_few_times_an_hour(
+    seen: list[tuple[Failure, float]],
+) -> None:
+    outage, now, changes = Outage(), 0.0, []
+    last = None
+    for failure, gap in seen:
+        now += gap
+        told = outage.tell(failure, now)
+        if told != last:
+            changes.append(now)
+        last = told
+    for begin in changes:
+        # The first failure, two changes at once, then after 60, 300 and twice 1800 s.
+        assert len([at for at in changes if begin <= at < begin + 3600]) <= 7
+
+
+def test_the_usual_course_of_an_outage_is_told_at_once() -> None:
+    outage = Outage()
+    assert outage.tell(SLOW, 0.0) is SLOW
+    assert outage.tell(AWAY, 10.0) is AWAY
+    assert outage.tell(SHUT, 20.0) is SHUT
+
+
+def test_a_failure_that_stays_is_told_in_the_end() -> None:
+    outage = Outage()
+    for at, failure in enumerate((AWAY, SLOW, AWAY)):
+        outage.tell(failure, float(at))
+    assert outage.tell(SLOW, 10.0) is AWAY
+    assert outage.tell(SLOW, 69.0) is AWAY
+    assert outage.tell(SLOW, 70.0) is SLOW
+
+
+def test_what_only_a_person_can_mend_is_told_at_once() -> None:
+    outage = Outage()
+    for at, failure in enumerate((AWAY, SLOW, AWAY, SLOW)):
+        outage.tell(failure, float(at))
+    assert outage.tell(REJECTED, 5.0, final=True) is REJECTED
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_a_stream_of_seconds_does_not_begin_another_outage(over: bool) -> None:
+    outage = Outage()
+    for at, failure in enumerate((AWAY, SLOW, AWAY)):
+        outage.tell(failure, float(at))
+    outage.streams()
+    if over:
+        outage.over()
+    assert outage.tell(SHUT, 100.0) is SHUT
+    assert (outage.tell(SLOW, 101.0) is SLOW) is over

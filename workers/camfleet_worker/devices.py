@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the cameras of one device share: whether it is there, and who finds out.
+
+A recorder that falls is one cause. While a device is in doubt, that is after any session with it
+has ended, one of its cameras connects and the others wait for the answer: they follow in order
+when it is there, and take over the same failure, without a packet of their own, when it is not.
+A device that is away has one backoff, whatever the number of its cameras. Supervisors connect
+inside `connecting`; nothing here opens a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+from camfleet_api.conditions import ConditionType
+from camfleet_worker.backoff import Backoff
+from camfleet_worker.errors import IngestError
+
+
+class Device:
+    """One address with its ports, as declared."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._certain = False
+        self._failure: IngestError | None = None
+        self._not_before = 0.0
+        self._asking: asyncio.Future[None] | None = None
+
+    def away_for(self, now: float) -> float | None:
+        """Seconds until it is tried again; None for a device that answered when last asked."""
+        return None if self._failure is None else max(0.0, self._not_before - now)
+
+    def doubt(self) -> None:
+        """A session has ended: the next connect goes alone."""
+        self._certain = False
+
+    def healthy(self) -> None:
+        """A camera of it has streamed long enough for the backoff to begin anew."""
+        self._backoff.reset()
+
+    @asynccontextmanager
+    async def connecting(self) -> AsyncIterator[None]:
+        """Around one connect. IngestError at once where a sibling has just found it away."""
+        while not self._certain and self._asking is not None:
+            await asyncio.shield(self._asking)
+            self._share_failure()
+        if self._certain:
+            try:
+                yield
+            except IngestError as error:
+                self._judge(error)
+                raise
+            return
+        self._share_failure()
+        async with self._alone():
+            yield
+
+    def _share_failure(self) -> None:
+        """Raise what a sibling found, while it is too early to look again."""
+        failure = self._failure
+        if failure is not None and _now() < self._not_before:
+            raise IngestError(failure.condition, failure.reason, failure.fact, failure.retry)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        asking = self._asking = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        except IngestError as error:
+            self._judge(error)
+            raise
+        else:
+            self._certain, self._failure = True, None
+        finally:
+            self._asking = None
+            asking.set_result(None)
+
+    def _judge(self, error: IngestError) -> None:
+        """A refused login or a session limit comes from a device that is there."""
+        if error.condition is ConditionType.REACHABLE:
+            self._certain, self._failure = False, error
+            self._not_before = _now() + self._backoff.next_s()
+        else:
+            self._certain, self._failure = True, None
+
+
+class Devices:
+    """The devices of a worker's cameras, for as long as a supervisor holds them."""
+
+    def __init__(self) -> None:
+        self._devices: WeakValueDictionary[str, Device] = WeakValueDictionary()
+
+    def at(self, address: str, backoff: Callable[[], Backoff]) -> Device:
+        """The device at an address; `backoff` is used for one not known yet."""
+        device = self._devices.get(address)
+        if device is None:
+            device = self._devices[address] = Device(backoff())
+        return device
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -50,26 +50,43 @@ class Doorkeeper:
         self._refused_in_a_row: dict[str, int] = {}
         self._locked_until: dict[str, float] = {}
 
-    def challenges(self, settings: CameraSettings, door: Door, stale: bool = False) -> list[str]:
+    def challenges(
+        self, settings: CameraSettings, door: Door, stale: bool = False, uri: str = ""
+    ) -> list[str]:
         """The WWW-Authenticate values of this door, in the order the camera prefers."""
         schemes = settings.onvif_schemes if door == "onvif" else settings.rtsp_schemes
-        return [
-            self._digest_challenge(settings, door, stale)
-            if scheme == "digest"
-            else f'Basic realm="{_realm(settings)}"'
-            for scheme in schemes
-            if scheme in ("digest", "basic")
-        ]
+        values = []
+        for scheme in schemes:
+            if scheme == "digest":
+                values += [
+                    self._digest_challenge(settings, door, algorithm, stale, uri)
+                    for algorithm in settings.digest_algorithms
+                ]
+            elif scheme == "basic":
+                values.append(f'Basic realm="{_realm(settings)}"')
+        return [", ".join(values)] if settings.challenges_in_one_header and values else values
 
-    def _digest_challenge(self, settings: CameraSettings, door: Door, stale: bool) -> str:
-        nonce = secrets.token_hex(16)
+    def _digest_challenge(
+        self, settings: CameraSettings, door: Door, algorithm: str, stale: bool, uri: str
+    ) -> str:
+        nonce = _nonce_of(uri) + secrets.token_hex(12)
         _remember(self._digest_nonces, nonce, 0)
         # Cameras speak HTTP Digest with qop (RFC 2617 §3.2.1) on ONVIF, and its RFC 2069 form on
-        # RTSP.
-        quality = ', qop="auth"' if door == "onvif" else ""
-        stale_flag = ", stale=true" if stale else ""
+        # RTSP, which knows MD5 alone.
+        quality = ', qop="auth"' if door == "onvif" or algorithm != "MD5" else ""
+        stale_flag = ", stale=true" if stale and not settings.nonce_per_url else ""
         realm = _realm(settings)
-        return f'Digest realm="{realm}", nonce="{nonce}", algorithm=MD5{quality}{stale_flag}'
+        return (
+            f'Digest realm="{realm}", nonce="{nonce}", algorithm={algorithm}{quality}{stale_flag}'
+        )
+
+    def locked(self, account: str, monotonic_s: float) -> bool:
+        """Whether the account is locked right now."""
+        return self._locked_until.get(account, 0.0) > monotonic_s
+
+    def attempts_left(self, settings: CameraSettings, account: str) -> int:
+        """What a talkative camera tells whom it refuses."""
+        return max(0, settings.lockout_after - self._refused_in_a_row.get(account, 0))
 
     def judge_token(
         self,
@@ -142,11 +159,15 @@ class Doorkeeper:
         ):
             return account, Verdict.MALFORMED
         last_count = self._digest_nonces.get(said["nonce"])
-        if last_count is None:
+        elsewhere = settings.nonce_per_url and not said["nonce"].startswith(_nonce_of(uri))
+        if last_count is None or elsewhere:
             return account, Verdict.STALE_NONCE
+        algorithm = said.get("algorithm", "MD5")
+        if algorithm not in settings.digest_algorithms:
+            return account, Verdict.MALFORMED
         if account != settings.username:
             return account, Verdict.UNKNOWN_ACCOUNT
-        if not hmac.compare_digest(
+        if algorithm in settings.digest_refused or not hmac.compare_digest(
             _digest_response(said, settings, method).encode(), said["response"].encode()
         ):
             return account, Verdict.WRONG_PASSWORD
@@ -198,13 +219,17 @@ def parse_auth_parameters(text: str) -> dict[str, str]:
 
 
 def _digest_response(said: dict[str, str], settings: CameraSettings, method: str) -> str:
-    """RFC 2617 §3.2.2.1; without qop the RFC 2069 form that RTSP cameras use."""
-    secret = _md5(f"{settings.username}:{_realm(settings)}:{settings.password or ''}")
-    request = _md5(f"{method}:{said['uri']}")
+    """RFC 7616 §3.4.1; without qop the RFC 2069 form that RTSP cameras use."""
+    algorithm = said.get("algorithm", "MD5")
+    hashed = _sha256 if algorithm.startswith("SHA-256") else _md5
+    secret = hashed(f"{settings.username}:{_realm(settings)}:{settings.password or ''}")
+    if algorithm.endswith("-sess"):
+        secret = hashed(f"{secret}:{said['nonce']}:{said.get('cnonce', '')}")
+    request = hashed(f"{method}:{said['uri']}")
     if "qop" in said:
         middle = f"{said['nonce']}:{said.get('nc', '')}:{said.get('cnonce', '')}:{said['qop']}"
-        return _md5(f"{secret}:{middle}:{request}")
-    return _md5(f"{secret}:{said['nonce']}:{request}")
+        return hashed(f"{secret}:{middle}:{request}")
+    return hashed(f"{secret}:{said['nonce']}:{request}")
 
 
 def _basic_verdict(rest: str, settings: CameraSettings) -> tuple[str, Verdict]:
@@ -229,6 +254,15 @@ def _realm(settings: CameraSettings) -> str:
 
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _nonce_of(uri: str) -> str:
+    """How nonces for a URL begin."""
+    return _md5(uri)[:8]
 
 
 def _remember(known: OrderedDict[str, _V], key: str, value: _V) -> None:

@@ -21,7 +21,31 @@ from camera_simulator.clips import Codec
 AuthScheme = Literal["wsse", "digest", "basic"]
 Server = Literal["replay", "gstreamer"]
 Web = Literal["onvif", "closed", "page", "not-found"]
-Media = Literal["whole", "p-frames-only"]
+Media = Literal["whole", "p-frames-only", "sound-without-picture", "sound-only"]
+Dialect = Literal[
+    "lf-only",
+    "lower-case",
+    "folded",
+    "no-cseq",
+    "wrong-cseq",
+    "http-status-line",
+    "rtsp-1.1",
+    "trailing-semicolons",
+    "schemeless-base",
+    "inner-base",
+    "no-content-type",
+    "no-content-base",
+    "bare-sdp",
+    "inner-control",
+    "star-control",
+    "no-control",
+    "session-changes",
+    "ssrc-with-blanks",
+    "bad-rtp-info",
+    "requests-of-its-own",
+    "garbage-between-packets",
+]
+"""Ways of writing RTSP and SDP that are wrong and seen in the field."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +73,11 @@ class CameraSettings:
     wsse_window_s: float = 60.0
     lockout_after: int = 0
     lockout_s: float = 1800.0
+    digest_algorithms: tuple[str, ...] = ("MD5",)
+    digest_refused: tuple[str, ...] = ()
+    challenges_in_one_header: bool = False
+    nonce_per_url: bool = False
+    tells_attempts: bool = False
 
     # What it says it is.
     manufacturer: str = "Camfleet"
@@ -70,6 +99,21 @@ class CameraSettings:
     session_timeout_s: int = 60
     keepalive: tuple[str, ...] = ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "RTCP")
     transports: tuple[str, ...] = ("TCP",)
+    udp_blocked: bool = False
+    udp_loss: float = 0.0
+    udp_reorders: bool = False
+    answers_tcp_with_udp: bool = False
+    rtsp_tls: bool = False
+    rtsp_certificate: int = 1
+    rtsp_refuses: str = ""
+    rtsp_refusal: int = 453
+    rtsp_retry_after_s: int = 0
+    redirect_to: str = ""
+    session_timeout_text: str = ""
+    sessions_linger: bool = False
+    rtsp_methods: tuple[str, ...] = ("GET_PARAMETER", "SET_PARAMETER", "OPTIONS")
+    dead_session_packets: bool = False
+    rtsp_dialect: tuple[Dialect, ...] = ()
     sender_reports: bool = True
     sdp_parameter_sets: bool = True
 

@@ -6,169 +6,24 @@ Camera objects and Secrets live in this process (tests/cluster has the real one)
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from camera_simulator import Camera, CameraSettings, Simulator
-from camfleet_api.camera import Scheme, VideoSource
-from camfleet_api.ingest_shard import IngestShardSpec, Policy, Relay, ShardCamera
-from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_api.names import CREDENTIALS_SECRET_TYPE
-from camfleet_api.policy import CredentialsRef, StreamRole, VideoCodec
-from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
-from camfleet_worker.accounts import Accounts
-from camfleet_worker.attempts import AttemptLedger
-from camfleet_worker.backoff import Backoff
-from camfleet_worker.clock import wall_clock
-from camfleet_worker.connect_budget import ConnectBudget
-from camfleet_worker.fleet import Fleet
-from camfleet_worker.media.loop import MediaLoop
-from camfleet_worker.onvif.ports import port_trouble
-from camfleet_worker.onvif.resolver import OnvifResolver
-from camfleet_worker.recollection import Recollection
-from camfleet_worker.reporter.reporter import Reporter
-from camfleet_worker.rtsp.client import open_stream
-from camfleet_worker.sink_factory import SinkFactory
-from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
-from camfleet_worker.state_cache import StateCache
-from camfleet_worker.surroundings import Surroundings
-from camfleet_worker.token_bucket import TokenBucket
+from camfleet_api.camera import VideoSource
+from camfleet_api.policy import CredentialsRef
 from eventually import eventually_async
 from vms import RecordServer
-
-PASSWORD = "p@ss#w0rd%/:"
-NAMESPACE = "phu-yen"
-
-
-class CameraObjects:
-    """Camera objects by name: what the API server would store, and how often it was asked to."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.writes: list[tuple[str, dict[str, Any]]] = []
-
-    def create(self, name: str) -> str:
-        uid = str(uuid.uuid4())
-        self.objects[name] = {"metadata": {"name": name, "uid": uid}, "status": {}}
-        return uid
-
-    async def camera(self, name: str) -> dict[str, Any] | None:
-        return self.objects.get(name)
-
-    async def apply_camera_status(self, name: str, status: dict[str, Any]) -> dict[str, Any]:
-        self.writes.append((name, status))
-        self.objects[name]["status"] = status
-        return self.objects[name]
-
-    def condition(self, name: str, kind: str) -> tuple[str, str]:
-        """Status and reason; empty where the condition is absent."""
-        for condition in self.objects[name]["status"].get("conditions", ()):
-            if condition["type"] == kind:
-                return condition["status"], condition["reason"]
-        return "", ""
-
-    def ready(self, name: str) -> tuple[str, str]:
-        return self.condition(name, "Ready")
-
-
-class SecretObjects:
-    """Secrets that can be changed while somebody follows them."""
-
-    def __init__(self) -> None:
-        self._objects: dict[str, dict[str, Any]] = {}
-        self._changed: dict[str, asyncio.Event] = {}
-
-    def put(self, name: str, kind: str = CREDENTIALS_SECRET_TYPE, **values: str) -> None:
-        self._objects[name] = {
-            "type": kind,
-            "metadata": {"name": name, "uid": f"uid of {name}"},
-            "data": {k: base64.b64encode(v.encode()).decode() for k, v in values.items()},
-        }
-        self._event(name).set()
-
-    async def follow(self, name: str) -> AsyncIterator[dict[str, Any] | None]:
-        while True:
-            self._event(name).clear()
-            yield self._objects.get(name)
-            await self._event(name).wait()
-
-    def _event(self, name: str) -> asyncio.Event:
-        return self._changed.setdefault(name, asyncio.Event())
-
-
-class WorkerParts:
-    """The worker without its API server and its process."""
-
-    def __init__(self, folder: Path, objects: CameraObjects, secrets: SecretObjects) -> None:
-        self.folder = folder
-        self.objects = objects
-        self.secrets = secrets
-        self.reporter = Reporter(objects, wall_clock, TokenBucket(100, 100))
-        self.accounts = Accounts(secrets.follow, lambda name: self.fleet.secret_changed(name))
-        self._media = MediaLoop(0.05)
-        self._volume = VolumeWriter(VolumeSettings(folder / "recordings"))
-        self._names = Resolver()
-        self._onvif = OnvifResolver()
-        self.fleet = self._fleet()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def _fleet(self) -> Fleet:
-        ledger = AttemptLedger(wall_clock)
-        cache = StateCache(self.folder / "state")
-        recollection = Recollection(
-            self.reporter, cache, ledger, lambda host: self.fleet.siblings(host)
-        )
-        sinks = SinkFactory(NAMESPACE, self._volume, self._names, self.accounts)
-        around = Surroundings(
-            resolver=self._onvif,
-            open_stream=open_stream,
-            probe=port_trouble,
-            accounts=self.accounts,
-            ledger=ledger,
-            reports=self.reporter,
-            recollect=recollection.recollect,
-            budget=ConnectBudget(),
-            make_sinks=sinks.make,
-            backoff=lambda: Backoff(first_s=0.2, most_s=0.5),
-        )
-        return Fleet(around, self.reporter, lambda camera: self._media.open_channel(camera, ()))
-
-    async def __aenter__(self) -> WorkerParts:
-        self._media.start()
-        self._volume.start()
-        self._tasks = [
-            asyncio.create_task(self.reporter.run()),
-            asyncio.create_task(self.fleet.poll()),
-        ]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.fleet.stop()
-        await self.accounts.close()
-        await asyncio.to_thread(self._media.stop)
-        await asyncio.to_thread(self._volume.close, 5.0)
-        self._names.close()
-        self._onvif.close()
-
-    async def run(self, policy: Policy, *cameras: ShardCamera) -> None:
-        spec = IngestShardSpec(hash="h", policies=[policy], cameras=list(cameras))
-        refs = [camera.credentials for camera in cameras]
-        refs += [relay.credentials for relay in policy.relays]
-        self.accounts.want({ref.secret_name for ref in refs if ref is not None})
-        await self.fleet.apply(spec)
-
-    def recorded_bytes(self) -> int:
-        return sum(f.stat().st_size for f in (self.folder / "recordings").rglob("*.mp4"))
+from worker_parts import (
+    PASSWORD,
+    CameraObjects,
+    SecretObjects,
+    WorkerParts,
+    entry,
+    policy_to,
+)
 
 
 @pytest.fixture
@@ -201,47 +56,6 @@ async def worker(
 ) -> AsyncIterator[WorkerParts]:
     async with WorkerParts(tmp_path, objects, secrets) as parts:
         yield parts
-
-
-def policy_to(vms: RecordServer | None, recording: bool = True, **relay: Any) -> Policy:
-    relays = []
-    if vms is not None:
-        template = f"rtsp://127.0.0.1:{vms.rtsp_port}/live/{{camera}}"
-        relays.append(
-            Relay(
-                name="national",
-                protocol=RelayProtocol.RTSP,
-                url_template=template,
-                codecs=[VideoCodec.H264],
-                **relay,
-            )
-        )
-    return Policy(
-        video=VideoLimits(),
-        stream=StreamRole.MAIN,
-        recording=RecordingPolicy(enabled=recording, segment_seconds=2),
-        relays=relays,
-    )
-
-
-def entry(objects: CameraObjects, camera: Camera, **changes: Any) -> ShardCamera:
-    """The shard's entry for a simulated camera, and the Camera object it stands for."""
-    uid = objects.objects.get(camera.name, {}).get("metadata", {}).get("uid")
-    fields: dict[str, Any] = {
-        "name": camera.name,
-        "uid": uid or objects.create(camera.name),
-        "generation": 1,
-        "site": "hospital",
-        "host": camera.host,
-        "onvif_port": camera.onvif_port,
-        "rtsp_port": camera.rtsp_port,
-        "scheme": Scheme.HTTP,
-        "onvif_path": "/onvif/device_service",
-        "source": VideoSource(channel=1),
-        "credentials": CredentialsRef(secret_name="cameras"),
-        "policy": 0,
-    }
-    return ShardCamera(**(fields | changes))
 
 
 async def test_a_good_camera_is_relayed_recorded_and_ready(

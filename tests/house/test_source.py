@@ -150,10 +150,7 @@ SAID_OF_A_TRUE_CONDITION = {
 
 NOT_YET_SAID = {
     "TIMESTAMPS_BROKEN",
-    "DEVICE_CHANGED",
     "SITE_UNREACHABLE",
-    "SHARED_IDENTITY",
-    "FLAPPING",
 }
 """In the contract before any code can tell: a reason leaves this set with the code that says it."""
 

@@ -32,6 +32,7 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.metrics import WorkerCollector, registry_of, rendered
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
+from camfleet_worker.other_cameras import OtherCameras
 from camfleet_worker.probes import ProbeServer, Progress
 from camfleet_worker.recollection import Recollection
 from camfleet_worker.reporter.reporter import Reporter
@@ -112,6 +113,7 @@ class Worker:
             recollect=recollection.recollect,
             budget=ConnectBudget(),
             make_sinks=factory.make,
+            other_camera=OtherCameras(self._cluster.camera).status,
         )
         return Fleet(around, self._reporter, lambda camera: self._media.open_channel(camera, ()))
 

@@ -33,15 +33,19 @@ class Flapping:
 
     def ended(self, now: float) -> None:
         """A stream with pictures has ended."""
+        self._calm_down(now)
         self._ends.append(now)
         if len(self._ends) == ENDS and now - self._ends[0] <= WINDOW_S:
             self._flapping = True
 
     def failure(self, now: float) -> Failure | None:
         """What to tell about it."""
+        self._calm_down(now)
+        return _FLAPPING if self._flapping else None
+
+    def _calm_down(self, now: float) -> None:
         if self._flapping and now - self._ends[-1] >= CALM_S:
             self._flapping = False
-        return _FLAPPING if self._flapping else None
 
 
 _FLAPPING = Failure.of(

@@ -13,9 +13,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from camfleet_api.camera import DeviceStatus
 from camfleet_api.ingest_shard import IngestShardSpec
 from camfleet_worker.assignment import Assignment, assignments_of, change_between
 from camfleet_worker.backoff import Backoff
+from camfleet_worker.resolve.identity import shared
 from camfleet_worker.supervisor import CameraSupervisor
 from camfleet_worker.surroundings import MediaChannel, Surroundings
 
@@ -58,6 +60,7 @@ class Fleet:
         self._reporter = reporter
         self._open_channel = open_channel
         self._running: dict[str, _Running] = {}
+        self._compared: dict[str, DeviceStatus] = {}
         self.bugs = 0
 
     @property
@@ -107,8 +110,21 @@ class Fleet:
         """Have every camera's sinks looked at, for ever."""
         while True:
             await asyncio.sleep(POLL_S)
+            self._compare_identities()
             for supervisor in self.supervisors:
                 supervisor.publish()
+
+    def _compare_identities(self) -> None:
+        """Tell supervisors whose devices answer as one. Channels of a recorder are one device."""
+        told = {s.address: s.answering for s in self.supervisors if s.answering is not None}
+        if told == self._compared:
+            return
+        self._compared = told
+        facts = {
+            device: group.fact_for(device) for group in shared(told) for device in group.devices
+        }
+        for supervisor in self.supervisors:
+            supervisor.share_identity(facts.get(supervisor.address))
 
     async def stop(self) -> None:
         """Stop every camera: TEARDOWN, files closed."""

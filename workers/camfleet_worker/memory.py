@@ -15,16 +15,15 @@ from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Rea
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.facts import Failure
-from camfleet_worker.resolve import Learned, Resolution, clock_trouble
+from camfleet_worker.resolve import DeviceIdentity, Learned, Resolution, clock_trouble
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 
 _TICKS_S = 2
 """Clock offsets are rounded to seconds and measured over a network: less is no news."""
 
 
-def device_status(resolution: Resolution) -> DeviceStatus:
+def device_status(device: DeviceIdentity) -> DeviceStatus:
     """What the device says it is."""
-    device = resolution.device
     return DeviceStatus(
         manufacturer=device.manufacturer,
         model=device.model,

@@ -14,20 +14,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus
-from camfleet_api.conditions import Reason
+from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.attempts import Login
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.facts import CameraFacts, Failure
+from camfleet_worker.first_login import require_first_login
+from camfleet_worker.flapping import Flapping
+from camfleet_worker.identity_watch import IdentityWatch
 from camfleet_worker.media.access_unit import VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.memory import (
-    device_status,
     learned_from_stream,
     learned_status,
     recalled,
@@ -36,6 +39,7 @@ from camfleet_worker.memory import (
     stream_target,
     without_transport,
 )
+from camfleet_worker.outage import Outage
 from camfleet_worker.resolve import AttemptGate, ResolveRequest, needs_resolve, revealed
 from camfleet_worker.resolve.freshness import MAX_AGE_S
 from camfleet_worker.rtsp.client import PlayingStream, no_gate
@@ -49,10 +53,10 @@ PROBE_S = 5.0
 RTSP_DEADLINE_S = 10.0
 SECRET_PATIENCE_S = 5.0
 """How long the first read of a Secret may take before it counts as missing."""
-HEALTHY_AFTER_S = 60.0
-"""A camera that plays for two seconds and dies keeps its long backoff."""
 SLOW_RETRY_S = 30 * 60.0
 SLOW_JITTER_S = 120.0
+OF_THE_SUPERVISOR = frozenset({ConditionType.IDENTITY_STABLE, ConditionType.STABLE})
+"""Side conditions that it knows by itself; the others come from a resolve."""
 
 
 class CameraSupervisor:
@@ -65,16 +69,22 @@ class CameraSupervisor:
         self._channel = channel
         self._around = around
         self._backoff = around.backoff()
+        place = f"{self.address}:{assignment.camera.rtsp_port}"
+        self._device = around.devices.at(place, around.backoff)
         self._wake = asyncio.Event()
         self._credentials: Credentials | None = None
         self._sinks: SinkSet = NO_SINKS
         self._streaming = False
         self._failure: Failure | None = None
         self._last_error: Reason | None = None
+        self._down_since: float | None = None
+        self._outage = Outage()
+        self._flapping = Flapping()
         self._side: tuple[Failure, ...] = ()
-        self._device: DeviceStatus | None = None
+        self._identity = IdentityWatch()
         self._learned: LearnedStatus | None = None
         self._learnt_at = 0.0
+        self._recheck_at = math.inf
         self._published: CameraFacts | None = None
         self._session_timeout_s = 0.0
         self._past = StreamCounters()
@@ -94,6 +104,20 @@ class CameraSupervisor:
     def sinks(self) -> SinkSet:
         """The sinks of the camera; none before the first connect."""
         return self._sinks
+
+    @property
+    def address(self) -> str:
+        """Host and ONVIF port: cameras with the same one are channels of one device."""
+        return f"{self.assignment.camera.host}:{self.assignment.camera.onvif_port}"
+
+    @property
+    def answering(self) -> DeviceStatus | None:
+        """What the device said it is when it was last asked."""
+        return self._identity.answering
+
+    def share_identity(self, fact: str | None) -> None:
+        """Told by the fleet: another declared device answers as this one does."""
+        self._identity.share(fact)
 
     async def run(self) -> None:
         """Keep the camera connected until cancelled."""
@@ -140,8 +164,8 @@ class CameraSupervisor:
             streaming=self._streaming,
             failure=self._failure,
             sinks=self._sinks.facts(wanted_sinks(self.assignment.policy)),
-            side=self._side,
-            device=self._device,
+            side=self._side_failures(),
+            device=self._identity.device,
             learned=self._learned,
             attempts=self._around.ledger.of(self._account) if self._account else None,
         )
@@ -149,17 +173,23 @@ class CameraSupervisor:
             self._published = facts
             self._around.reports.publish(self.assignment.uid, facts)
 
+    def _side_failures(self) -> tuple[Failure, ...]:
+        also = (self._identity.failure, self._flapping.failure(_now()))
+        return (*self._side, *(failure for failure in also if failure is not None))
+
     # Connecting.
 
     async def _connect(self) -> PlayingStream:
         """ONVIF where it must be asked, then RTSP."""
-        self._credentials = await self._login_at_hand()
-        async with self._gate() as login:
-            if self._must_resolve():
+        async with self._device.connecting():
+            self._credentials = await self._login_at_hand()
+            await self._require_first_login()
+            async with self._gate() as login:
+                if self._must_resolve():
+                    await self._turn()
+                    await self._resolve(login)
                 await self._turn()
-                await self._resolve(login)
-            await self._turn()
-            return await self._open(login)
+                return await self._open(login)
 
     async def _login_at_hand(self) -> Credentials | None:
         """The camera's account; IngestError where the Secret does not give one.
@@ -175,8 +205,24 @@ class CameraSupervisor:
             return self._around.accounts.camera_login(camera.credentials)
         except IngestError as error:
             self._credentials = None
-            trouble = await self._around.probe(camera.host, camera.onvif_port, PROBE_S)
-            raise trouble or error from None
+            raise await self._absence() or error from None
+
+    async def _require_first_login(self) -> None:
+        """IngestError while another worker's camera has not proven the account of both."""
+        first = self.assignment.camera.login_after
+        if first is None or self._account is None or self._around.ledger.proven(self._account):
+            return
+        status = await self._around.other_camera(first)
+        try:
+            require_first_login(self._around.ledger, self._account, first, status)
+        except IngestError as error:
+            raise await self._absence() or error from None
+
+    async def _absence(self) -> IngestError | None:
+        """Why the device cannot be reached at all; None where it answers."""
+        camera = self.assignment.camera
+        await self._turn()
+        return await self._around.probe(camera.host, camera.onvif_port, PROBE_S)
 
     def _gate(self) -> AbstractAsyncContextManager[Login | None]:
         """What every login passes; nothing where there is nothing to log in with."""
@@ -212,9 +258,9 @@ class CameraSupervisor:
         learned = recalled(self._learned) if self._learned is not None else None
         request = ResolveRequest.of(camera, self.assignment.policy, learned)
         resolution = await self._around.resolver.resolve(request, self._credentials, attempts=gate)
-        self._device = device_status(resolution)
+        self._identity.see(resolution.device, camera.serial_number)
         self._learned = learned_status(resolution.learned, camera.generation, self._learned)
-        self._learnt_at = _now()
+        self._learnt_at, self._recheck_at = _now(), math.inf
         self._side = side_failures(resolution)
         self._last_error = None
 
@@ -238,10 +284,22 @@ class CameraSupervisor:
                 Reason.ACCOUNT_LOCKED,
             ):
                 login.rtsp_rejected(error)
-            raise
+            raise await self._refused_port(error) or error from None
         if login is not None:
             login.rtsp_taken()
         return stream
+
+    async def _refused_port(self, error: IngestError) -> IngestError | None:
+        """RtspOff or ConnectionRefused: told by the other port, without asking ONVIF anything."""
+        if error.reason is not Reason.CONNECTION_REFUSED:
+            return None
+        onvif, rtsp = self.assignment.camera.onvif_port, self.assignment.camera.rtsp_port
+        if await self._absence() is None:
+            reason, fact = Reason.RTSP_OFF, f"ONVIF answers, port {rtsp} (RTSP) does not"
+        else:
+            reason = Reason.CONNECTION_REFUSED
+            fact = f"Port {rtsp} (RTSP) refuses the connection, port {onvif} (ONVIF) is closed too"
+        return IngestError(ConditionType.REACHABLE, reason, fact)
 
     # Watching.
 
@@ -265,28 +323,42 @@ class CameraSupervisor:
             return error
         finally:
             session.stop()
+            self._device.doubt()
             self._past = _sum(self._past, self._session)
             self._session = StreamCounters()
 
     async def _refresh_until(self, events: SessionEvents) -> None:
-        """While the session lasts: forgive after a minute, ask ONVIF again once a day."""
-        if await events.ends_within(HEALTHY_AFTER_S):
+        """While the session lasts: forgive after a minute, ask ONVIF again once a day, and some
+        minutes after an outage, when it may be another device or one that lost its clock."""
+        if await events.ends_within(self._around.pace.healthy_after_s):
             return
         self._backoff.reset()
-        while not await events.ends_within(max(1.0, self._learnt_at + MAX_AGE_S - _now())):
+        self._device.healthy()
+        self._outage.over()
+        while not await events.ends_within(self._refresh_in_s()):
             try:
                 async with self._gate() as login:
                     await self._turn()
                     await self._resolve(login)
             except IngestError as error:
                 # The stream plays: whatever ONVIF says now cannot be worse than waiting a day.
-                self._learnt_at = _now()
-                log.info("daily resolve failed", extra=self._names() | {"cause": str(error)})
+                self._learnt_at, self._recheck_at = _now(), math.inf
+                log.info(
+                    "resolve beside stream failed", extra=self._names() | {"cause": str(error)}
+                )
             self.publish()
+
+    def _refresh_in_s(self) -> float:
+        return max(0.1, min(self._learnt_at + MAX_AGE_S, self._recheck_at) - _now())
 
     def _succeed(self, video: VideoFormat) -> None:
         log.info("streaming", extra=self._names())
+        pace, now = self._around.pace, _now()
+        if self._down_since is not None and now - self._down_since >= pace.outage_s:
+            self._recheck_at = now + random.uniform(pace.recheck_least_s, pace.recheck_most_s)
         self._streaming, self._failure, self._last_error = True, None, None
+        self._down_since = None
+        self._outage.streams()
         self.reconnects += 1
         if self._learned is not None and video.width and video.height:
             size = {"width": video.width, "height": video.height}
@@ -294,35 +366,51 @@ class CameraSupervisor:
         self.publish()
 
     def _fail(self, error: IngestError) -> None:
-        failure = Failure.of(error)
-        if failure != self._failure:
-            log.info("not streaming", extra=self._names() | {"cause": str(error)})
+        now = _now()
+        # A stream that had pictures is where it was learnt to be: asking could only cost.
+        self._last_error = None if self._streaming else error.reason
+        if self._streaming:
+            self._flapping.ended(now)
+            self._down_since = now
         if error.retry is Retry.ON_SECRET_CHANGE:
             self.auth_failures += 1
-        self._streaming, self._failure, self._last_error = False, failure, error.reason
+        final = error.retry is not Retry.BACKOFF
+        failure = self._outage.tell(Failure.of(error), now, final=final)
+        if failure != self._failure:
+            log.info("not streaming", extra=self._names() | {"cause": str(error)})
+        self._streaming, self._failure = False, failure
         self.publish()
 
     async def _rest(self, error: IngestError) -> None:
         """Wait until trying again can help, or until a Secret has changed."""
-        if error.retry is Retry.BACKOFF:
-            delay_s = self._backoff.next_s()
-        else:
-            delay_s = SLOW_RETRY_S + random.uniform(0.0, SLOW_JITTER_S)
         try:
-            async with asyncio.timeout(delay_s):
+            async with asyncio.timeout(self._rest_s(error)):
                 await self._wake.wait()
         except TimeoutError:
             pass
+
+    def _rest_s(self, error: IngestError) -> float:
+        """A device that is away has one backoff for all its cameras."""
+        if error.retry is not Retry.BACKOFF:
+            return SLOW_RETRY_S + random.uniform(0.0, SLOW_JITTER_S)
+        away_s = self._device.away_for(_now())
+        if away_s is not None:
+            return away_s
+        patience_s = (error.retry_after_s or 0.0) * random.uniform(1.0, 1.2)
+        return max(self._backoff.next_s(), patience_s)
 
     # What is remembered.
 
     def _recollect(self, status: CameraStatus | None) -> None:
         """Begin where the last worker stopped."""
         if status is not None:
-            self._device = status.device
+            side = recalled_side(status)
+            self._identity.recall(status.device, side)
             self._learned = status.learned
             self._learnt_at = _now()
-            self._side = recalled_side(status)
+            self._side = tuple(f for f in side if f.condition not in OF_THE_SUPERVISOR)
+            if any(f.condition is ConditionType.STABLE for f in side):
+                self._flapping.recall(_now())
         self.publish()
 
     def _make_sinks(self) -> None:
@@ -337,8 +425,7 @@ class CameraSupervisor:
         """The account in the ledger: device address, user name, Secret version."""
         if self._credentials is None:
             return None
-        camera = self.assignment.camera
-        return self._credentials.account_key(f"{camera.host}:{camera.onvif_port}")
+        return self._credentials.account_key(self.address)
 
     def _names(self) -> dict[str, object]:
         return {"camera": self.assignment.camera.name, "site": self.assignment.camera.site}
@@ -354,6 +441,9 @@ class _NoLogin:
         """Nobody tells."""
 
     async def rejected(self, scheme: str, error: IngestError) -> None:
+        """Nobody tells."""
+
+    async def unanswered(self, scheme: str) -> None:
         """Nobody tells."""
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from camfleet_api.camera import Attempts, CameraStatus
@@ -16,8 +16,10 @@ from camfleet_worker.attempts import AttemptLedger
 from camfleet_worker.backoff import Backoff
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.credentials import Credentials
+from camfleet_worker.devices import Devices
 from camfleet_worker.errors import IngestError
 from camfleet_worker.facts import CameraFacts
+from camfleet_worker.first_login import OtherCamera, nobody_else
 from camfleet_worker.media.access_unit import VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
@@ -115,6 +117,19 @@ MakeSinks = Callable[[Assignment, SinkSet], SinkSet]
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How long things must last; tests shorten them."""
+
+    healthy_after_s: float = 60.0
+    """A camera that plays for two seconds and dies keeps its long backoff."""
+    outage_s: float = 30.0
+    """After a longer outage it may be another device, or one whose clock begins in 1970."""
+    recheck_least_s: float = 180.0
+    recheck_most_s: float = 600.0
+    """When ONVIF is asked about that: far from the storm of a site that returns."""
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """Everything that the supervisors of a worker share."""
 
@@ -128,3 +143,6 @@ class Surroundings:
     budget: ConnectBudget
     make_sinks: MakeSinks
     backoff: Callable[[], Backoff] = Backoff
+    devices: Devices = field(default_factory=Devices)
+    other_camera: OtherCamera = nobody_else
+    pace: Pace = Pace()

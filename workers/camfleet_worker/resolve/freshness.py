@@ -13,8 +13,6 @@ CURED_BY_ASKING = frozenset(
     {
         Reason.STREAM_REFUSED,
         Reason.PROTOCOL_ERROR,
-        Reason.RTSP_OFF,
-        Reason.CONNECTION_REFUSED,
         Reason.NO_ALLOWED_STREAM,
         Reason.NO_FRAMES,
         Reason.AUDIO_ONLY,
@@ -22,8 +20,8 @@ CURED_BY_ASKING = frozenset(
 )
 """Failures of the learnt stream for which the device may name another, or ONVIF a better reason.
 
-Not among them: a device that does not answer at all (asking costs a storm of requests when the
-site's line returns), a session limit, and refused credentials (asking would spend the account's
+Not among them: a device or a port that does not answer at all (asking costs a storm of requests
+when the site's line returns, and the address is declared), a session limit, and refused credentials (asking would spend the account's
 next attempt).
 """
 

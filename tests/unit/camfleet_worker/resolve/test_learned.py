@@ -38,7 +38,7 @@ def test_once_a_day_it_is_asked_again() -> None:
     assert needs_resolve(LEARNED, spec_changed=False, age_s=86_400.0)
 
 
-@pytest.mark.parametrize("reason", [Reason.STREAM_REFUSED, Reason.RTSP_OFF, Reason.NO_FRAMES])
+@pytest.mark.parametrize("reason", [Reason.STREAM_REFUSED, Reason.PROTOCOL_ERROR, Reason.NO_FRAMES])
 def test_a_stream_that_the_device_does_not_play_any_more_is_asked_for_again(reason: Reason) -> None:
     assert needs_resolve(LEARNED, spec_changed=False, age_s=0.0, last_error=reason)
 
@@ -47,6 +47,8 @@ def test_a_stream_that_the_device_does_not_play_any_more_is_asked_for_again(reas
     "reason",
     [
         Reason.HOST_UNREACHABLE,
+        Reason.CONNECTION_REFUSED,
+        Reason.RTSP_OFF,
         Reason.STREAM_ENDED,
         Reason.SESSION_LIMIT,
         Reason.RTSP_CREDENTIALS_REJECTED,

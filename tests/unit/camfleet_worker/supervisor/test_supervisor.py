@@ -23,7 +23,7 @@ from camfleet_worker.conditions import runtime_status
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
-from camfleet_worker.facts import CameraFacts
+from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.media.access_unit import Codec, VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
@@ -55,6 +55,10 @@ class Tape:
         self.probe: IngestError | None = None
         self.secret: IngestError | None = None
         self.plays_s = 1e9
+        self.identity = DeviceIdentity(model="M1", serial_number="AB123456")
+        self.others: dict[str, CameraStatus] = {}
+        self.others_read: list[float] = []
+        self.ends = ENDED
         self.deviations: tuple[str, ...] = ()
         self.resolved_at: list[float] = []
         self.opened_at: list[float] = []
@@ -78,7 +82,7 @@ class Tape:
                 await attempts.proven("digest")
         if self.onvif is not None:
             raise self.onvif
-        return Resolution(DeviceIdentity(model="M1"), LEARNED, self.deviations)
+        return Resolution(self.identity, LEARNED, self.deviations)
 
     async def open_stream(
         self,
@@ -108,7 +112,7 @@ class Tape:
     def play(self, stream: PlayingStream, listener: Listener) -> Tape:
         loop = asyncio.get_running_loop()
         loop.call_later(0.5, listener.first_key_frame, FORMAT)
-        loop.call_later(self.plays_s, listener.ended, ENDED)
+        loop.call_later(self.plays_s, listener.ended, self.ends)
         return self
 
     def stop(self) -> Future[None]:
@@ -140,8 +144,12 @@ class Tape:
     async def recollect(self, assignment: Assignment) -> CameraStatus | None:
         return self.status
 
+    async def other_camera(self, name: str) -> CameraStatus | None:
+        self.others_read.append(_now())
+        return self.others.get(name)
 
-def assignment(generation: int = 1, login: bool = True) -> Assignment:
+
+def assignment(generation: int = 1, login: bool = True, **changes: object) -> Assignment:
     camera = ShardCamera(
         name="gate",
         uid="uid-1",
@@ -162,7 +170,7 @@ def assignment(generation: int = 1, login: bool = True) -> Assignment:
         recording=RecordingPolicy(enabled=False),
         relays=[],
     )
-    return Assignment(camera, policy)
+    return Assignment(camera.model_copy(update=changes), policy)
 
 
 Scenario = Callable[[CameraSupervisor], Coroutine[Any, Any, None]]
@@ -188,6 +196,7 @@ def play(
             budget=ConnectBudget(),
             make_sinks=lambda assignment, before: NO_SINKS,
             backoff=lambda: Backoff(uniform=lambda low, high: high),
+            other_camera=tape.other_camera,
         )
         supervisor = CameraSupervisor(known or assignment(), tape, around)
         running = asyncio.create_task(supervisor.run())
@@ -391,6 +400,219 @@ def test_a_camera_that_asks_for_no_login_is_given_none() -> None:
     play(tape, 10.0, known=assignment(login=False))
     assert tape.facts[-1].streaming
     assert tape.facts[-1].attempts is None
+
+
+# The account of two workers.
+
+WAITING = (Reason.PENDING, ConditionType.AUTHENTICATED)
+
+
+def follower() -> Assignment:
+    return assignment(login_after="lobby")
+
+
+def account_of(tape: Tape) -> str:
+    return Credentials("admin", "pw", tape.version).account_key("192.0.2.1:80")
+
+
+def of_the_first(tape: Tape, proven: bool, failure: Failure | None = None) -> CameraStatus:
+    """What the worker of camera lobby has written."""
+    attempts = Attempts(account=account_of(tape), count=1, proven=proven, last=START)
+    return runtime_status(CameraFacts(1, failure=failure, attempts=attempts), START)
+
+
+def test_an_account_that_another_worker_tries_first_is_not_tried_before_it_is_proven() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(120)
+        assert tape.resolved_at == tape.opened_at == []
+        failure = tape.facts[-1].failure
+        assert failure is not None
+        assert (failure.reason, failure.condition) == WAITING
+        assert "Camera lobby uses the same account and tries it first" in failure.message
+        # About every ten seconds, jittered, and never more often.
+        gaps = [b - a for a, b in zip(tape.others_read, tape.others_read[1:], strict=False)]
+        assert min(gaps) >= 10
+        assert max(gaps) <= 30
+        tape.others["lobby"] = of_the_first(tape, proven=False)
+        await asyncio.sleep(60)
+        assert tape.resolved_at == []
+        tape.others["lobby"] = of_the_first(tape, proven=True)
+        await asyncio.sleep(60)
+        assert tape.facts[-1].streaming
+        assert tape.others_read[-1] < 250
+
+    play(tape, scenario, follower())
+
+
+def test_what_was_refused_there_is_told_here_and_not_tried() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        tape.others["lobby"] = of_the_first(tape, proven=False, failure=Failure.of(REJECTED))
+        await asyncio.sleep(7200)
+        assert tape.resolved_at == tape.opened_at == []
+        assert _reason(tape) is Reason.CREDENTIALS_REJECTED
+        assert len(tape.others_read) <= 121
+        tape.others["lobby"] = of_the_first(tape, proven=True)
+        await asyncio.sleep(90)
+        assert tape.facts[-1].streaming
+
+    play(tape, scenario, follower())
+
+
+def test_what_another_account_of_that_camera_did_says_nothing() -> None:
+    tape = Tape()
+    other = Attempts(account="another", count=1, proven=True, last=START)
+    tape.others["lobby"] = runtime_status(CameraFacts(1, attempts=other), START)
+    play(tape, 300.0, follower())
+    assert tape.resolved_at == []
+
+
+def test_an_account_proven_here_waits_for_nobody() -> None:
+    tape = Tape()
+    ledger = AttemptLedger(VirtualClock())
+    proven = Attempts(account=account_of(tape), count=1, proven=True, last=START)
+    ledger.restore(proven, None)
+    play(tape, 10.0, follower(), ledger)
+    assert tape.others_read == []
+    assert tape.facts[-1].streaming
+
+
+def test_a_device_that_is_away_is_told_as_such_whoever_logs_in_first() -> None:
+    tape = Tape()
+    tape.probe = AWAY
+    play(tape, 60.0, follower())
+    assert _reason(tape) is Reason.HOST_UNREACHABLE
+
+
+# Coming back.
+
+
+def test_a_session_limit_waits_as_long_as_the_camera_says() -> None:
+    tape = Tape()
+    tape.rtsp = IngestError(
+        ConditionType.STREAMING, Reason.SESSION_LIMIT, "Full", retry_after_s=60.0
+    )
+    play(tape, 300.0)
+    gaps = [b - a for a, b in zip(tape.opened_at, tape.opened_at[1:], strict=False)]
+    assert len(gaps) >= 3
+    assert min(gaps) >= 60
+
+
+def test_a_stream_that_had_pictures_is_opened_again_without_asking_onvif() -> None:
+    tape = Tape()
+    tape.plays_s = 120.0
+    tape.ends = IngestError(ConditionType.STREAMING, Reason.NO_FRAMES, "Nothing came")
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(130)
+        for reason in (Reason.HOST_UNREACHABLE, Reason.TIMEOUT, Reason.CONNECTION_REFUSED):
+            tape.rtsp = IngestError(ConditionType.REACHABLE, reason, "No")
+            await asyncio.sleep(60)
+        tape.rtsp = None
+        await asyncio.sleep(60)
+        assert tape.facts[-1].streaming
+
+    play(tape, scenario)
+    assert len(tape.resolved_at) == 1
+
+
+def test_a_closed_rtsp_port_is_told_by_the_other_port() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(1)
+        refused = Reason.CONNECTION_REFUSED
+        tape.rtsp = IngestError(ConditionType.REACHABLE, refused, "Refused")
+        await asyncio.sleep(30)
+        assert _reason(tape) is Reason.RTSP_OFF
+        tape.probe = AWAY
+        await asyncio.sleep(60)
+        assert _reason(tape) is refused
+
+    tape.plays_s = 3.0
+    play(tape, scenario)
+    assert len(tape.resolved_at) == 1
+
+
+def test_after_an_outage_onvif_is_asked_once_some_minutes_later_beside_the_stream() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        tape.plays_s = 100.0
+        await asyncio.sleep(90)
+        tape.rtsp, tape.plays_s = AWAY, 1e9
+        await asyncio.sleep(100)
+        tape.rtsp = None
+        await asyncio.sleep(60)
+        assert tape.facts[-1].streaming
+        assert len(tape.resolved_at) == 1
+        await asyncio.sleep(660)
+        assert len(tape.resolved_at) == 2
+        await asyncio.sleep(3600)
+
+    play(tape, scenario)
+    assert len(tape.resolved_at) == 2
+    assert len([a for a in tape.opened_at if a > 190]) == 1
+
+
+def test_another_device_at_the_address_is_told_and_not_taken_over() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        tape.plays_s = 100.0
+        await asyncio.sleep(90)
+        tape.rtsp, tape.plays_s = AWAY, 1e9
+        tape.identity = DeviceIdentity(model="M2", serial_number="CD987654")
+        await asyncio.sleep(100)
+        tape.rtsp = None
+        await asyncio.sleep(800)
+        side = {f.reason: f.message for f in tape.facts[-1].side}
+        assert "CD987654" in side[Reason.DEVICE_CHANGED]
+        assert tape.facts[-1].streaming
+        assert tape.facts[-1].device is not None
+        assert tape.facts[-1].device.serial_number == "AB123456"
+
+    play(tape, scenario)
+    # The next worker goes on saying so until a person confirms the exchange.
+    again = Tape()
+    again.identity, again.status = tape.identity, runtime_status(tape.facts[-1], START)
+    play(again, 10.0)
+    assert [f.reason for f in again.facts[-1].side] == [Reason.DEVICE_CHANGED]
+    confirmed = Tape()
+    confirmed.identity, confirmed.status = again.identity, runtime_status(again.facts[-1], START)
+    play(confirmed, 10.0, assignment(generation=2, serial_number="CD987654"))
+    assert confirmed.facts[-1].side == ()
+    assert confirmed.facts[-1].device is not None
+    assert confirmed.facts[-1].device.serial_number == "CD987654"
+
+
+def test_a_camera_that_flaps_says_so_once_and_is_forgiven_after_half_an_hour() -> None:
+    tape = Tape()
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        tape.plays_s = 20.0
+        await asyncio.sleep(1200)
+        supervisor.publish()
+        assert [f.reason for f in tape.facts[-1].side] == [Reason.FLAPPING]
+        tape.plays_s = 1e9
+        await asyncio.sleep(100)
+        assert [f.reason for f in tape.facts[-1].side] == [Reason.FLAPPING]
+        await asyncio.sleep(1800)
+        supervisor.publish()
+        assert tape.facts[-1].side == ()
+
+    play(tape, scenario)
+
+
+def test_a_former_workers_word_on_flapping_holds_here() -> None:
+    tape = Tape()
+    flapping = Failure(ConditionType.STABLE, Reason.FLAPPING, "It broke.")
+    tape.status = runtime_status(CameraFacts(1, side=(flapping,)), START)
+    play(tape, 5.0)
+    assert [f.reason for f in tape.facts[-1].side] == [Reason.FLAPPING]
 
 
 def _reason(tape: Tape) -> Reason | None:

@@ -9,6 +9,7 @@ ask for.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -76,7 +77,8 @@ class Camera:
 
     def stream_url(self, stream: str = "main") -> str:
         """Without credentials."""
-        return f"rtsp://{self.host}:{self.rtsp_port}{self.stream_path(stream)}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"rtsp://{host}:{self.rtsp_port}{self.stream_path(stream)}"
 
     # What it is like
 
@@ -147,6 +149,15 @@ class Camera:
         self.counters.onvif_connects += 1
 
 
+def _tls(name: str, certificate: int) -> ssl.SSLContext | None:
+    """None without TLS. Imported late: the image has no `cryptography`."""
+    if not certificate:
+        return None
+    from camera_simulator.certificates import server_context
+
+    return server_context(name, certificate)
+
+
 class ReplayServer:
     """The RTSP port of a camera that the replay server plays."""
 
@@ -157,14 +168,19 @@ class ReplayServer:
             settings.rtsp_port,
             lambda listener: RtspConnection(listener, camera, players),
         )
+        self._certificate = 0
 
     @property
     def port(self) -> int:
         return self._listener.port
 
     async def apply(self, settings: CameraSettings) -> None:
+        certificate = settings.rtsp_certificate if settings.rtsp_tls else 0
+        if certificate != self._certificate:
+            self._listener.close()
+            self._certificate = certificate
         if settings.power:
-            await self._listener.open()
+            await self._listener.open(_tls(settings.name, certificate))
         else:
             self._listener.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 
@@ -33,12 +34,12 @@ class Listener:
     def is_open(self) -> bool:
         return self._server is not None
 
-    async def open(self) -> None:
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
         if self._server is None:
             listening = bound_socket(self.host, self.port)
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(
-                lambda: self._protocol(self), sock=listening, backlog=_BACKLOG
+                lambda: self._protocol(self), sock=listening, backlog=_BACKLOG, ssl=tls
             )
 
     def close(self) -> None:
@@ -74,7 +75,8 @@ def reset(transport: asyncio.Transport) -> None:
 
 def bound_socket(host: str, port: int) -> socket.socket:
     """A TCP socket bound, not listening; others that share SO_REUSEADDR may listen beside it."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))

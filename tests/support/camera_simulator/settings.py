@@ -102,6 +102,7 @@ class CameraSettings:
     udp_blocked: bool = False
     udp_loss: float = 0.0
     udp_reorders: bool = False
+    udp_burst: int = 0
     answers_tcp_with_udp: bool = False
     rtsp_tls: bool = False
     rtsp_certificate: int = 1

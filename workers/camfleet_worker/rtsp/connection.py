@@ -82,7 +82,7 @@ async def connect(target: StreamTarget, deadline: float) -> Connection:
     try:
         async with asyncio.timeout_at(deadline):
             plain = await _connected_socket(target, deadline)
-            return await _secured(plain, target)
+        return await _secured(plain, target, deadline)
     except ssl.SSLError as error:
         raise _unreachable(Reason.TLS_FAILED, f"RTSP port {port} does not speak TLS") from error
     except socket.gaierror as error:
@@ -130,16 +130,17 @@ async def _connected_to(family: int, kind: int, protocol: int, address: Any) -> 
     return connection
 
 
-async def _secured(plain: socket.socket, target: StreamTarget) -> Connection:
+async def _secured(plain: socket.socket, target: StreamTarget, deadline: float) -> Connection:
     """TLS where it is declared; nothing of RTSP is said to another certificate than the pinned."""
     if not target.tls:
         return Connection(plain, None)
     try:
         tls = TlsSocket(plain, target.host)
-        await _shake_hands(tls)
-    except (ConnectionResetError, BrokenPipeError) as error:
+        async with asyncio.timeout_at(deadline):
+            await _shake_hands(tls)
+    except (ConnectionResetError, BrokenPipeError, TimeoutError) as error:
         plain.close()
-        raise ssl.SSLError("closed during the TLS handshake") from error
+        raise ssl.SSLError("no end to the TLS handshake") from error
     except BaseException:
         plain.close()
         raise

@@ -51,4 +51,19 @@ FAULTS = (
         "agsh/onvif#187",
         quirk=16,
     ),
+    Fault(
+        "rtsps-only",
+        "The RTSP port speaks TLS, with a certificate that is self-signed and expired.",
+        "replay",
+        {"rtsp_tls": True},
+        "AlexxIT/go2rtc#15",
+        quirk=14,
+    ),
+    Fault(
+        "rtsps-another-certificate",
+        "The RTSP port speaks TLS, with another certificate than at first.",
+        "replay",
+        {"rtsp_tls": True, "rtsp_certificate": 2},
+        quirk=14,
+    ),
 )

@@ -3,7 +3,7 @@
 player.
 
 Methods are those of RFC 2326 that cameras know. A session lives and dies with its TCP connection,
-since its packets travel on it. Everything a camera may do wrong is read from its settings at each
+unless the camera lets it linger. Everything a camera may do wrong is read from its settings at each
 request.
 """
 
@@ -20,22 +20,32 @@ from camera_simulator.clips import Clip
 from camera_simulator.counters import Counters, Verdict
 from camera_simulator.listener import Listener, reset
 from camera_simulator.messages import Interleaved, Message, MessageInvalid, MessageReader
-from camera_simulator.rtsp import sdp
+from camera_simulator.rtsp import dialect, sdp
+from camera_simulator.rtsp.delivery import Datagrams, OverRtsp
 from camera_simulator.rtsp.packets import FramePackets
 from camera_simulator.rtsp.session import Session
 from camera_simulator.settings import CameraSettings
 
 _PHRASES = {
     200: "OK",
+    302: "Moved Temporarily",
     400: "Bad Request",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     453: "Not Enough Bandwidth",
     454: "Session Not Found",
     455: "Method Not Valid in This State",
     461: "Unsupported Transport",
+    500: "Internal Server Error",
     501: "Not Implemented",
+    503: "Service Unavailable",
 }
+_MOVED = "/moved"
+"""Under here a camera that redirects has its streams."""
+_KEEPALIVES = ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER")
+_GHOST_EVERY_S = 0.02
+_GARBAGE_EVERY_FRAMES = 7
 _MAX_UNSENT_BYTES = 1 << 20
 """A camera's send buffer: when the reader is this far behind, whole frames are dropped."""
 
@@ -82,6 +92,7 @@ class RtspConnection(asyncio.Protocol):
         self._listener.joined(transport)
         self._camera.counters.rtsp_connects += 1
         self._camera.counters.rtsp_connects_open += 1
+        self._haunt()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:
@@ -89,7 +100,7 @@ class RtspConnection(asyncio.Protocol):
         self._camera.counters.rtsp_connects_open -= 1
         if self._session is not None:
             self._camera.counters.sessions_lost += 1
-            self._end_session()
+            self._lose_session(self._session)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -120,21 +131,45 @@ class RtspConnection(asyncio.Protocol):
 
     def _send_media(self, session: Session, transport: asyncio.Transport, now_s: float) -> None:
         settings, counters = self._camera.effective, self._camera.counters
+        assert session.delivery is not None
+        if "sound" in settings.media:
+            session.delivery.send(session.sound(), settings)
         for frame in session.due(now_s, settings):
             if transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
                 counters.frames_dropped += 1
                 continue
-            transport.write(frame)
+            session.delivery.send(frame, settings)
             session.frames_sent += 1
+            if session.frames_sent % _GARBAGE_EVERY_FRAMES == 0:
+                self._soil(transport, settings)
             counters.frames_sent += 1
             counters.bytes_sent += len(frame)
         if settings.sender_reports and not settings.freeze:
             report = session.report_due(now_s, self._camera.camera_unix_s())
             if report is not None:
-                transport.write(report)
+                session.delivery.send(report, settings)
+
+    def _soil(self, transport: asyncio.Transport, settings: CameraSettings) -> None:
+        if "garbage-between-packets" in settings.rtsp_dialect:
+            transport.write(dialect.GARBAGE)
+        if "requests-of-its-own" in settings.rtsp_dialect:
+            transport.write(b"OPTIONS * RTSP/1.0\r\nCSeq: 77\r\n\r\n")
+
+    def _haunt(self) -> None:
+        """Packets of a session that died with an earlier connection (quirk 31)."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._camera.effective.dead_session_packets:
+            packet = b"\x80\x60" + b"\x00\x01" + b"\x00" * 4 + b"DEAD" + b"\x41ghost"
+            transport.write(b"$\x00" + len(packet).to_bytes(2, "big") + packet)
+        asyncio.get_running_loop().call_later(_GHOST_EVERY_S, self._haunt)
 
     def _heard(self, frame: Interleaved) -> None:
         """RTCP from the client keeps a session alive at most cameras."""
+        self._heard_report()
+
+    def _heard_report(self) -> None:
         if self._session is not None and "RTCP" in self._camera.effective.keepalive:
             self._session.last_alive_s = self._camera.monotonic_s()
 
@@ -143,9 +178,14 @@ class RtspConnection(asyncio.Protocol):
     def _answer(self, message: Message) -> None:
         counters = self._camera.counters
         counters.rtsp_requests[message.method] += 1
+        settings = self._camera.effective
         handler = _METHODS.get(message.method)
-        if handler is None:
+        if handler is None or (
+            message.method in _KEEPALIVES and message.method not in settings.rtsp_methods
+        ):
             self._send(message, 501)
+        elif message.method == settings.rtsp_refuses:
+            self._refuse(message)
         elif message.method == "OPTIONS" or self._admitted(message):
             self._keep_alive(message)
             handler(self, message)
@@ -164,20 +204,37 @@ class RtspConnection(asyncio.Protocol):
             if verdict is Verdict.ACCEPTED:
                 return True
             stale = verdict is Verdict.STALE_NONCE
-        challenges = camera.doorkeeper.challenges(settings, "rtsp", stale)
-        self._send(message, 401, [("WWW-Authenticate", value) for value in challenges])
+        challenges = camera.doorkeeper.challenges(settings, "rtsp", stale, message.target)
+        headers = [("WWW-Authenticate", value) for value in challenges]
+        self._send(message, 401, headers, self._told(header is not None))
         return False
+
+    def _told(self, refused: bool) -> bytes:
+        """What a talkative camera writes under a refusal."""
+        camera, settings = self._camera, self._camera.effective
+        if not settings.tells_attempts or not refused:
+            return b""
+        if camera.doorkeeper.locked(settings.username, camera.monotonic_s()):
+            return b"The account is locked. Try again later."
+        left = camera.doorkeeper.attempts_left(settings, settings.username)
+        return f"Wrong user name or password. You still have {left} attempts.".encode()
+
+    def _refuse(self, message: Message) -> None:
+        settings = self._camera.effective
+        wait = settings.rtsp_retry_after_s
+        self._send(message, settings.rtsp_refusal, [("Retry-After", str(wait))] if wait else [])
 
     def _keep_alive(self, message: Message) -> None:
         session = self._session
         if session is None or _session_id(message) != session.ident:
             return
-        keepalives = ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER")
-        if message.method not in keepalives or message.method in self._camera.effective.keepalive:
+        if message.method not in _KEEPALIVES or message.method in self._camera.effective.keepalive:
             session.last_alive_s = self._camera.monotonic_s()
 
     def _options(self, message: Message) -> None:
-        self._send(message, 200, [("Public", ", ".join(_METHODS))])
+        methods = [m for m in _METHODS if m not in _KEEPALIVES]
+        methods += self._camera.effective.rtsp_methods
+        self._send(message, 200, [("Public", ", ".join(methods))])
 
     def _describe(self, message: Message) -> None:
         stream = self._stream(message.target)
@@ -185,11 +242,27 @@ class RtspConnection(asyncio.Protocol):
             self._send(message, 404)
             return
         settings = self._camera.effective
+        if settings.redirect_to and not urlsplit(message.target).path.startswith(_MOVED):
+            self._send(message, 302, [("Location", self._elsewhere(settings.redirect_to))])
+            return
         host = settings.advertised_host or self._local_host
-        body = sdp.describe(self._camera.clips[stream], host, settings.sdp_parameter_sets).encode()
         base = message.target.rstrip("/") + "/"
-        headers = [("Content-Base", base), ("Content-Type", "application/sdp")]
+        body = sdp.describe(
+            self._camera.clips[stream],
+            host,
+            settings.sdp_parameter_sets,
+            settings.rtsp_dialect,
+            settings.media,
+            base,
+        ).encode()
+        headers = dialect.content_base(base, settings.rtsp_dialect)
         self._send(message, 200, headers, body)
+
+    def _elsewhere(self, location: str) -> str:
+        """`{here}` in a redirect is this camera."""
+        assert self._transport is not None
+        port = self._transport.get_extra_info("sockname")[1]
+        return location.replace("{here}", f"rtsp://{self._local_host}:{port}")
 
     def _setup(self, message: Message) -> None:
         settings, counters = self._camera.effective, self._camera.counters
@@ -197,33 +270,62 @@ class RtspConnection(asyncio.Protocol):
         transport = message.headers.get("transport", "")
         if stream is None:
             self._send(message, 404)
-        elif "TCP" not in settings.transports or "RTP/AVP/TCP" not in transport:
-            self._send(message, 461)
         elif self._session is not None:
             self._send(message, 455)  # one track, so a second SETUP can only be a mistake
         elif settings.max_sessions and counters.sessions_open >= settings.max_sessions:
             counters.sessions_refused += 1
-            self._send(message, 453)
+            self._refuse(message)
+        elif "RTP/AVP/TCP" in transport and "TCP" in settings.transports:
+            self._open_session(message, *self._interleaved(stream, transport))
+        elif ("RTP/AVP/TCP" in transport and settings.answers_tcp_with_udp) or (
+            "client_port=" in transport and "UDP" in settings.transports
+        ):
+            self._open_session(message, *self._datagrams(stream, transport))
         else:
-            self._open_session(message, stream, transport)
+            self._send(message, 461)
 
-    def _open_session(self, message: Message, stream: str, transport: str) -> None:
-        settings, counters = self._camera.effective, self._camera.counters
-        session = Session(
+    def _interleaved(self, stream: str, transport: str) -> tuple[str, Session]:
+        assert self._transport is not None
+        session = self._new_session(stream)
+        session.delivery = OverRtsp(self._transport)
+        channels = re.search(r"interleaved=(\d+)-(\d+)", transport)
+        if channels:
+            session.rtp_channel, session.rtcp_channel = int(channels[1]), int(channels[2])
+        return (
+            f"RTP/AVP/TCP;unicast;interleaved={session.rtp_channel}-{session.rtcp_channel}",
+            session,
+        )
+
+    def _datagrams(self, stream: str, transport: str) -> tuple[str, Session]:
+        assert self._transport is not None
+        session = self._new_session(stream)
+        ports = re.search(r"client_port=(\d+)-(\d+)", transport)
+        client = (int(ports[1]), int(ports[2])) if ports else (9, 9)  # 9: discard
+        peer = self._transport.get_extra_info("peername")[0]
+        session.delivery = Datagrams(self._local_host, peer, client, self._heard_report)
+        low, high = session.delivery.server_ports
+        return (
+            f"RTP/AVP;unicast;client_port={client[0]}-{client[1]};server_port={low}-{high}",
+            session,
+        )
+
+    def _new_session(self, stream: str) -> Session:
+        settings = self._camera.effective
+        return Session(
             clip=self._camera.clips[stream],
             packets=self._camera.packets(stream),
             start_frame=settings.start_frame,
             timeout_s=settings.session_timeout_s,
             last_alive_s=self._camera.monotonic_s(),
         )
-        channels = re.search(r"interleaved=(\d+)-(\d+)", transport)
-        if channels:
-            session.rtp_channel, session.rtcp_channel = int(channels[1]), int(channels[2])
+
+    def _open_session(self, message: Message, transport: str, session: Session) -> None:
+        counters = self._camera.counters
         self._session = session
         counters.sessions += 1
         counters.sessions_open += 1
-        granted = f"RTP/AVP/TCP;unicast;interleaved={session.rtp_channel}-{session.rtcp_channel}"
-        transport_header = ("Transport", f"{granted};ssrc={session.ssrc:08X}")
+        ssrc = dialect.ssrc(session.ssrc, self._camera.effective.rtsp_dialect)
+        transport_header = ("Transport", f"{transport};ssrc={ssrc}")
         self._send(message, 200, [transport_header, self._session_header(session)])
 
     def _play(self, message: Message) -> None:
@@ -234,7 +336,10 @@ class RtspConnection(asyncio.Protocol):
             session.play(self._camera.monotonic_s())
             self._players.add(self)
         track = f"{message.target.rstrip('/').removesuffix('/' + sdp.TRACK)}/{sdp.TRACK}"
-        info = f"url={track};seq={session.sequence};rtptime={session.next_timestamp}"
+        ways = self._camera.effective.rtsp_dialect
+        info = dialect.rtp_info(track, session.sequence, session.next_timestamp, ways)
+        if "session-changes" in ways:
+            session.rename()
         headers = [self._session_header(session), ("Range", "npt=now-"), ("RTP-Info", info)]
         self._send(message, 200, headers)
 
@@ -265,7 +370,24 @@ class RtspConnection(asyncio.Protocol):
             return None
         return self._session
 
+    def _lose_session(self, session: Session) -> None:
+        """Its connection is gone; some cameras keep a place for it until its timeout."""
+        settings = self._camera.effective
+        if not settings.sessions_linger:
+            self._end_session()
+            return
+        session.close()
+        self._session = None
+        self._players.discard(self)
+        asyncio.get_running_loop().call_later(settings.session_timeout_s, self._expire)
+
+    def _expire(self) -> None:
+        self._camera.counters.sessions_open -= 1
+        self._camera.counters.sessions_expired += 1
+
     def _end_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
         self._session = None
         self._players.discard(self)
         self._camera.counters.sessions_open -= 1
@@ -273,11 +395,15 @@ class RtspConnection(asyncio.Protocol):
     def _stream(self, target: str) -> str | None:
         """`main` or `sub` of rtsp://…/live/main[/track1]; None for every other URL."""
         path = urlsplit(target).path.rstrip("/").removesuffix(f"/{sdp.TRACK}")
+        path = path.removeprefix(_MOVED)
         stream = path.removeprefix("/live/")
         return stream if path.startswith("/live/") and stream in self._camera.clips else None
 
     def _session_header(self, session: Session) -> tuple[str, str]:
+        text = self._camera.effective.session_timeout_text
         timeout = f";timeout={session.timeout_s:.0f}" if session.timeout_s else ""
+        if text:
+            timeout = "" if text == "unstated" else f";timeout={text}"
         return ("Session", session.ident + timeout)
 
     # Answers
@@ -295,11 +421,10 @@ class RtspConnection(asyncio.Protocol):
         self, status: int, cseq: str, headers: list[tuple[str, str]], body: bytes = b""
     ) -> None:
         assert self._transport is not None
-        lines = [f"RTSP/1.0 {status} {_PHRASES[status]}", f"CSeq: {cseq}"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        if body:
-            lines.append(f"Content-Length: {len(body)}")
-        self._transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+        ways = self._camera.effective.rtsp_dialect
+        self._transport.write(
+            dialect.written(status, _PHRASES.get(status, "Odd"), cseq, headers, body, ways)
+        )
 
     def drop(self) -> None:
         """Reset this connection: a fault's doing, never an answer to a request."""

@@ -11,8 +11,15 @@ from camera_simulator.rtsp.packets import PAYLOAD_TYPE
 TRACK = "track1"
 
 
-def describe(clip: Clip, host: str, with_parameter_sets: bool) -> str:
-    """One video track, its control URL relative to Content-Base."""
+def describe(
+    clip: Clip,
+    host: str,
+    with_parameter_sets: bool,
+    dialect: tuple[str, ...] = (),
+    media: str = "whole",
+    base: str = "",
+) -> str:
+    """One video track, its control URL relative to Content-Base; sound where `media` has it."""
     encoding = "H264" if clip.codec == "h264" else "H265"
     format_parameters = _format_parameters(clip, with_parameter_sets)
     lines = [
@@ -28,9 +35,27 @@ def describe(clip: Clip, host: str, with_parameter_sets: bool) -> str:
         f"a=rtpmap:{PAYLOAD_TYPE} {encoding}/{CLOCK_HZ}",
         *([f"a=fmtp:{PAYLOAD_TYPE} {format_parameters}"] if format_parameters else []),
         f"a=framerate:{clip.fps}",
-        f"a=control:{TRACK}",
+        *_control(dialect, base),
     ]
-    return "\r\n".join(lines) + "\r\n"
+    if "bare-sdp" in dialect:
+        lines = [line for line in lines if line[0] in "ma" and line != "a=control:*"]
+    if "sound" in media:
+        lines += ["m=audio 0 RTP/AVP 8", "a=rtpmap:8 PCMA/8000", "a=control:track2"]
+    if media == "sound-only":
+        lines = [*lines[:6], *lines[-3:]]
+    end = "\n" if "lf-only" in dialect else "\r\n"
+    return end.join(lines) + end
+
+
+def _control(dialect: tuple[str, ...], base: str) -> list[str]:
+    if "no-control" in dialect:
+        return []
+    if "star-control" in dialect:
+        return ["a=control:*"]
+    if "inner-control" in dialect:
+        path = base.partition("://")[2].partition("/")[2]
+        return [f"a=control:rtsp://192.168.1.88:554/{path}{TRACK}"]
+    return [f"a=control:{TRACK}"]
 
 
 def _format_parameters(clip: Clip, with_parameter_sets: bool) -> str:

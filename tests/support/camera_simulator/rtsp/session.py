@@ -10,9 +10,11 @@ asks.
 from __future__ import annotations
 
 import secrets
+import struct
 from dataclasses import dataclass, field
 
 from camera_simulator.clips import Clip
+from camera_simulator.rtsp.delivery import Delivery
 from camera_simulator.rtsp.packets import FramePackets, sender_report
 from camera_simulator.settings import CameraSettings
 
@@ -30,6 +32,7 @@ class Session:
     start_frame: int
     timeout_s: float
     last_alive_s: float
+    delivery: Delivery | None = None
     ident: str = field(default_factory=lambda: secrets.token_hex(4).upper())
     ssrc: int = field(default_factory=lambda: secrets.randbits(32))
     sequence: int = field(default_factory=lambda: secrets.randbits(16))
@@ -43,6 +46,7 @@ class Session:
     _packets_sent: int = 0
     _octets_sent: int = 0
     _report_due_s: float = 0.0
+    _sounds: int = 0
 
     def play(self, now_s: float) -> None:
         """Begin, or go on after PAUSE, with the key frame at or before the clip's current place."""
@@ -56,6 +60,15 @@ class Session:
     @property
     def next_timestamp(self) -> int:
         return (self.base_timestamp + self._next * self.clip.ticks_per_frame) & 0xFFFFFFFF
+
+    def rename(self) -> None:
+        """Go on under another id, as cameras do that make one for each answer."""
+        self.ident = secrets.token_hex(4).upper()
+
+    def close(self) -> None:
+        """Give the ports back that its packets left by."""
+        if self.delivery is not None:
+            self.delivery.close()
 
     def expired(self, now_s: float) -> bool:
         return self.timeout_s > 0 and now_s - self.last_alive_s > self.timeout_s
@@ -74,7 +87,7 @@ class Session:
         return frames
 
     def _wanted(self, frame: FramePackets, settings: CameraSettings) -> bool:
-        if settings.freeze:
+        if settings.freeze or "sound" in settings.media:
             return False
         return not (settings.media == "p-frames-only" and frame.key)
 
@@ -84,6 +97,13 @@ class Session:
         self._packets_sent += len(frame.offsets)
         self._octets_sent += frame.payload_bytes
         return data
+
+    def sound(self) -> bytes:
+        """Twenty milliseconds of silence by G.711 A-law, on the channel after the picture's."""
+        self._sounds += 1
+        packet = struct.pack("!BBHII", 0x80, 8, self._sounds & 0xFFFF, self._sounds * 160, 7)
+        packet += b"\xd5" * 160
+        return struct.pack("!sBH", b"$", self.rtcp_channel + 1, len(packet)) + packet
 
     def report_due(self, now_s: float, camera_unix_s: float) -> bytes | None:
         """A sender report when one is due: the camera's wall clock beside the RTP clock of this

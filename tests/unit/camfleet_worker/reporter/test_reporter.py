@@ -9,14 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from camfleet_api.camera import Attempts, CameraStatus
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.app import STATUS_BURST_S
 from camfleet_worker.cluster.errors import ClusterError, Trouble
 from camfleet_worker.conditions import runtime_status
 from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.reporter.debounce import DEBOUNCE_S, patience_s
 from camfleet_worker.reporter.reporter import Reporter
+from camfleet_worker.settings import Settings
 from camfleet_worker.token_bucket import TokenBucket
 from virtual_time import VirtualClock, run_virtual
 
@@ -67,11 +71,11 @@ class Door:
 Scenario = Callable[[Reporter], Coroutine[Any, Any, None]]
 
 
-def play(door: Door, scenario: Scenario, per_s: float = 1000) -> None:
+def play(door: Door, scenario: Scenario, per_s: float = 1000, burst: float | None = None) -> None:
     """Run a scenario beside the reporter's loop, in virtual time."""
 
     async def main() -> None:
-        reporter = Reporter(door, VirtualClock(), TokenBucket(per_s, per_s))
+        reporter = Reporter(door, VirtualClock(), TokenBucket(per_s, burst or per_s))
         reporter.follow("gate", UID)
         running = asyncio.create_task(reporter.run())
         await scenario(reporter)
@@ -277,6 +281,121 @@ def test_writes_of_many_cameras_keep_to_the_budget() -> None:
     door = AnyCamera()
     play(door, scenario, per_s=5)
     assert 50 <= len(door.writes) <= 56
+
+
+FLAPPING = Failure(ConditionType.STABLE, Reason.FLAPPING, "The stream broke five times.")
+
+
+@given(
+    holds=st.lists(
+        st.tuples(st.sampled_from([UP, DOWN, REJECTED, PENDING]), st.floats(1, 900)),
+        min_size=30,
+        max_size=150,
+    )
+)
+def test_a_camera_costs_ten_writes_and_then_twelve_an_hour_whatever_it_does(
+    holds: list[tuple[CameraFacts, float]],
+) -> None:
+    door = Door()
+
+    async def scenario(reporter: Reporter) -> None:
+        for facts, seconds in holds:
+            reporter.publish(UID, facts)
+            await asyncio.sleep(seconds)
+        await asyncio.sleep(1000)
+
+    play(door, scenario)
+    times = [at for at, _ in door.writes]
+    for begin in times:
+        # The first write of all answers a new generation and stands outside the bound.
+        assert len([at for at in times if begin <= at <= begin + 3600]) <= 1 + 10 + 12
+    last = holds[-1][0]
+    expected = "Pending" if last == PENDING else last.failure.reason if last.failure else "Ready"
+    assert door.reasons[-1] == expected
+
+
+def test_a_camera_that_flaps_must_stay_up_for_a_minute_before_it_is_called_up() -> None:
+    door = Door()
+
+    async def scenario(reporter: Reporter) -> None:
+        reporter.publish(UID, CameraFacts(1, failure=DOWN.failure, side=(FLAPPING,)))
+        await asyncio.sleep(60)
+        for _ in range(20):
+            reporter.publish(UID, CameraFacts(1, streaming=True, side=(FLAPPING,)))
+            await asyncio.sleep(50)
+            reporter.publish(UID, CameraFacts(1, failure=DOWN.failure, side=(FLAPPING,)))
+            await asyncio.sleep(20)
+        assert door.reasons == ["NoFrames"]
+        reporter.publish(UID, CameraFacts(1, streaming=True, side=(FLAPPING,)))
+        await asyncio.sleep(59)
+        assert door.reasons == ["NoFrames"]
+        await asyncio.sleep(2)
+
+    play(door, scenario)
+    assert door.reasons == ["NoFrames", "Ready"]
+
+
+def test_a_worker_whose_cameras_all_fall_and_return_has_told_so_in_time() -> None:
+    cameras = 167
+    done: list[float] = []
+
+    async def scenario(reporter: Reporter) -> None:
+        for number in range(1, cameras):
+            reporter.follow(f"gate{number}", f"{UID}{number}")
+        uids = [UID, *(f"{UID}{number}" for number in range(1, cameras))]
+        for facts, pause_s in ((UP, 100.0), (DOWN, 60.0), (UP, 60.0)):
+            began = asyncio.get_running_loop().time()
+            before = len(door.writes)
+            for uid in uids:
+                reporter.publish(uid, facts)
+            await asyncio.sleep(pause_s)
+            done.append(door.writes[-1][0] - began)
+            assert len(door.writes) - before == cameras
+
+    class AnyCamera(Door):
+        async def camera(self, name: str) -> dict[str, Any] | None:
+            return {"metadata": {"uid": f"{UID}{name[4:]}"}, "status": {}}
+
+        async def apply_camera_status(self, name: str, status: dict[str, Any]) -> dict[str, Any]:
+            self.writes.append((asyncio.get_running_loop().time(), status))
+            return {"metadata": {"uid": f"{UID}{name[4:]}"}}
+
+    door = AnyCamera()
+    per_s = Settings.of({"CAMFLEET_SHARD": "s", "CAMFLEET_NAMESPACE": "n"}).status_writes_per_s
+    play(door, scenario, per_s=per_s, burst=per_s * STATUS_BURST_S)
+    assert done[1] <= DEBOUNCE_S + 10
+    assert done[2] <= 10
+
+
+def test_who_is_back_is_told_before_all_that_are_gone() -> None:
+    told: list[str] = []
+    names = [f"gate{number}" for number in range(1, 21)]
+
+    async def scenario(reporter: Reporter) -> None:
+        for name in names:
+            reporter.follow(name, f"{UID}{name[4:]}")
+            reporter.publish(f"{UID}{name[4:]}", UP)
+        reporter.publish(UID, DOWN)
+        await asyncio.sleep(60)
+        told.clear()
+        for name in names:
+            reporter.publish(f"{UID}{name[4:]}", DOWN)
+        await asyncio.sleep(DEBOUNCE_S + 1)  # a write takes half a second: two are told
+        reporter.publish(UID, UP)
+        await asyncio.sleep(60)
+
+    class AnyCamera(Door):
+        async def camera(self, name: str) -> dict[str, Any] | None:
+            return {"metadata": {"uid": f"{UID}{name[4:]}"}, "status": {}}
+
+        async def apply_camera_status(self, name: str, status: dict[str, Any]) -> dict[str, Any]:
+            told.append(name)
+            await asyncio.sleep(0.5)
+            return {"metadata": {"uid": f"{UID}{name[4:]}"}}
+
+    play(AnyCamera(), scenario)
+    assert len(told) == 21
+    assert told.index("gate") <= 4
 
 
 def _time_of(status: dict[str, Any], kind: str) -> datetime:

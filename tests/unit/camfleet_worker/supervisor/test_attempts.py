@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -167,6 +168,89 @@ def test_credentials_that_are_refused_later_are_proven_no_longer() -> None:
         written = Written()
         assert await bad_login(ledger, written, schemes=5) <= MOST_ATTEMPTS
         assert not ledger.proven(KEY)
+
+    run_virtual(main())
+
+
+@given(channels=st.integers(1, 16), hours=st.integers(1, 3))
+def test_a_locked_account_is_left_alone_until_the_slow_retry_and_then_tried_once(
+    channels: int, hours: int
+) -> None:
+    async def main() -> list[float]:
+        clock, written, seen = VirtualClock(), Written(), []
+        ledger = AttemptLedger(clock)
+
+        async def channel() -> None:
+            async with ledger.login(KEY, written) as login:
+                for scheme in ("digest", "ws-username-token"):
+                    await login.before_attempt(scheme)
+                    seen.append(asyncio.get_running_loop().time())
+                    await login.rejected(scheme, refused(Reason.ACCOUNT_LOCKED))
+
+        for _ in range(60 * hours):
+            errors = await asyncio.gather(
+                *(channel() for _ in range(channels)), return_exceptions=True
+            )
+            assert all(
+                isinstance(error, IngestError) and error.reason is Reason.ACCOUNT_LOCKED
+                for error in errors
+            )
+            # Restarts and moves in between forget nothing.
+            held = ledger.of(KEY)
+            assert held is not None
+            ledger = AttemptLedger(clock)
+            ledger.restore(held, refused(Reason.ACCOUNT_LOCKED))
+            await asyncio.sleep(60)
+        return seen
+
+    seen = run_virtual(main())
+    assert len(seen) == 2 * hours
+    assert all(
+        after - before >= SLOW_RETRY.total_seconds() for before, after in itertools.pairwise(seen)
+    )
+
+
+def test_after_the_slow_retry_one_attempt_is_made_even_where_one_was_left() -> None:
+    async def main() -> None:
+        ledger = AttemptLedger(VirtualClock())
+        assert await bad_login(ledger, Written(), schemes=1) == 1
+        await asyncio.sleep(SLOW_RETRY.total_seconds())
+        assert await bad_login(ledger, Written(), schemes=2) == 1
+
+    run_virtual(main())
+
+
+def test_an_account_locked_on_rtsp_is_not_tried_on_onvif() -> None:
+    async def main() -> None:
+        ledger = AttemptLedger(VirtualClock())
+        ledger.restore(Attempts(account=KEY, count=1, proven=True, last=START), None)
+        async with ledger.login(KEY, Written()) as login:
+            await login.before_rtsp_attempt()
+            login.rtsp_rejected(refused(Reason.ACCOUNT_LOCKED))
+        for door in ("onvif", "rtsp"):
+            async with ledger.login(KEY, Written()) as login:
+                with pytest.raises(IngestError) as caught:
+                    await (
+                        login.before_attempt() if door == "onvif" else login.before_rtsp_attempt()
+                    )
+                assert caught.value.reason is Reason.ACCOUNT_LOCKED
+
+    run_virtual(main())
+
+
+def test_an_attempt_whose_answer_is_lost_is_an_attempt() -> None:
+    async def main() -> None:
+        ledger, written = AttemptLedger(VirtualClock()), Written()
+        for _ in range(MOST_ATTEMPTS):
+            async with ledger.login(KEY, written) as login:
+                await login.before_attempt("digest")
+                await login.unanswered("digest")
+        async with ledger.login(KEY, written) as login:
+            with pytest.raises(IngestError) as caught:
+                await login.before_attempt("digest")
+        assert caught.value.reason is Reason.PENDING
+        assert "answered none of the logins" in caught.value.message
+        assert written.counts == [1, 2]
 
     run_virtual(main())
 

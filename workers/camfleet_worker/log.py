@@ -7,11 +7,13 @@ library or traceback they turn up in; credentials in URLs are masked by their sh
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import re
 import sys
 from datetime import UTC, datetime
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@]+@")
@@ -29,9 +31,8 @@ class Redactor:
 
     def know(self, secrets: set[str]) -> None:
         """Replace the set of values to mask; the longest first, since one may hold another."""
-        self._secrets = tuple(
-            sorted((s for s in secrets if len(s) >= _SHORTEST), key=len, reverse=True)
-        )
+        forms = {form for s in secrets if len(s) >= _SHORTEST for form in _forms(s)}
+        self._secrets = tuple(sorted(forms, key=len, reverse=True))
 
     def redact(self, text: str) -> str:
         """The text without credentials."""
@@ -39,6 +40,18 @@ class Redactor:
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         return text
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """A secret as it stands, in a URL (both ways of quoting a slash), in XML, in a repr."""
+    return (
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        html.escape(secret),
+        repr(secret)[1:-1],
+    )
 
 
 class JsonFormatter(logging.Formatter):

@@ -62,3 +62,10 @@ def test_a_line_is_one_json_object_with_its_fields() -> None:
     assert fields["message"] == "hello\nworld"
     assert fields["camera"] == "gate"
     assert fields["level"] == "info"
+
+
+def test_a_secret_is_masked_in_the_forms_that_urls_xml_and_reprs_give_it() -> None:
+    redactor = Redactor()
+    redactor.know({"p@ss/w<rd>'"})
+    for shown in ("p%40ss/w%3Crd%3E%27", "p%40ss%2Fw%3Crd%3E%27", "p@ss/w&lt;rd&gt;&#x27;"):
+        assert redactor.redact(f"GET {shown} HTTP") == "GET *** HTTP"

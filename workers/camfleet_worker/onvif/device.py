@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One ONVIF device: the operations that resolving needs, as typed calls.
+"""One ONVIF device: calls to it, its clock and its services.
 
-Made by the resolver for one resolve. Media1 is spoken today; Media2 will stand beside it as
-another MediaService.
+Made by the resolver for one resolve. What it says of itself is asked in identity.py, its streams
+in media1.py and media2.py; where its service stands is found out in device_path.py.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -22,7 +23,6 @@ from camfleet_worker.resolve.addresses import MAX_PATH, hidden, path_and_query
 from camfleet_worker.resolve.clock import utc_epoch
 from camfleet_worker.resolve.profiles import Offer
 from camfleet_worker.resolve.refusal import Fault, refusal_of
-from camfleet_worker.resolve.resolution import DeviceIdentity
 from camfleet_worker.resolve.text import printable
 
 MAX_NUMBER = 65535
@@ -30,9 +30,6 @@ MAX_NUMBER = 65535
 
 HALF_A_SECOND = 0.5
 """Cameras tell whole seconds, rounded down: on average they are this much further."""
-
-MAX_STATUS_TEXT = 64
-"""Bound of each field of status.device."""
 
 
 class MediaService(Protocol):
@@ -61,6 +58,22 @@ class FaultAnswered(IngestError):
         self.fault = fault
 
 
+class NotOnvif(IngestError):
+    """Something else answers at this path: a web page, or that there is nothing here."""
+
+    def __init__(self, port: int, answer: SoapAnswer) -> None:
+        kind = printable(answer.http.content_type.partition(";")[0], 40)
+        server = printable(answer.http.server, 40)
+        seen = ", ".join(part for part in (kind, server) if part)
+        super().__init__(
+            ConditionType.ELIGIBLE,
+            Reason.NOT_ONVIF,
+            f"Port {port} answers with HTTP {answer.http.status}"
+            f"{f' ({seen})' if seen else ''} and not by ONVIF",
+            Retry.SLOW,
+        )
+
+
 class OnvifDevice:
     """Calls to one device. Its parts never run at the same time: cameras crash under that."""
 
@@ -69,21 +82,22 @@ class OnvifDevice:
     ) -> None:
         self._login = login
         self._codec = codec
-        self._path = path_and_query(device_path)
+        self.path = path_and_query(device_path)
+        """Of the device service; a device that stands elsewhere is moved to."""
         self._port = port
         self._now = now
 
     async def call(
-        self, namespace: str, path: str, name: str, *, anonymous: bool = False, **arguments: Any
+        self, namespace: str, path: str, name: str, *, dispensable: bool = False, **arguments: Any
     ) -> Any:
-        """The result of an operation; FaultAnswered, or another IngestError."""
+        """The result of an operation; FaultAnswered, or another IngestError.
+
+        A `dispensable` operation spends no attempt: refused, its answer is the refusal.
+        """
         operation = Operation(namespace, name)
         call = Call(path, operation, arguments)
-        if anonymous:
-            answer = await self._login.send_anonymous(call)
-        else:
-            answer = await self._login.send(call)
-        return await self._read(operation, answer)
+        send = self._login.send_as_proven if dispensable else self._login.send
+        return await self._read(operation, await send(call))
 
     async def learn_clock(self) -> float | None:
         """Camera's clock minus ours in seconds, and from now on logins are signed with it.
@@ -93,7 +107,7 @@ class OnvifDevice:
         """
         operation = Operation(wsdl.DEVICE, "GetSystemDateAndTime")
         before = self._now()
-        answer = await self._login.send_anonymous(Call(self._path, operation, {}))
+        answer = await self._login.send_anonymous(Call(self.path, operation, {}))
         our_time = (before + self._now()) / 2
         camera_time = await self._camera_time(operation, answer)
         self._login.offset_s = None if camera_time is None else camera_time - our_time
@@ -114,14 +128,14 @@ class OnvifDevice:
             if epoch is not None:
                 return epoch + HALF_A_SECOND
         elif answer.document is None and not _refused(answer):
-            raise self._not_onvif(answer)
+            raise NotOnvif(self._port, answer)
         return _http_date(answer)
 
     async def service_paths(self) -> dict[str, str]:
         """Path of each service by its namespace; old firmware has GetCapabilities only."""
         try:
             services = await self.call(
-                wsdl.DEVICE, self._path, "GetServices", IncludeCapability=False
+                wsdl.DEVICE, self.path, "GetServices", IncludeCapability=False
             )
         except FaultAnswered:
             return await self._capability_paths()
@@ -133,40 +147,16 @@ class OnvifDevice:
         return found or await self._capability_paths()
 
     async def _capability_paths(self) -> dict[str, str]:
-        capabilities = await self.call(wsdl.DEVICE, self._path, "GetCapabilities", Category=["All"])
+        capabilities = await self.call(wsdl.DEVICE, self.path, "GetCapabilities", Category=["All"])
         address = text(capabilities, "Media", "XAddr")
         return {wsdl.MEDIA1: path_and_query(address)} if address else {}
 
-    async def information(self) -> DeviceIdentity:
-        """Maker, model, firmware, serial number and hardware id, cut to what status may hold."""
-        said = await self.call(wsdl.DEVICE, self._path, "GetDeviceInformation")
-        return DeviceIdentity(
-            manufacturer=printable(text(said, "Manufacturer"), MAX_STATUS_TEXT),
-            model=printable(text(said, "Model"), MAX_STATUS_TEXT),
-            firmware_version=printable(text(said, "FirmwareVersion"), MAX_STATUS_TEXT),
-            serial_number=printable(text(said, "SerialNumber"), MAX_STATUS_TEXT),
-            hardware_id=printable(text(said, "HardwareId"), MAX_STATUS_TEXT),
-        )
-
     async def _read(self, operation: Operation, answer: SoapAnswer) -> Any:
         if answer.document is None:
-            raise self._not_onvif(answer)
+            raise NotOnvif(self._port, answer)
         if answer.fault is not None:
             raise FaultAnswered(operation, answer.fault)
         return await self._codec.read(operation, answer)
-
-    def _not_onvif(self, answer: SoapAnswer) -> IngestError:
-        """Name what answered instead of an ONVIF device."""
-        kind = printable(answer.http.content_type.partition(";")[0], 40)
-        server = printable(answer.http.server, 40)
-        seen = ", ".join(part for part in (kind, server) if part)
-        return IngestError(
-            ConditionType.ELIGIBLE,
-            Reason.NOT_ONVIF,
-            f"Port {self._port} answers with HTTP {answer.http.status}"
-            f"{f' ({seen})' if seen else ''} and not by ONVIF",
-            Retry.SLOW,
-        )
 
 
 def checked_stream_path(address: str, credentials: Credentials | None) -> str:
@@ -205,7 +195,9 @@ def text(value: Any, *names: str) -> str:
 def whole(value: Any, *names: str) -> int:
     """A nested element as a whole number that status can hold, 0 where it is missing."""
     found = field(value, *names)
-    return min(max(found, 0), MAX_NUMBER) if isinstance(found, int) else 0
+    if not isinstance(found, int | float) or not math.isfinite(found):
+        return 0
+    return min(max(round(found), 0), MAX_NUMBER)
 
 
 def items(value: Any) -> list[Any]:

@@ -75,6 +75,20 @@ class Login:
             raise credentials_missing()
         return await self._send_logged_in(call, self._credentials, refusal)
 
+    async def send_as_proven(self, call: Call) -> SoapAnswer:
+        """The device's answer to an operation that we can do without, be it a refusal.
+
+        Nothing but what the device has taken before is tried: an account without the right to one
+        operation is not worth an attempt.
+        """
+        answer = await self._send_first(call)
+        refusal = _refusal(answer)
+        if refusal is None or self._credentials is None or self.scheme not in refusal.offers:
+            return answer
+        if self.scheme is AuthScheme.USERNAME_TOKEN:  # it was signed already
+            return answer
+        return await self._answer(call, self._credentials, refusal, repeatable=True)
+
     async def send_anonymous(self, call: Call) -> SoapAnswer:
         """The device's answer to the operation without credentials, be it a refusal."""
         return await self._post(call, None, None, repeatable=True)

@@ -5,9 +5,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from camfleet_worker.errors import IngestError
 from camfleet_worker.onvif import wsdl
-from camfleet_worker.onvif.device import FaultAnswered, OnvifDevice, field, items, text, whole
-from camfleet_worker.resolve.profiles import MediaProfile, Offer
+from camfleet_worker.onvif.device import (
+    FaultAnswered,
+    NotOnvif,
+    OnvifDevice,
+    field,
+    items,
+    text,
+    whole,
+)
+from camfleet_worker.resolve.profiles import MediaProfile, Offer, codec_name
 
 MAX_PROFILES = 1024
 """A recorder of 256 channels with four profiles each."""
@@ -24,15 +33,17 @@ class Media1:
 
     async def offer(self) -> Offer:
         """Video sources and media profiles, in the device's order."""
-        sources = await self._source_tokens()
+        sources = await self.source_tokens()
         profiles = items(await self._device.call(wsdl.MEDIA1, self.path, "GetProfiles"))
         return Offer(sources, tuple(_profile(found) for found in profiles[:MAX_PROFILES]))
 
-    async def _source_tokens(self) -> tuple[str, ...]:
+    async def source_tokens(self) -> tuple[str, ...]:
         """Empty where the device does not list its sources: their order then is the profiles'."""
         try:
             sources = await self._device.call(wsdl.MEDIA1, self.path, "GetVideoSources")
-        except FaultAnswered:
+        except IngestError as error:
+            if not may_be_missing(error):
+                raise
             return ()
         tokens = (text(source, "token") for source in items(sources)[:MAX_PROFILES])
         return tuple(token for token in tokens if token)
@@ -49,9 +60,14 @@ class Media1:
         return text(answer, "Uri")
 
 
+def may_be_missing(error: IngestError) -> bool:
+    """Whether a device simply does not have the operation or the service that failed."""
+    return isinstance(error, FaultAnswered | NotOnvif)
+
+
 def _profile(found: Any) -> MediaProfile:
     encoder = field(found, "VideoEncoderConfiguration")
-    codec = text(encoder, "Encoding").strip().upper()
+    codec = codec_name(text(encoder, "Encoding"))
     settings = "H264" if codec == "H264" else "MPEG4"
     return MediaProfile(
         token=text(found, "token"),

@@ -9,28 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.conditions import Reason
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError, Retry
-from camfleet_worker.onvif import wsdl
-from camfleet_worker.onvif.device import MediaService, OnvifDevice, checked_stream_path
+from camfleet_worker.errors import IngestError
+from camfleet_worker.onvif import discovery, wsdl
+from camfleet_worker.onvif.device import OnvifDevice, checked_stream_path
+from camfleet_worker.onvif.device_path import Found, find_device
 from camfleet_worker.onvif.envelope import SoapCodec
+from camfleet_worker.onvif.identity import device_information, with_hardware
 from camfleet_worker.onvif.login import Login
-from camfleet_worker.onvif.media1 import Media1
 from camfleet_worker.onvif.ports import port_trouble
+from camfleet_worker.onvif.streams import OfferedStream, offered_stream
 from camfleet_worker.onvif.transport import Deadlines, Transport, lenient_tls, unreachable
 from camfleet_worker.onvif.turns import DeviceTurns
-from camfleet_worker.resolve.addresses import named_port
+from camfleet_worker.resolve.addresses import named_port, path_and_query
 from camfleet_worker.resolve.attempts import AttemptGate
-from camfleet_worker.resolve.profiles import Choice, pick_stream
 from camfleet_worker.resolve.request import ResolveRequest
-from camfleet_worker.resolve.resolution import Learned, Resolution
+from camfleet_worker.resolve.resolution import DeviceIdentity, Learned, Resolution
 
-MAX_MEDIA_PATH = 256
+T = TypeVar("T")
+Ask = Callable[[OnvifDevice, Login], Awaitable[T]]
+
+MAX_SERVICE_PATH = 256
 MAX_TOKEN = 64
-"""Bounds of status.learned; both are told, neither is needed to reconnect."""
+MAX_CODEC = 16
+"""Bounds of status.learned; what is longer is not kept, and found out anew."""
 
 RESOLVE_DEADLINE_S = 60.0
 """For a whole resolve: a device that answers every call just in time must not hold others up."""
@@ -40,10 +46,14 @@ class OnvifResolver:
     """Resolves cameras; close it when the worker ends."""
 
     def __init__(
-        self, now: Callable[[], float] = time.time, deadlines: Deadlines | None = None
+        self,
+        now: Callable[[], float] = time.time,
+        deadlines: Deadlines | None = None,
+        discovery_port: int = discovery.PORT,
     ) -> None:
         self._now = now
         self._deadlines = deadlines or Deadlines()
+        self._discovery_port = discovery_port
         self._codec = SoapCodec()
         self._turns = DeviceTurns()
         self._tls = lenient_tls()
@@ -56,27 +66,61 @@ class OnvifResolver:
         self, request: ResolveRequest, credentials: Credentials | None, *, attempts: AttemptGate
     ) -> Resolution:
         """Ask the device for its stream; IngestError with the reason when it gives none."""
+
+        async def ask(device: OnvifDevice, login: Login) -> Resolution:
+            return await self._ask_for_stream(request, device, login, credentials)
+
+        return await self._in_turn(request, credentials, attempts, ask)
+
+    async def identify(
+        self, request: ResolveRequest, credentials: Credentials | None, *, attempts: AttemptGate
+    ) -> DeviceIdentity:
+        """Ask the device who it is and nothing about streams: the re-check after an outage."""
+
+        async def ask(device: OnvifDevice, login: Login) -> DeviceIdentity:
+            found = await self._find(request, device)
+            identity = await self._information(device, found)
+            return await with_hardware(device, identity, found.endpoint_hint)
+
+        return await self._in_turn(request, credentials, attempts, ask)
+
+    async def _in_turn(
+        self,
+        request: ResolveRequest,
+        credentials: Credentials | None,
+        attempts: AttemptGate,
+        ask: Ask[T],
+    ) -> T:
+        """Wait for the device to be free, then ask it within the deadline."""
         account = "" if credentials is None else credentials.account_key(request.host)
         return await self._turns.take(
             (request.host, request.onvif_port),
             account,
-            lambda: self._resolve_in_time(request, credentials, attempts),
+            lambda: self._in_time(request, credentials, attempts, ask),
         )
 
-    async def _resolve_in_time(
-        self, request: ResolveRequest, credentials: Credentials | None, attempts: AttemptGate
-    ) -> Resolution:
+    async def _in_time(
+        self,
+        request: ResolveRequest,
+        credentials: Credentials | None,
+        attempts: AttemptGate,
+        ask: Ask[T],
+    ) -> T:
         try:
             async with asyncio.timeout(RESOLVE_DEADLINE_S):
-                return await self._resolve(request, credentials, attempts)
+                return await self._connected(request, credentials, attempts, ask)
         except TimeoutError as error:
             raise unreachable(
                 Reason.TIMEOUT, f"Port {request.onvif_port} answers too slowly"
             ) from error
 
-    async def _resolve(
-        self, request: ResolveRequest, credentials: Credentials | None, attempts: AttemptGate
-    ) -> Resolution:
+    async def _connected(
+        self,
+        request: ResolveRequest,
+        credentials: Credentials | None,
+        attempts: AttemptGate,
+        ask: Ask[T],
+    ) -> T:
         transport = Transport(
             request.scheme, request.host, request.onvif_port, self._deadlines, self._tls
         )
@@ -84,7 +128,7 @@ class OnvifResolver:
         login = Login(transport, self._codec, credentials, attempts, self._now, preferred)
         device = OnvifDevice(login, self._codec, request.device_path, request.onvif_port, self._now)
         try:
-            return await self._ask(request, device, login, credentials)
+            return await ask(device, login)
         except IngestError as error:
             if error.reason is Reason.CONNECTION_REFUSED:
                 raise await self._refused_by(request) from error
@@ -92,26 +136,41 @@ class OnvifResolver:
         finally:
             await transport.aclose()
 
-    async def _ask(
+    async def _ask_for_stream(
         self,
         request: ResolveRequest,
         device: OnvifDevice,
         login: Login,
         credentials: Credentials | None,
     ) -> Resolution:
-        offset_s = await device.learn_clock()
-        paths = await device.service_paths()
-        identity = await device.information()
-        media = _media_service(device, paths)
-        choice = pick_stream(await media.offer(), request.source, request.limits, request.role)
-        address = await media.stream_address(choice.profile.token)
-        path = checked_stream_path(address, credentials)
-        await self._require_rtsp(request, address)
+        found = await self._find(request, device)
+        identity = await self._information(device, found)
+        stream = await offered_stream(device, found.services, request)
+        path = checked_stream_path(stream.address, credentials)
+        await self._require_rtsp(request, stream.address)
         return Resolution(
-            device=identity,
-            learned=_learned(media, choice, path, login.scheme.value, offset_s),
-            deviations=choice.deviations,
+            device=await with_hardware(device, identity, found.endpoint_hint),
+            learned=_learned(request, device, stream, path, login.scheme.value, found.offset_s),
+            deviations=stream.choice.deviations,
         )
+
+    async def _find(self, request: ResolveRequest, device: OnvifDevice) -> Found:
+        learned = request.learned.device_path if request.learned else ""
+        return await find_device(
+            device,
+            request.device_path,
+            learned,
+            lambda: discovery.probe(request.host, self._discovery_port),
+        )
+
+    async def _information(self, device: OnvifDevice, found: Found) -> DeviceIdentity:
+        """At the path that answered, else at the one that GetServices names."""
+        identity = await device_information(device)
+        announced = found.services.get(wsdl.DEVICE, device.path)
+        if identity == DeviceIdentity() and announced != device.path:
+            device.path = announced
+            return await device_information(device)
+        return identity
 
     async def _refused_by(self, request: ResolveRequest) -> IngestError:
         """The ONVIF port is closed: tell a camera with ONVIF switched off from one without both."""
@@ -153,29 +212,24 @@ def _without_password(error: IngestError, credentials: Credentials | None) -> In
     return IngestError(error.condition, error.reason, fact, error.retry)
 
 
-def _media_service(device: OnvifDevice, paths: dict[str, str]) -> MediaService:
-    """The media service to speak: version 1, until version 2 stands beside it."""
-    if wsdl.MEDIA1 in paths:
-        return Media1(device, paths[wsdl.MEDIA1])
-    raise IngestError(
-        ConditionType.ELIGIBLE,
-        Reason.NO_ALLOWED_STREAM,
-        "The device names no media service of version 1",
-        Retry.SLOW,
-    )
-
-
 def _learned(
-    media: MediaService, choice: Choice, path: str, auth_scheme: str, offset_s: float | None
+    request: ResolveRequest,
+    device: OnvifDevice,
+    stream: OfferedStream,
+    path: str,
+    auth_scheme: str,
+    offset_s: float | None,
 ) -> Learned:
-    profile = choice.profile
+    profile, media = stream.choice.profile, stream.media
+    moved = device.path != path_and_query(request.device_path)
     return Learned(
         auth_scheme=auth_scheme,
         media_version=media.version,
-        media_path=media.path if len(media.path) <= MAX_MEDIA_PATH else "",
+        media_path=_kept(media.path),
+        device_path=_kept(device.path) if moved else "",
         profile_token=profile.token[:MAX_TOKEN],
         stream_path=path,
-        codec=profile.codec,
+        codec=profile.codec[:MAX_CODEC],
         width=profile.width,
         height=profile.height,
         fps=profile.fps,
@@ -183,3 +237,7 @@ def _learned(
         bitrate_kbps=profile.bitrate_kbps,
         clock_offset_s=None if offset_s is None else round(offset_s),
     )
+
+
+def _kept(path: str) -> str:
+    return path if len(path) <= MAX_SERVICE_PATH else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONVIF's WSDLs: found in the onvif-zeep distribution, parsed once a process, never fetched.
+"""ONVIF's WSDLs: from the onvif-zeep distribution, and Media2's from here; never fetched.
 
 Only the files of that distribution are used. Importing its code would configure the root logger,
 and building its client edits the process's proxy variables and wants a cache file under $HOME.
@@ -24,6 +24,8 @@ MEDIA1 = "http://www.onvif.org/ver10/media/wsdl"
 MEDIA2 = "http://www.onvif.org/ver20/media/wsdl"
 
 _FILES = {DEVICE: ("devicemgmt.wsdl", "DeviceBinding"), MEDIA1: ("media.wsdl", "MediaBinding")}
+_OWN_FILES = {MEDIA2: (Path(__file__).parent / "media2.wsdl", "Media2Binding")}
+"""The distribution is from before Media2."""
 
 # strict=False: cameras leave out, add and swap elements; what is missing reads as None. The XML
 # itself is checked before zeep sees it (envelope.py).
@@ -48,9 +50,16 @@ class _FilesOnly:
 @cache
 def binding(namespace: str) -> Any:
     """zeep's binding of a service. Costs 0.1 s the first time: call it in the codec's thread."""
-    file_name, binding_name = _FILES[namespace]
-    document = Document(str(_folder() / file_name), _FilesOnly(), settings=_SETTINGS)  # type: ignore[arg-type]
+    path, binding_name = _file(namespace)
+    document = Document(str(path), _FilesOnly(), settings=_SETTINGS)  # type: ignore[arg-type]
     return document.bindings[f"{{{namespace}}}{binding_name}"]
+
+
+def _file(namespace: str) -> tuple[Path, str]:
+    if namespace in _OWN_FILES:
+        return _OWN_FILES[namespace]
+    name, binding_name = _FILES[namespace]
+    return _folder() / name, binding_name
 
 
 @cache

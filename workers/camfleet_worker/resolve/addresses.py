@@ -22,6 +22,12 @@ MIN_HIDDEN = 4
 PASSWORD_PLACE = "{password}"  # noqa: S105 - where a password was
 
 _SCHEME = re.compile(r"^\s*[A-Za-z][A-Za-z0-9+.-]*:/{2,}")
+# "192.168.1.88:80/onvif/media": without a scheme only what cannot be a path is taken for a host.
+_SCHEMELESS = re.compile(
+    r"^\s*(?://)?(?:[^/?#]*@)?"
+    r"(?P<host>(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.%\w]+\]|localhost)(?::\d+)?"
+    r"|[\w-]+(?:\.[\w-]+)+:\d+)(?=[/?#]|\s*$)"
+)
 _IPV4 = re.compile(r"^\d+\.\d+\.\d+\.\d+(:\d+)*$")
 _HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[\w-]+(\.[\w-]+)+|[\w-]+(?=:\d))(:\d+)?$")
 _PORT = re.compile(r":(\d{1,5})$")
@@ -80,7 +86,7 @@ def _split(address: str) -> tuple[str, str]:
     """
     scheme = _SCHEME.match(address)
     if scheme is None:
-        return "", address.strip()
+        return _split_schemeless(address)
     rest = address[scheme.end() :]
     end = _end_of_authority(rest)
     _, at, after = rest.rpartition("@")
@@ -89,6 +95,13 @@ def _split(address: str) -> tuple[str, str]:
         if _HOST.match(host):
             return host, after[len(host) :]
     return rest[:end].rpartition("@")[2], rest[end:]
+
+
+def _split_schemeless(address: str) -> tuple[str, str]:
+    host = _SCHEMELESS.match(address)
+    if host is None:
+        return "", address.strip()
+    return host["host"], address[host.end() :]
 
 
 def _end_of_authority(rest: str) -> int:

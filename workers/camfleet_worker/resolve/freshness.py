@@ -21,8 +21,8 @@ CURED_BY_ASKING = frozenset(
 """Failures of the learnt stream for which the device may name another, or ONVIF a better reason.
 
 Not among them: a device or a port that does not answer at all (asking costs a storm of requests
-when the site's line returns, and the address is declared), a session limit, and refused credentials (asking would spend the account's
-next attempt).
+when the site's line returns, and the address is declared), a session limit, and refused
+credentials (asking would spend the account's next attempt).
 """
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Picking one stream out of what a device offers, by the technical profile.
 
-The codec is a condition: a stream of another codec is not taken. Everything else is a preference
-whose miss is told (Conformant=False): a corridor watched in too many pixels is still watched.
+The codec is a condition: a stream of another codec is not taken, one of no named codec last.
+Everything else is a preference whose miss is told (Conformant=False): a corridor watched in too
+many pixels is still watched.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from camfleet_api.camera import VideoSource
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_api.policy import StreamRole
+from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.resolve.text import listed, printable
@@ -65,6 +66,12 @@ class Choice:
     deviations: tuple[str, ...]
 
 
+def codec_name(said: str) -> str:
+    """A codec as SDP names it (RFC 6184, RFC 7798), whatever spelling a device chooses."""
+    name = said.strip().upper().replace(".", "").replace(" ", "")
+    return {"HEVC": "H265", "AVC": "H264"}.get(name, name)
+
+
 def pick_stream(offer: Offer, source: VideoSource, limits: VideoLimits, role: StreamRole) -> Choice:
     """Pick the stream of `source` for `role`: largest allowed for main, smallest for sub.
 
@@ -74,9 +81,22 @@ def pick_stream(offer: Offer, source: VideoSource, limits: VideoLimits, role: St
     candidates = _profiles_of(offer, source)
     allowed = [profile for profile in candidates if profile.codec in limits.codecs]
     if not allowed:
+        allowed = _unnamed(candidates, limits)
+    if not allowed:
         raise _no_allowed_stream(source, candidates, limits)
     best = min(allowed, key=lambda profile: _rank(profile, limits, role))
     return Choice(best, deviations(best, limits))
+
+
+def _unnamed(candidates: list[MediaProfile], limits: VideoLimits) -> list[MediaProfile]:
+    """Profiles without a word about their codec, where H.265 is allowed.
+
+    Media1 has no name for it, and devices that film in H.265 then leave the encoder out. The SDP
+    tells what they send.
+    """
+    if VideoCodec.H265 not in limits.codecs:
+        return []
+    return [profile for profile in candidates if not profile.codec]
 
 
 def deviations(profile: MediaProfile, limits: VideoLimits) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ class Learned:
     bitrate_kbps: int = 0
     clock_offset_s: int | None = None
     """Camera's clock minus ours; None when it does not tell its time."""
+    device_path: str = ""
+    """Path of the device service, where it differs from the declared one."""
 
 
 @dataclass(frozen=True, slots=True)

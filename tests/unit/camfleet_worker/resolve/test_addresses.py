@@ -43,6 +43,18 @@ from camfleet_worker.resolve.addresses import (
         ("rtsp://10.0.0.1/cửa", "/c%E1%BB%ADa"),
         ("rtsp://10.0.0.1/live#part", "/live"),
         ("//evil.example/x", "//evil.example/x"),
+        ("192.168.1.88/onvif/media", "/onvif/media"),
+        ("192.168.1.88:8080/onvif/media", "/onvif/media"),
+        ("//192.168.1.88/live?ch=1", "/live?ch=1"),
+        ("admin:secret@192.168.1.88:554/live", "/live"),
+        ("admin:se@cret@192.168.1.88:554/live", "/live"),
+        ("[fe80::1%25eth0]:80/onvif/media", "/onvif/media"),
+        ("http://[fe80::1%25eth0]:80/onvif/media", "/onvif/media"),
+        ("localhost:554/live", "/live"),
+        ("camera.local:80/onvif/media", "/onvif/media"),
+        ("192.168.1.88", "/"),
+        ("10.0.0.1.sdp", "/10.0.0.1.sdp"),
+        ("live.sdp", "/live.sdp"),
     ],
 )
 def test_path_and_query_survive(address: str, path: str) -> None:
@@ -73,6 +85,7 @@ def test_credentials_in_an_address_are_dropped(secret: str) -> None:
         ("rtsp://[fe80::1]:8554/live", 8554),
         ("rtsp://[fe80::1]/live", None),
         ("/live", None),
+        ("192.168.1.88:8554/live", 8554),
     ],
 )
 def test_the_port_that_a_camera_names_can_be_told(address: str, port: int | None) -> None:

@@ -18,6 +18,7 @@ from camfleet_worker.resolve.profiles import (
     Choice,
     MediaProfile,
     Offer,
+    codec_name,
     deviations,
     pick_stream,
 )
@@ -89,10 +90,25 @@ def test_another_codec_is_never_taken_and_the_message_names_both_sides() -> None
 
 
 def test_a_profile_without_encoder_is_named_as_such() -> None:
-    error = error_of(offer(MediaProfile("p", "v1", "")))
-    assert error.fact == (
-        "Channel 1 offers no video encoder; the technical profile allows H264 and H265"
+    error = error_of(
+        offer(MediaProfile("p", "v1", "")), limits=VideoLimits(codecs=[VideoCodec.H264])
     )
+    assert error.fact == "Channel 1 offers no video encoder; the technical profile allows H264"
+
+
+def test_a_profile_without_encoder_may_be_h265_and_is_taken_where_nothing_else_is() -> None:
+    hidden, jpeg = MediaProfile("p1", "v1", ""), MediaProfile("p2", "v1", "JPEG", 640, 480)
+    assert pick_stream(offer(jpeg, hidden), FIRST, LIMITS, MAIN).profile == hidden
+    named = MediaProfile("p3", "v1", "H264", 640, 360)
+    assert pick_stream(offer(hidden, named), FIRST, LIMITS, MAIN).profile == named
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [("H264", "H264"), ("h.265", "H265"), (" HEVC ", "H265"), ("AVC", "H264"), ("JPEG", "JPEG")],
+)
+def test_a_codec_has_one_name(said: str, name: str) -> None:
+    assert codec_name(said) == name
 
 
 def test_channels_count_in_the_order_of_the_video_sources_not_of_the_profiles() -> None:
@@ -224,7 +240,7 @@ def test_what_is_picked_is_offered_allowed_and_of_the_source_asked_for(
     wanted = source.video_source_token or offered.channels[(source.channel or 1) - 1]
     assert choice.profile in offered.profiles
     assert choice.profile.source_token == wanted
-    assert choice.profile.codec in ("H264", "H265")
+    assert choice.profile.codec in ("H264", "H265", "")
 
 
 @given(offers, sources)

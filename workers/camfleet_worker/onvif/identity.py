@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device says it is: three operations of its device service, each of them dispensable.
+
+Called by the resolver. What the answers are worth is judged in camfleet_worker.resolve.identity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from camfleet_api.conditions import ConditionType
+from camfleet_worker.errors import IngestError
+from camfleet_worker.onvif import wsdl
+from camfleet_worker.onvif.device import OnvifDevice, field, items, text
+from camfleet_worker.onvif.media1 import may_be_missing
+from camfleet_worker.resolve.resolution import DeviceIdentity
+from camfleet_worker.resolve.text import printable
+
+MAX_STATUS_TEXT = 64
+"""Bound of the fields of status.device, but for the two below."""
+MAX_ENDPOINT = 128
+MAX_MAC = 17
+
+
+async def device_information(device: OnvifDevice) -> DeviceIdentity:
+    """Maker, model, firmware, serial number and hardware id.
+
+    The first call that most cameras guard, so it logs in; a device that lacks it may still stream.
+    """
+    try:
+        said = await device.call(wsdl.DEVICE, device.path, "GetDeviceInformation")
+    except IngestError as error:
+        if not may_be_missing(error):
+            raise
+        return DeviceIdentity()
+    return DeviceIdentity(
+        manufacturer=printable(text(said, "Manufacturer"), MAX_STATUS_TEXT),
+        model=printable(text(said, "Model"), MAX_STATUS_TEXT),
+        firmware_version=printable(text(said, "FirmwareVersion"), MAX_STATUS_TEXT),
+        serial_number=printable(text(said, "SerialNumber"), MAX_STATUS_TEXT),
+        hardware_id=printable(text(said, "HardwareId"), MAX_STATUS_TEXT),
+    )
+
+
+async def with_hardware(
+    device: OnvifDevice, identity: DeviceIdentity, endpoint_hint: str = ""
+) -> DeviceIdentity:
+    """The identity with endpoint reference and MAC address, as far as the device tells them.
+
+    Asked last and answered or not: no stream waits for them. `endpoint_hint` is what the device
+    said to a probe. A device that stops answering here is asked nothing more.
+    """
+    endpoint, mac = "", ""
+    try:
+        said = await _dispensable(device, "GetEndpointReference")
+        endpoint = said if isinstance(said, str) else text(said, "GUID")
+        mac = _first_mac(await _dispensable(device, "GetNetworkInterfaces"))
+    except IngestError as error:
+        if error.condition is not ConditionType.REACHABLE:
+            raise
+    return replace(
+        identity,
+        endpoint_reference=printable(endpoint or endpoint_hint, MAX_ENDPOINT),
+        mac_address=printable(mac, MAX_MAC),
+    )
+
+
+async def _dispensable(device: OnvifDevice, name: str) -> Any:
+    """The operation's result; None when the device has it not, or not for this account."""
+    try:
+        return await device.call(wsdl.DEVICE, device.path, name, dispensable=True)
+    except IngestError as error:
+        if error.condition is ConditionType.REACHABLE:
+            raise
+        return None
+
+
+def _first_mac(interfaces: Any) -> str:
+    """Of the first interface that is enabled and has one; else of the first that has one."""
+    found = items(interfaces)
+    enabled = [one for one in found if field(one, "Enabled") is not False]
+    return next((mac for one in (*enabled, *found) if (mac := text(one, "Info", "HwAddress"))), "")

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of a device's media services is asked for the stream: Media2 first, Media1 otherwise.
+
+Called by the resolver. Media1 has no name for H.265, hides it or calls it H.264; Media2 of early
+firmware is announced and faults, is not there or is empty (field reports 16, 17).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.onvif import wsdl
+from camfleet_worker.onvif.device import MediaService, OnvifDevice
+from camfleet_worker.onvif.media1 import Media1
+from camfleet_worker.onvif.media2 import Media2
+from camfleet_worker.resolve.profiles import Choice, pick_stream
+from camfleet_worker.resolve.request import ResolveRequest
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedStream:
+    """The stream that was picked, the service that named it, and its address as named there."""
+
+    media: MediaService
+    choice: Choice
+    address: str
+
+
+async def offered_stream(
+    device: OnvifDevice, paths: dict[str, str], request: ResolveRequest
+) -> OfferedStream:
+    """The stream for the request; IngestError when no media service of the device gives it."""
+    services = _services(device, paths)
+    failures = []
+    for service in services:
+        try:
+            return await _ask(service, request)
+        except IngestError as error:
+            if not _of_the_service(error):
+                raise
+            failures.append(error)
+    raise _most_telling(failures)
+
+
+async def _ask(media: MediaService, request: ResolveRequest) -> OfferedStream:
+    offer = await media.offer()
+    choice = pick_stream(offer, request.source, request.limits, request.role)
+    return OfferedStream(media, choice, await media.stream_address(choice.profile.token))
+
+
+def _services(device: OnvifDevice, paths: dict[str, str]) -> list[MediaService]:
+    media1 = Media1(device, paths[wsdl.MEDIA1]) if wsdl.MEDIA1 in paths else None
+    services: list[MediaService] = []
+    if wsdl.MEDIA2 in paths:
+        services.append(Media2(device, paths[wsdl.MEDIA2], media1))
+    if media1 is not None:
+        services.append(media1)
+    if not services:
+        raise IngestError(
+            ConditionType.ELIGIBLE,
+            Reason.NO_ALLOWED_STREAM,
+            "The device names no media service",
+            Retry.SLOW,
+        )
+    return services
+
+
+def _of_the_service(error: IngestError) -> bool:
+    """Whether the other media service may do better.
+
+    Not where a service names streams of other codecs only: Media1 would call them H.264.
+    """
+    return error.condition is ConditionType.ELIGIBLE and not (
+        error.reason is Reason.NO_ALLOWED_STREAM and "no media profile" not in error.fact
+    )
+
+
+def _most_telling(failures: list[IngestError]) -> IngestError:
+    """What is missing at the camera, rather than how one of its services failed."""
+    told = (Reason.CHANNEL_NOT_FOUND, Reason.NO_ALLOWED_STREAM)
+    return next((error for error in failures if error.reason in told), failures[-1])

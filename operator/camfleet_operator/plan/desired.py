@@ -7,7 +7,8 @@ owned by its shard would die with it. Names of all six are the shard's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from camfleet_api.ingest_shard import IngestShardSpec
@@ -85,22 +86,49 @@ def role_binding(namespace: str, shard: str, owner: str) -> Manifest:
     return _fingerprinted(body)
 
 
-def role(
-    namespace: str, shard: str, owner: str, cameras: Iterable[str], secrets: Iterable[str]
-) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The objects that a worker's Role names."""
+
+    cameras: frozenset[str]
+    """Its own: it reports their status."""
+    others: frozenset[str]
+    """Cameras of other workers whose login it waits for: it reads them and nothing else."""
+    secrets: frozenset[str]
+
+    def with_all_of(self, role_body: Mapping[str, Any]) -> Granted:
+        """This and whatever a Role grants already."""
+        return Granted(
+            self.cameras | names_in(role_body, "cameras/status"),
+            self.others | names_in(role_body, "cameras"),
+            self.secrets | names_in(role_body, "secrets"),
+        )
+
+
+def granted_for(spec: IngestShardSpec) -> Granted:
+    """What a work list needs, and no more."""
+    return Granted(
+        frozenset(one.name for one in spec.cameras),
+        frozenset(one.login_after for one in spec.cameras if one.login_after),
+        frozenset(secrets_of(spec)),
+    )
+
+
+def role(namespace: str, shard: str, owner: str, granted: Granted) -> Manifest:
     """What the worker may do, every rule by resourceNames: a stolen token is worth one shard."""
-    camera_names, secret_names = sorted(set(cameras)), sorted(set(secrets))
+    reported, read = sorted(granted.cameras), sorted(granted.cameras | granted.others)
     rules = [
         _rule(GROUP, "ingestshards", ("get", "list", "watch"), [shard]),
         _rule(GROUP, "ingestshards/status", ("patch",), [shard]),
         _rule(LEASES.group, "leases", ("get", "update"), [shard]),
     ]
     # A rule with an empty list of names would allow every name.
-    if camera_names:
-        rules.append(_rule(GROUP, "cameras", ("get",), camera_names))
-        rules.append(_rule(GROUP, "cameras/status", ("patch",), camera_names))
-    if secret_names:
-        rules.append(_rule("", "secrets", ("get", "list", "watch"), secret_names))
+    if read:
+        rules.append(_rule(GROUP, "cameras", ("get",), read))
+    if reported:
+        rules.append(_rule(GROUP, "cameras/status", ("patch",), reported))
+    if granted.secrets:
+        rules.append(_rule("", "secrets", ("get", "list", "watch"), sorted(granted.secrets)))
     body = _owned(_object(ROLES, namespace, shard), shard, owner)
     body["rules"] = rules
     return _fingerprinted(body)

@@ -89,9 +89,9 @@ def retire(view: ShardView) -> list[Action]:
 
 def _children(view: ShardView, owner: str, spec: IngestShardSpec) -> list[Action]:
     snapshot, namespace, name = view.snapshot, view.namespace, view.name
-    cameras, secrets = _granted(view, spec)
+    granted = _granted(view, spec)
     lease = desired.lease(namespace, name, owner, view.settings.worker.lease_seconds)
-    role = desired.role(namespace, name, owner, cameras, secrets)
+    role = desired.role(namespace, name, owner, granted)
     account = desired.service_account(namespace, name, owner)
     return [
         *_apply(view, SERVICE_ACCOUNTS, Phase.RIGHTS, account, snapshot.service_accounts.get(name)),
@@ -102,16 +102,13 @@ def _children(view: ShardView, owner: str, spec: IngestShardSpec) -> list[Action
     ]
 
 
-def _granted(view: ShardView, spec: IngestShardSpec) -> tuple[set[str], set[str]]:
-    """Cameras and Secrets of the Role. What the worker may still be running stays granted until it
-    has acknowledged the list without it."""
-    cameras, secrets = {one.name for one in spec.cameras}, desired.secrets_of(spec)
+def _granted(view: ShardView, spec: IngestShardSpec) -> desired.Granted:
+    """What the Role names. What the worker may still be running stays granted until it has
+    acknowledged the list without it."""
+    granted = desired.granted_for(spec)
     live, role = view.live, view.snapshot.roles.get(view.name)
     settled = live is not None and live.spec == spec and acknowledged(live)
-    if role is not None and not settled:
-        cameras |= desired.names_in(role.body, "cameras")
-        secrets |= desired.names_in(role.body, "secrets")
-    return cameras, secrets
+    return granted if role is None or settled else granted.with_all_of(role.body)
 
 
 def _binding(view: ShardView, body: Mapping[str, Any]) -> list[Action]:

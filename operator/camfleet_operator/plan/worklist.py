@@ -3,7 +3,8 @@
 
 Two rules decide here. *A slip in Git stops no stream*: a running camera whose references vanished
 keeps the entry that its shard holds. *One worker at a time*: a camera that leaves a shard enters
-another only when the first worker has acknowledged, or is gone.
+another only when the first worker has acknowledged, or is gone. Which of several workers tries an
+account first is `login_order`'s.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from camfleet_api.conditions import Reason
 from camfleet_api.ingest_shard import IngestShardSpec, Policy
 from camfleet_operator.observed import Shard
 from camfleet_operator.plan.compare import fingerprint
+from camfleet_operator.plan.login_order import device_of, with_login_order
 from camfleet_operator.plan.packing import Item, pack
 from camfleet_operator.plan.resolve import Entry, Resolution, placement_key
 from camfleet_operator.plan.snapshot import Snapshot, Worker
@@ -73,14 +75,12 @@ def work_lists(
         else:
             reason = _waits_for(resolution, target)
             standings[name] = Standing(resolution, holder, False, reason)
-    return WorkLists(
-        standings,
-        {
-            shard: tuple(sorted(lines, key=lambda one: one.camera.name))
-            for shard, lines in entries.items()
-        },
-        moves,
-    )
+
+    def still_held(name: str) -> bool:
+        standing = standings.get(name)
+        return standing is not None and standing.shard is not None and not standing.entered
+
+    return WorkLists(standings, with_login_order(entries, listed, still_held), moves)
 
 
 def shard_spec(entries: Iterable[Entry]) -> IngestShardSpec:
@@ -129,7 +129,7 @@ def _wanted(one: Resolution, listed: Mapping[str, tuple[str, Entry]]) -> Entry |
 def _item(one: Resolution, entry: Entry) -> Item:
     kept = one.refusal is not None
     placement = None if kept or one.placement is None else placement_key(one.placement)
-    return Item(entry.uid, entry.camera.site, placement)
+    return Item(entry.uid, entry.camera.site, device_of(entry.camera), placement)
 
 
 def _present(

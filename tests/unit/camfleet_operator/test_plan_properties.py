@@ -22,6 +22,7 @@ items = st.lists(
         Item,
         uid=st.integers(0, 60).map(str),
         site=st.sampled_from(["s1", "s2", "s3"]),
+        device=st.sampled_from(["d1", "d2", "d3", "d4", "d5"]),
         placement=placements,
     ),
     unique_by=lambda item: item.uid,
@@ -68,8 +69,8 @@ def test_there_is_room_for_all_while_there_are_shards(wanted: list[Item]) -> Non
 
 @given(st.integers(1, CAPACITY), st.integers(1, CAPACITY))
 def test_a_sites_cameras_stand_together_where_they_fit(one: int, other: int) -> None:
-    wanted = [Item(f"a{n}", "s1", "a") for n in range(one)]
-    wanted += [Item(f"b{n}", "s2", "a") for n in range(other)]
+    wanted = [Item(f"a{n}", "s1", f"a{n}", "a") for n in range(one)]
+    wanted += [Item(f"b{n}", "s2", f"b{n}", "a") for n in range(other)]
     packing = pack(wanted, {}, CAPACITY, 50)
     for name in ("s1", "s2"):
         assert len({packing.shard_of[item.uid] for item in wanted if item.site == name}) == 1

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which worker tries an account first, where the cameras of one device are in several shards. Pure.
+
+Each worker makes at most two attempts for an account; two workers that know nothing of each other
+make four, and cameras lock accounts after five. So one shard leads for each account, that is one
+(device address, credentials), and every camera of the account in another shard names the first
+Camera of the leading one in `loginAfter`: its worker tries no login before that Camera's status
+says that the device took the account.
+
+The lead stays where it is while the leading shard holds a camera of the account: handing it over
+would let two workers lead until both have read their lists.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+
+from camfleet_api.ingest_shard import ShardCamera
+from camfleet_operator.plan.resolve import Entry
+
+Account = tuple[str, str, str]
+
+
+def device_of(camera: ShardCamera) -> str:
+    """The address by which workers tell devices apart."""
+    return f"{camera.host.lower()} {camera.onvif_port}"
+
+
+def with_login_order(
+    entries: Mapping[str, list[Entry]],
+    listed: Mapping[str, tuple[str, Entry]],
+    still_held: Callable[[str], bool],
+) -> dict[str, tuple[Entry, ...]]:
+    """The entries of each shard, by name, with `loginAfter` set or taken away.
+
+    `listed` is the line that each uid has now, and where. `still_held` tells of a Camera that left
+    its shard whether the worker there has not let go of it yet.
+    """
+    members: dict[Account, list[tuple[str, Entry]]] = defaultdict(list)
+    for shard, lines in entries.items():
+        for entry in lines:
+            if (account := _account(entry.camera)) is not None:
+                members[account].append((shard, entry))
+    after: dict[str, str] = {}
+    for group in members.values():
+        after |= _followers(group, listed, still_held)
+    return {
+        shard: tuple(
+            _entry_after(entry, after.get(entry.uid))
+            for entry in sorted(lines, key=attrgetter("camera.name"))
+        )
+        for shard, lines in entries.items()
+    }
+
+
+def _account(camera: ShardCamera) -> Account | None:
+    login = camera.credentials
+    return None if login is None else (device_of(camera), login.secret_name, str(login.to_wire()))
+
+
+def _followers(
+    group: list[tuple[str, Entry]],
+    listed: Mapping[str, tuple[str, Entry]],
+    still_held: Callable[[str], bool],
+) -> dict[str, str]:
+    """By uid: the Camera that those outside the leading shard wait for."""
+    present = [(shard, listed[entry.uid]) for shard, entry in group if entry.uid in listed]
+    leads = {
+        line.uid
+        for shard, (place, line) in present
+        if line.camera.login_after is None and place == shard
+    }
+    waited_for = {line.camera.login_after for _, (_, line) in present}
+    leaving = sorted(name for name in waited_for if name is not None and still_held(name))
+    if leaving and not leads:
+        # The worker that led may still be trying; nobody leads until it has let go.
+        return {entry.uid: leaving[0] for _, entry in group}
+    leader, first = min(group, key=lambda one: (one[1].uid not in leads, one[1].camera.name))
+    return {entry.uid: first.camera.name for shard, entry in group if shard != leader}
+
+
+def _entry_after(entry: Entry, first: str | None) -> Entry:
+    if entry.camera.login_after == first:
+        return entry
+    return Entry(entry.camera.model_copy(update={"login_after": first}), entry.policy)

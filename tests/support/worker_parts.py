@@ -38,7 +38,7 @@ from camfleet_worker.sink_factory import SinkFactory
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.state_cache import StateCache
-from camfleet_worker.surroundings import Surroundings
+from camfleet_worker.surroundings import Pace, Surroundings
 from camfleet_worker.token_bucket import TokenBucket
 from vms import RecordServer
 
@@ -105,8 +105,15 @@ class SecretObjects:
 class WorkerParts:
     """The worker without its API server and its process."""
 
-    def __init__(self, folder: Path, objects: CameraObjects, secrets: SecretObjects) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        objects: CameraObjects,
+        secrets: SecretObjects,
+        pace: Pace | None = None,
+    ) -> None:
         self.folder = folder
+        self._pace = pace or Pace()
         self.objects = objects
         self.secrets = secrets
         self.reporter = Reporter(objects, wall_clock, TokenBucket(100, 100))
@@ -136,6 +143,7 @@ class WorkerParts:
             budget=ConnectBudget(),
             make_sinks=sinks.make,
             backoff=lambda: Backoff(first_s=0.2, most_s=0.5),
+            pace=self._pace,
         )
         return Fleet(around, self.reporter, lambda camera: self._media.open_channel(camera, ()))
 

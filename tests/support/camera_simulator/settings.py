@@ -84,7 +84,9 @@ class CameraSettings:
     model: str = "SIM-2"
     firmware: str = "1.0.0"
     serial: str = ""
-    mac: str = "02:00:00:00:00:01"
+    mac: str = ""
+    uuid: str = ""
+    hardware: Literal["told", "missing", "refused"] = "told"
 
     # How it behaves.
     power: bool = True
@@ -92,9 +94,37 @@ class CameraSettings:
     date_needs_login: bool = False
     web: Web = "onvif"
     advertised_host: str = ""
+    advertised_port: int = 0
+    address_form: Literal["url", "schemeless", "with-credentials"] = "url"
+    stream_host: str = ""
+    stream_port: int = 0
+    onvif_username: str = ""
+    device_path: str = "/onvif/device_service"
+    default_path: Literal["not-found", "bad-request", "services-only"] = "not-found"
+    media1: bool = True
+    media2: Literal["absent", "whole", "faults", "not-found", "empty"] = "absent"
+    channels: int = 1
+    shuffled_profiles: bool = False
+    odd_tokens: bool = False
+    events: Literal["absent", "whole", "no-renew", "minutes", "few", "promised"] = "absent"
+    snapshot: Literal["jpeg", "rtsp", "with-user"] = "jpeg"
+    discovery: bool = False
+    probe_taste: Literal["any", "one-line", "typed", "untyped", "device-type"] = "any"
+    probe_answer: Literal[
+        "whole",
+        "garbage",
+        "entities",
+        "cut",
+        "prefixes-undeclared",
+        "doubled",
+        "several-addresses",
+        "storage",
+    ] = "whole"
+    probe_loss: float = 0.0
     media1_h265: Literal["named", "called-h264", "hidden"] = "named"
     media: Media = "whole"
     freeze: bool = False
+    stream_dies_after_s: float = 0.0
     max_sessions: int = 0
     session_timeout_s: int = 60
     keepalive: tuple[str, ...] = ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "RTCP")
@@ -138,7 +168,13 @@ class CameraSettings:
     @property
     def endpoint(self) -> str:
         """The stable identity that WS-Discovery and GetEndpointReference give."""
-        return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, self.name)}"
+        return f"urn:uuid:{self.uuid or uuid.uuid5(uuid.NAMESPACE_URL, self.name)}"
+
+    @property
+    def mac_address(self) -> str:
+        """Locally administered (IEEE 802 section 8.4)."""
+        digits = uuid.uuid5(uuid.NAMESPACE_OID, self.name).hex[:10]
+        return self.mac or ":".join(("02", *(digits[at : at + 2] for at in range(0, 10, 2))))
 
 
 FIXED_FIELDS = frozenset(

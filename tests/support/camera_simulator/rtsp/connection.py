@@ -126,7 +126,9 @@ class RtspConnection(asyncio.Protocol):
             self._end_session()
             transport.close()
             return
-        if session.playing:
+        if session.dead(now_s, self._camera.effective):
+            self.drop()
+        elif session.playing:
             self._send_media(session, transport, now_s)
 
     def _send_media(self, session: Session, transport: asyncio.Transport, now_s: float) -> None:
@@ -396,7 +398,7 @@ class RtspConnection(asyncio.Protocol):
         """`main` or `sub` of rtsp://…/live/main[/track1]; None for every other URL."""
         path = urlsplit(target).path.rstrip("/").removesuffix(f"/{sdp.TRACK}")
         path = path.removeprefix(_MOVED)
-        stream = path.removeprefix("/live/")
+        stream = path.removeprefix("/live/").rpartition("/")[2]  # a recorder's channel before it
         return stream if path.startswith("/live/") and stream in self._camera.clips else None
 
     def _session_header(self, session: Session) -> tuple[str, str]:

@@ -61,6 +61,11 @@ class Session:
     def next_timestamp(self) -> int:
         return (self.base_timestamp + self._next * self.clip.ticks_per_frame) & 0xFFFFFFFF
 
+    def dead(self, now_s: float, settings: CameraSettings) -> bool:
+        """Whether the firmware has given this stream up."""
+        life_s = settings.stream_dies_after_s
+        return self.playing and life_s > 0 and now_s - self._started_s >= life_s
+
     def rename(self) -> None:
         """Go on under another id, as cameras do that make one for each answer."""
         self.ident = secrets.token_hex(4).upper()

@@ -106,7 +106,7 @@ class TestOnvif:
             "http://www.onvif.org/ver10/device/wsdl",
             "http://www.onvif.org/ver10/media/wsdl",
         ]
-        assert said["interfaces"][0].Info.HwAddress == "02:00:00:00:00:01"
+        assert said["interfaces"][0].Info.HwAddress == camera.settings.mac_address
         assert said["hostname"].Name == "gate"
         assert said["endpoint"]["GUID"].startswith("urn:uuid:")
         assert said["device can"].Security.UsernameToken is True

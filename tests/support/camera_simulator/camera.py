@@ -22,6 +22,9 @@ from camera_simulator.faults import refuse_unplayable, with_faults
 from camera_simulator.http_server import HttpConnection
 from camera_simulator.listener import Listener
 from camera_simulator.onvif import device
+from camera_simulator.onvif.discovery import DiscoveryPort
+from camera_simulator.onvif.place import Place
+from camera_simulator.onvif.profiles import stream_path
 from camera_simulator.rtsp.connection import Players, RtspConnection
 from camera_simulator.rtsp.packets import FramePackets
 from camera_simulator.settings import CameraSettings, changed
@@ -52,6 +55,7 @@ class Camera:
         self._packets = packets
         self._rtsp: RtspServer | None = None
         self._web = Listener(settings.host, settings.onvif_port, self._http_connection)
+        self._discovery = DiscoveryPort(settings.host, self)
 
     # Where it is
 
@@ -72,8 +76,18 @@ class Camera:
         assert self._rtsp is not None, "attach() comes first"
         return self._rtsp.port
 
-    def stream_path(self, stream: str = "main") -> str:
-        return f"/live/{stream}"
+    @property
+    def discovery_port(self) -> int:
+        """Where it answers probes; 0 before it was first told to."""
+        return self._discovery.port
+
+    def place(self, local_host: str = "") -> Place:
+        """How it writes its addresses, to a client that reached it at `local_host`."""
+        host = local_host or self.host
+        return Place(self._effective, host, self.onvif_port, self.rtsp_port)
+
+    def stream_path(self, stream: str = "main", channel: int = 1) -> str:
+        return stream_path(self._effective, stream, channel)
 
     def stream_url(self, stream: str = "main") -> str:
         """Without credentials."""
@@ -130,6 +144,7 @@ class Camera:
 
     async def release(self) -> None:
         self._web.release()
+        self._discovery.close()
         if self._rtsp is not None:
             await self._rtsp.release()
 
@@ -139,6 +154,10 @@ class Camera:
             await self._web.open()
         else:
             self._web.close()
+        if settings.power and settings.discovery:
+            await self._discovery.open()
+        else:
+            self._discovery.close()
         assert self._rtsp is not None
         await self._rtsp.apply(settings)
 

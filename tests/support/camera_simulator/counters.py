@@ -42,6 +42,8 @@ class Counters:
     onvif_connects: int = 0
     onvif_requests: Counter[str] = field(default_factory=Counter)
     attempts: Counter[Attempt] = field(default_factory=Counter)
+    probes: int = 0
+    probes_answered: int = 0
     rtsp_connects: int = 0
     rtsp_connects_open: int = 0
     rtsp_requests: Counter[str] = field(default_factory=Counter)

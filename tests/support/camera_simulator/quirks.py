@@ -83,7 +83,9 @@ QUIRKS = (
         10,
         "ONVIF is off or has other users, while RTSP works",
         "agsh/onvif#112",
-        "",
+        "Closed ONVIF port beside an open RTSP port: OnvifOff. ONVIF that refuses an account "
+        "that RTSP would take: CredentialsRejected, after one attempt for each scheme; the "
+        "message says that the account may be missing among the camera's ONVIF users.",
     ),
     Quirk(
         11,
@@ -95,13 +97,15 @@ QUIRKS = (
         12,
         "Service addresses carry a LAN address, a wrong port or the factory address",
         "home-assistant/core#92308, blakeblackshear/frigate#18352",
-        "",
+        "Of every address that a camera returns only path and query are used; host and port are "
+        "always the declared ones.",
     ),
     Quirk(
         13,
         "Stream and snapshot addresses carry an inner address or another port",
         "agsh/onvif#41, agsh/onvif#170",
-        "",
+        "As for service addresses: the stream is fetched from the declared host and RTSP port, "
+        "by the path that the camera named. Credentials in the address are dropped.",
     ),
     Quirk(
         14,
@@ -113,61 +117,74 @@ QUIRKS = (
         15,
         "The device service stands at another path; 404 or 400 at the default one",
         "edgexfoundry device-onvif-camera#195, home-assistant/core#84551",
-        "",
+        "The declared path is tried, then four known ones, then those that GetServices and a "
+        "unicast probe name; what answers is kept in status.learned.devicePath.",
     ),
     Quirk(
         16,
         "Media1 hides H.265 or lies about it; Media2 alone tells the truth",
         "agsh/onvif#187, libonvif#113",
-        "",
+        "Media2 is asked first where it is offered. With Media1 alone the SDP decides what the "
+        "codec is, and a profile without a codec is tried last where H.265 is allowed.",
     ),
     Quirk(
         17,
         "Media2 is announced and faults",
         "rvi/ONVIFCamera#4",
-        "",
+        "Media1 is asked when Media2 faults, is not there or is empty; which one was used is "
+        "kept in status.learned.mediaVersion.",
     ),
     Quirk(
         18,
         "Many channels, shuffled profiles, odd tokens: a recorder",
         "home-assistant/core#33093",
-        "",
+        "Channels count in the order of the device's video sources, whatever the order of its "
+        "profiles; tokens are passed on as they are. The channels of a recorder ask one after "
+        "the other and share one account's attempts.",
     ),
     Quirk(
         19,
         "A probe is read strictly: line breaks, type prefixes, headers",
         "edgexfoundry device-onvif-camera#134, project-akri/akri#486",
-        "",
+        "Probes are one line long and sent in three ways: with the ONVIF type, with tds:Device, "
+        "without any. They are a hint where the device service stands, no more.",
     ),
     Quirk(
         20,
         "Probe matches are malformed, doubled, name several addresses",
         "agsh/onvif#204, agsh/onvif#205, edgexfoundry device-onvif-camera#412",
-        "",
+        "Answers are read with whatever is left of their XML, for their paths only; document "
+        "types are refused, other devices and repeated answers ignored, and nothing is ever "
+        "sent to an address that they name.",
     ),
     Quirk(
         21,
         "Multicast does not reach the device",
         "AlexxIT/go2rtc#799, kubernetes/kubernetes#19171",
-        "",
+        "Multicast is not used at all: cameras are declared, and a probe goes to the declared "
+        "host alone.",
     ),
     Quirk(
         22,
         "Discovery answers are lost",
         "project-akri/akri discovery handler",
-        "",
+        "Nothing depends on discovery: a lost answer costs a hint, never a stream.",
     ),
     Quirk(
         23,
         "Serial number, MAC or endpoint reference shared, zero or scrambled",
         "edgexfoundry device-onvif-camera#2, home-assistant/core#38864",
-        "",
+        "Serial number, MAC and endpoint reference are hints that are weighed together; zero, "
+        "placeholder and unreadable ones are not weighed. Devices that agree in most of them "
+        "are told as SharedIdentity, and go on streaming.",
     ),
     Quirk(
         24,
         "The address changes hands: another device answers, or nobody",
         "edgexfoundry device-onvif-camera#81",
-        "",
+        "What the device says of itself is compared with what it said before: another device is "
+        "told as DeviceChanged with old and new serial number, nobody at the address as "
+        "HostUnreachable or ConnectionRefused. spec.serialNumber confirms an exchange.",
     ),
     Quirk(
         25,
@@ -281,13 +298,14 @@ QUIRKS = (
         43,
         "Event subscriptions: no Renew, wrong units, limits, false capabilities",
         "home-assistant/core#92551, home-assistant/core#81963",
-        "",
+        "The worker subscribes to nothing, so a broken event service costs nothing.",
     ),
     Quirk(
         44,
         "Snapshot addresses are RTSP, refuse Basic, carry the user",
         "home-assistant/core#66554, agsh/onvif#190",
-        "",
+        "The worker never asks for snapshots over HTTP, so neither a request nor a login goes "
+        "to the address; pictures come from decoded key frames.",
     ),
     Quirk(
         45,

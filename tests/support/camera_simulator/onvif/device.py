@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The web port of a camera: authentication, the device service (ONVIF Core §8), and the way to
-media1.
+media1,
+media2 and events.
 
 Called with each HTTP request. Which operations need no login follows ONVIF Core's access classes
 (§5.9.4.3, PRE_AUTH). Credentials sent along with a PRE_AUTH operation are not looked at.
@@ -8,8 +9,8 @@ Called with each HTTP request. Which operations need no login follows ONVIF Core
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from xml.sax.saxutils import escape
@@ -18,12 +19,20 @@ from camera_simulator.authentication import Doorkeeper
 from camera_simulator.clips import Clip
 from camera_simulator.counters import Counters, Verdict
 from camera_simulator.http_server import Request, Response
-from camera_simulator.onvif import media1, soap
+from camera_simulator.onvif import events, media1, media2, soap
+from camera_simulator.onvif.place import (
+    EVENTS_PATH,
+    MEDIA2_PATH,
+    MEDIA_PATH,
+    SNAPSHOT_PATH,
+    Place,
+)
+from camera_simulator.onvif.profiles import NoSuchProfile, profiles
 from camera_simulator.settings import CameraSettings
 
-DEVICE_PATH = "/onvif/device_service"
-MEDIA_PATH = "/onvif/media_service"
-SNAPSHOT_PATH = "/onvif/snapshot"
+DEFAULT_PATH = "/onvif/device_service"
+_OF_THE_DEFAULT_PATH = ("GetSystemDateAndTime", "GetServices")
+"""What some firmware answers there although its device service stands elsewhere."""
 
 _PRE_AUTH = {
     "GetSystemDateAndTime",
@@ -52,31 +61,8 @@ class OnvifState(Protocol):
     @property
     def clips(self) -> dict[str, Clip]: ...
     def camera_now(self) -> datetime: ...
+    def place(self, local_host: str = "") -> Place: ...
     def monotonic_s(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class Place:
-    """How the camera calls itself in an answer: its own idea of its address, and its ports."""
-
-    host: str
-    onvif_port: int
-    rtsp_port: int
-
-    @property
-    def device_xaddr(self) -> str:
-        return f"http://{self.host}:{self.onvif_port}{DEVICE_PATH}"
-
-    @property
-    def media_xaddr(self) -> str:
-        return f"http://{self.host}:{self.onvif_port}{MEDIA_PATH}"
-
-    @property
-    def snapshot_uri(self) -> str:
-        return f"http://{self.host}:{self.onvif_port}{SNAPSHOT_PATH}"
-
-    def stream_uri(self, path: str) -> str:
-        return f"rtsp://{self.host}:{self.rtsp_port}{path}"
 
 
 def answer(request: Request, camera: OnvifState) -> Response:
@@ -87,32 +73,56 @@ def answer(request: Request, camera: OnvifState) -> Response:
     if settings.web == "not-found":
         return Response(404, b"<html><body>404 Not Found</body></html>", "text/html")
     if request.path == SNAPSHOT_PATH and request.method == "GET":
+        camera.counters.onvif_requests["GET snapshot"] += 1
         return _snapshot(request, camera)
-    if request.path not in (DEVICE_PATH, MEDIA_PATH):
-        return Response(404, b"<html><body>404 Not Found</body></html>", "text/html")
+    if not _served(request.path, settings):
+        return _nothing_here(request.path, settings)
     try:
         call = soap.read_call(request.body)
     except soap.NotSoap as error:
         return _fault(400, "Sender", ("WellFormed",), str(error))
     camera.counters.onvif_requests[call.operation] += 1
+    moved = request.path == DEFAULT_PATH != settings.device_path
+    if moved and call.operation not in _OF_THE_DEFAULT_PATH:
+        return _nothing_here(request.path, settings)
     refusal = _refusal(request, call, camera)
     return refusal or _dispatch(request, call, camera)
 
 
+def _served(path: str, settings: CameraSettings) -> bool:
+    """Whether some service stands at the path."""
+    served = {settings.device_path, EVENTS_PATH}
+    if settings.default_path == "services-only":
+        served.add(DEFAULT_PATH)
+    if settings.media1:
+        served.add(MEDIA_PATH)
+    if settings.media2 not in ("absent", "not-found"):
+        served.add(MEDIA2_PATH)
+    return path in served
+
+
+def _nothing_here(path: str, settings: CameraSettings) -> Response:
+    if path == DEFAULT_PATH and settings.default_path == "bad-request":
+        return Response(400, b"Bad Request", "text/plain")
+    return Response(404, b"<html><body>404 Not Found</body></html>", "text/html")
+
+
 def _dispatch(request: Request, call: soap.Call, camera: OnvifState) -> Response:
     settings = camera.effective
-    place = Place(
-        settings.advertised_host or request.local_host, camera.onvif_port, camera.rtsp_port
-    )
-    if call.namespace == soap.MEDIA:
+    place = camera.place(request.local_host)
+    if call.namespace in (soap.MEDIA, soap.MEDIA2):
         try:
-            body = media1.answer(call, settings, place, camera.clips)
-        except media1.NoSuchProfile:
+            known = profiles(camera.clips, settings)
+            service = media1 if call.namespace == soap.MEDIA else media2
+            body = service.answer(call, settings, place, known)
+        except NoSuchProfile:
             return _fault(400, "Sender", ("InvalidArgVal", "NoProfile"), "No such profile")
+    elif call.namespace in (soap.EVENTS, soap.NOTIFICATION):
+        body = events.answer(call, settings, place, camera.counters)
     else:
-        operation = (
-            _DEVICE_OPERATIONS.get(call.operation) if call.namespace == soap.DEVICE else None
-        )
+        if settings.hardware == "refused" and call.operation in _HARDWARE:
+            return _fault(400, "Sender", ("NotAuthorized",), "Sender not authorized")
+        operation = _device_operation(call, settings)
         body = operation(call, camera, place) if operation else None
     if body is None:
         return _fault(
@@ -131,7 +141,7 @@ def _refusal(request: Request, call: soap.Call, camera: OnvifState) -> Response 
         return None
     if call.token is not None and "wsse" in settings.onvif_schemes:
         verdict = camera.doorkeeper.judge_token(
-            call.token, settings, camera.camera_now(), camera.monotonic_s()
+            call.token, _with_onvif_users(settings), camera.camera_now(), camera.monotonic_s()
         )
         if verdict is Verdict.ACCEPTED:
             return None
@@ -139,6 +149,11 @@ def _refusal(request: Request, call: soap.Call, camera: OnvifState) -> Response 
         # NotAuthorized).
         return _fault(400, "Sender", ("NotAuthorized",), "Sender not authorized")
     return _http_refusal(request, camera)
+
+
+def _with_onvif_users(settings: CameraSettings) -> CameraSettings:
+    """Some makers keep users of their own for ONVIF, and have none when they leave the factory."""
+    return dataclasses.replace(settings, username=settings.onvif_username or settings.username)
 
 
 def _http_refusal(request: Request, camera: OnvifState) -> Response | None:
@@ -149,7 +164,12 @@ def _http_refusal(request: Request, camera: OnvifState) -> Response | None:
     verdict = None
     if header is not None:
         verdict = camera.doorkeeper.judge_authorization(
-            header, settings, "onvif", request.method, request.target, camera.monotonic_s()
+            header,
+            _with_onvif_users(settings),
+            "onvif",
+            request.method,
+            request.target,
+            camera.monotonic_s(),
         )
         if verdict is Verdict.ACCEPTED:
             return None
@@ -203,10 +223,11 @@ def _get_capabilities(call: soap.Call, camera: OnvifState, place: Place) -> str:
         "</tt:Device>"
     )
     media = (
-        f"<tt:Media><tt:XAddr>{place.media_xaddr}</tt:XAddr><tt:StreamingCapabilities>"
+        f"<tt:Media><tt:XAddr>{place.web(MEDIA_PATH)}</tt:XAddr><tt:StreamingCapabilities>"
         "<tt:RTPMulticast>false</tt:RTPMulticast><tt:RTP_TCP>true</tt:RTP_TCP>"
         "<tt:RTP_RTSP_TCP>true</tt:RTP_RTSP_TCP></tt:StreamingCapabilities></tt:Media>"
     )
+    media = media if camera.effective.media1 else ""
     parts = {"All": device + media, "Device": device, "Media": media}
     inner = parts.get(wanted, "")
     return (
@@ -222,7 +243,14 @@ def _get_services(call: soap.Call, camera: OnvifState, place: Place) -> str:
             "<tds:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></tds:Version></tds:Service>"
         )
 
-    listed = service(soap.DEVICE, place.device_xaddr) + service(soap.MEDIA, place.media_xaddr)
+    settings = camera.effective
+    listed = service(soap.DEVICE, place.device_xaddr)
+    if settings.media1:
+        listed += service(soap.MEDIA, place.web(MEDIA_PATH))
+    if settings.media2 != "absent":
+        listed += service(soap.MEDIA2, place.web(MEDIA2_PATH))
+    if settings.events != "absent":
+        listed += service(soap.EVENTS, place.web(EVENTS_PATH))
     return f"<tds:GetServicesResponse>{listed}</tds:GetServicesResponse>"
 
 
@@ -255,7 +283,7 @@ def _get_network_interfaces(call: soap.Call, camera: OnvifState, place: Place) -
     return (
         '<tds:GetNetworkInterfacesResponse><tds:NetworkInterfaces token="eth0">'
         "<tt:Enabled>true</tt:Enabled>"
-        f"<tt:Info><tt:Name>eth0</tt:Name><tt:HwAddress>{escape(camera.effective.mac)}</tt:HwAddress>"
+        f"<tt:Info><tt:Name>eth0</tt:Name><tt:HwAddress>{escape(camera.effective.mac_address)}</tt:HwAddress>"
         "<tt:MTU>1500</tt:MTU></tt:Info><tt:IPv4><tt:Enabled>true</tt:Enabled><tt:Config>"
         f"<tt:Manual><tt:Address>{escape(place.host)}</tt:Address><tt:PrefixLength>24</tt:PrefixLength></tt:Manual>"
         "<tt:DHCP>false</tt:DHCP></tt:Config></tt:IPv4></tds:NetworkInterfaces></tds:GetNetworkInterfacesResponse>"
@@ -298,6 +326,19 @@ _DEVICE_OPERATIONS: dict[str, Callable[[soap.Call, OnvifState, Place], str]] = {
     "GetHostname": _get_hostname,
     "GetEndpointReference": _get_endpoint_reference,
 }
+
+_HARDWARE = ("GetEndpointReference", "GetNetworkInterfaces")
+
+
+def _device_operation(
+    call: soap.Call, settings: CameraSettings
+) -> Callable[[soap.Call, OnvifState, Place], str] | None:
+    if call.namespace != soap.DEVICE:
+        return None
+    if settings.hardware == "missing" and call.operation in _HARDWARE:
+        return None
+    return _DEVICE_OPERATIONS.get(call.operation)
+
 
 _WEB_PAGE = (
     b"<!DOCTYPE html><html><head><title>DVR login</title></head>"

@@ -8,48 +8,27 @@ schema knows JPEG, MPEG4 and H264 only: what a camera with H.265 does about that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from xml.sax.saxutils import escape, quoteattr
 
 from camera_simulator.clips import Clip
 from camera_simulator.onvif import soap
+from camera_simulator.onvif.place import Place
+from camera_simulator.onvif.profiles import (
+    Profile,
+    asked,
+    source_configuration_token,
+    source_token,
+)
 from camera_simulator.settings import CameraSettings
-
-if TYPE_CHECKING:
-    from camera_simulator.onvif.device import Place
-
-_SOURCE = "VideoSource_1"
-
-
-class NoSuchProfile(ValueError):
-    """A profile token that this camera never gave out."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One media profile: a stream of the camera under the token that GetProfiles gives it."""
-
-    token: str
-    stream: str
-    path: str
-    clip: Clip
-
-
-def profiles(clips: Mapping[str, Clip]) -> list[Profile]:
-    """Main first, sub second: tokens and paths are invented, as every maker does."""
-    return [
-        Profile(f"Profile_{number}", stream, f"/live/{stream}", clip)
-        for number, (stream, clip) in enumerate(clips.items(), start=1)
-    ]
 
 
 def answer(
-    call: soap.Call, settings: CameraSettings, place: Place, clips: Mapping[str, Clip]
+    call: soap.Call, settings: CameraSettings, place: Place, known: list[Profile]
 ) -> str | None:
     """The response element of one media operation; None when this camera does not know it."""
     operation = _OPERATIONS.get(call.operation)
-    return operation(call, settings, place, profiles(clips)) if operation else None
+    return operation(call, settings, place, known) if operation else None
 
 
 def _get_profiles(
@@ -62,7 +41,7 @@ def _get_profiles(
 def _get_profile(
     call: soap.Call, settings: CameraSettings, place: Place, known: list[Profile]
 ) -> str:
-    profile = _asked(call, known)
+    profile = asked(call.text("ProfileToken"), known)
     inner = _profile("trt:Profile", profile, settings, len(known))
     return f"<trt:GetProfileResponse>{inner}</trt:GetProfileResponse>"
 
@@ -71,23 +50,26 @@ def _get_video_sources(
     call: soap.Call, settings: CameraSettings, place: Place, known: list[Profile]
 ) -> str:
     clip = known[0].clip
-    return (
-        f'<trt:GetVideoSourcesResponse><trt:VideoSources token="{_SOURCE}">'
-        f"<tt:Framerate>{clip.fps}</tt:Framerate>{_resolution(clip)}"
-        "</trt:VideoSources></trt:GetVideoSourcesResponse>"
+    listed = "".join(
+        f"<trt:VideoSources token={quoteattr(source_token(settings, channel))}>"
+        f"<tt:Framerate>{clip.fps}</tt:Framerate>{_resolution(clip)}</trt:VideoSources>"
+        for channel in range(1, settings.channels + 1)
     )
+    return f"<trt:GetVideoSourcesResponse>{listed}</trt:GetVideoSourcesResponse>"
 
 
 def _get_stream_uri(
     call: soap.Call, settings: CameraSettings, place: Place, known: list[Profile]
 ) -> str:
-    return _uri_response("GetStreamUri", place.stream_uri(_asked(call, known).path))
+    return _uri_response(
+        "GetStreamUri", place.stream_uri(asked(call.text("ProfileToken"), known).path)
+    )
 
 
 def _get_snapshot_uri(
     call: soap.Call, settings: CameraSettings, place: Place, known: list[Profile]
 ) -> str:
-    _asked(call, known)
+    asked(call.text("ProfileToken"), known)
     return _uri_response("GetSnapshotUri", place.snapshot_uri)
 
 
@@ -123,20 +105,14 @@ _OPERATIONS: dict[str, Callable[[soap.Call, CameraSettings, Place, list[Profile]
 }
 
 
-def _asked(call: soap.Call, known: list[Profile]) -> Profile:
-    token = call.text("ProfileToken")
-    for profile in known:
-        if profile.token == token:
-            return profile
-    raise NoSuchProfile(token)
-
-
 def _profile(element: str, profile: Profile, settings: CameraSettings, uses: int) -> str:
     clip = profile.clip
     return (
-        f'<{element} token="{profile.token}" fixed="true"><tt:Name>{profile.stream}</tt:Name>'
-        f'<tt:VideoSourceConfiguration token="VideoSourceConfig_1"><tt:Name>source</tt:Name>'
-        f"<tt:UseCount>{uses}</tt:UseCount><tt:SourceToken>{_SOURCE}</tt:SourceToken>"
+        f'<{element} token={quoteattr(profile.token)} fixed="true">'
+        f"<tt:Name>{profile.stream}</tt:Name><tt:VideoSourceConfiguration token="
+        f"{quoteattr(source_configuration_token(settings, profile.channel))}>"
+        f"<tt:Name>source</tt:Name><tt:UseCount>{uses}</tt:UseCount>"
+        f"<tt:SourceToken>{escape(profile.source)}</tt:SourceToken>"
         f'<tt:Bounds x="0" y="0" width="{clip.width}" height="{clip.height}"/>'
         "</tt:VideoSourceConfiguration>"
         f"{_encoder('tt:VideoEncoderConfiguration', profile, settings)}</{element}>"
@@ -154,7 +130,8 @@ def _encoder(element: str, profile: Profile, settings: CameraSettings) -> str:
         else ""
     )
     return (
-        f'<{element} token="Encoder_{profile.stream}"><tt:Name>{profile.stream}</tt:Name>'
+        f'<{element} token="Encoder_{profile.channel}_{profile.stream}">'
+        f"<tt:Name>{profile.stream}</tt:Name>"
         "<tt:UseCount>1</tt:UseCount>"
         f"<tt:Encoding>{encoding}</tt:Encoding>{_resolution(clip)}<tt:Quality>5</tt:Quality>"
         f"<tt:RateControl><tt:FrameRateLimit>{clip.fps}</tt:FrameRateLimit>"
@@ -173,7 +150,7 @@ def _resolution(clip: Clip) -> str:
 
 def _uri_response(operation: str, uri: str) -> str:
     return (
-        f"<trt:{operation}Response><trt:MediaUri><tt:Uri>{uri}</tt:Uri>"
+        f"<trt:{operation}Response><trt:MediaUri><tt:Uri>{escape(uri)}</tt:Uri>"
         "<tt:InvalidAfterConnect>false</tt:InvalidAfterConnect><tt:InvalidAfterReboot>false</tt:InvalidAfterReboot>"
         f"<tt:Timeout>PT0S</tt:Timeout></trt:MediaUri></trt:{operation}Response>"
     )

@@ -115,6 +115,11 @@ class CameraSupervisor:
         """What the device said it is when it was last asked."""
         return self._identity.answering
 
+    @property
+    def identity_trouble(self) -> Failure | None:
+        """Why IdentityStable is not True."""
+        return self._identity.failure
+
     def share_identity(self, fact: str | None) -> None:
         """Told by the fleet: another declared device answers as this one does."""
         self._identity.share(fact)

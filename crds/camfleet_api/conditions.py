@@ -290,7 +290,8 @@ REASONS: dict[Reason, ReasonRow] = {
     _R.CREDENTIALS_REJECTED: ReasonRow(
         (_C.AUTHENTICATED,),
         "The camera's ONVIF service refuses the user name or password; attempts have stopped.",
-        "Put the right password into the Secret; the next attempt follows its change.",
+        "Put the right password into the Secret and the account among the camera's ONVIF users; "
+        "the next attempt follows the Secret's change.",
     ),
     _R.RTSP_CREDENTIALS_REJECTED: ReasonRow(
         (_C.AUTHENTICATED,),

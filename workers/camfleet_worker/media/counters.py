@@ -18,6 +18,8 @@ class StreamCounters:
     damaged_access_units: int = 0
     skipped_access_units: int = 0
     """Whole, but they refer to lost pictures: dropped until the next key frame."""
+    garbage_bytes: int = 0
+    """Octets between packets that belonged to nothing."""
     keepalives: int = 0
     capped_ticks: int = 0
     """Ticks that left octets in the socket because the camera had used up its share."""

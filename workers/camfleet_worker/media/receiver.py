@@ -18,8 +18,10 @@ from camfleet_worker.rtsp.client import PlayingStream
 from camfleet_worker.rtsp.message import (
     FRAME_HEAD,
     INTERLEAVED,
+    MessageError,
     Request,
     Response,
+    next_beginning,
     parse_message,
     serialise_frame,
 )
@@ -30,6 +32,9 @@ _FRAME_AND_RTP = struct.Struct("!BBHBBHII")
 _RTP_HEADER_BYTES = 12
 _PLAIN_HEADER = 0x80
 """Version 2, no padding, no extension, no contributing sources: what nearly every packet has."""
+_MAX_GARBAGE_BYTES = 64 * 1024
+_JUDGED_BYTES = 5
+"""An interleaved head and the first octet of the packet."""
 _OWN_SSRC = 0x63616D66
 
 
@@ -50,6 +55,11 @@ class StreamReceiver:
         self._reception = Reception()
         self._depacketiser: Depacketiser = depacketiser_for(stream.codec, stream.parameter_sets)
         self.sender_report: SenderReport | None = None
+        self._doubtful = False
+        """Behind garbage, before a whole head of a frame was seen."""
+        self._garbage_bytes = 0
+        """Octets that belonged to nothing, since the last packet."""
+        self._packets_before_garbage = 0
         self.foreign_packets = 0
         """Frames of other channels and payload types: audio, or a dead session's (quirk 31)."""
 
@@ -60,7 +70,7 @@ class StreamReceiver:
 
     def consume(self, view: memoryview, end: int, now: float) -> int:
         """Read view[:end]; how many octets are done with. Raises MessageError."""
-        at = 0
+        at = self._behind_garbage(view, 0, 0, end) if self._doubtful else 0
         unpack, head_bytes = _FRAME_AND_RTP.unpack_from, _FRAME_AND_RTP.size
         rtp_channel, payload_type = self._rtp_channel, self._payload_type
         reception, push = self._reception, self._depacketiser.push
@@ -142,9 +152,25 @@ class StreamReceiver:
 
     def _message(self, view: memoryview, at: int, end: int) -> int:
         """Where the next item begins; `at` itself while more octets are needed."""
-        message, following = parse_message(view, at, end)
+        try:
+            message, following = parse_message(view, at, end)
+        except MessageError:
+            return self._behind_garbage(view, at, at + 1, end)
         if message is not None:
             self._on_message(message)
+        return following
+
+    def _behind_garbage(self, view: memoryview, at: int, start: int, end: int) -> int:
+        """Where sense begins again, from `start` on (quirk 33). Raises MessageError where much is
+        senseless."""
+        following = next_beginning(view, start, end, self._rtp_channel, self._rtcp_channel)
+        self._doubtful = following > end - _JUDGED_BYTES
+        if self._reception.packets != self._packets_before_garbage:
+            self._packets_before_garbage, self._garbage_bytes = self._reception.packets, 0
+        self._garbage_bytes += following - at
+        self._counters.garbage_bytes += following - at
+        if self._garbage_bytes > _MAX_GARBAGE_BYTES:
+            raise MessageError("more garbage than packets")
         return following
 
     def _other_frame(self, view: memoryview, at: int, following: int, now: float) -> None:

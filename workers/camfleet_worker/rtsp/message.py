@@ -24,11 +24,15 @@ INTERLEAVED = 0x24
 FRAME_HEAD = struct.Struct("!BBH")
 """`$`, channel, length of the payload."""
 
+_SHORTEST_PACKET_BYTES = 8
+"""An empty RTCP receiver report."""
+
 _VERSION = "RTSP/1.0"
 _LINE_END = re.compile(rb"\r?\n")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _BLANK = b"\r\n"
 _METHOD = re.compile(r"[A-Z_]{3,32}")
+_FIRST_WORD = re.compile(rb"[A-Za-z_]{1,32}(?:[ /\t]|\Z)")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -161,6 +165,31 @@ def parse_message(
     return _message(start_line, headers, body), body_at + body_length
 
 
+def next_beginning(
+    buffer: bytes | bytearray | memoryview, start: int, end: int, rtp: int, rtcp: int
+) -> int:
+    """Where, from `start` on, a frame of these channels or an answer may begin; `end` for nowhere.
+
+    Firmware leaves octets between two packets that belong to neither. A dollar sign is taken for a
+    beginning where channel, length and version (RFC 3550 section 5.1) agree as far as they can be
+    seen.
+    """
+    data = bytes(buffer[start:end])
+    at = -1
+    while (at := data.find(b"$", at + 1)) >= 0:
+        head = data[at : at + 5]
+        if len(head) > 1 and head[1] not in (rtp, rtcp):
+            continue
+        if len(head) > 3 and head[2] << 8 | head[3] < _SHORTEST_PACKET_BYTES:
+            continue
+        if len(head) > 4 and head[4] & 0xC0 != 0x80:
+            continue
+        break
+    answer = data.find(b"RTSP/1.")
+    found = [place for place in (at, answer) if place >= 0]
+    return start + min(found) if found else end
+
+
 class MessageReader:
     """Splits a byte stream into responses, requests and interleaved frames.
 
@@ -210,8 +239,7 @@ class MessageReader:
 
 def _refuse_early(head: bytes) -> None:
     """Do not wait for the end of something that is no message to begin with."""
-    first = head[:1]
-    if first and not (first.isalpha() and first.isascii()):
+    if head and not _FIRST_WORD.match(head):
         raise MessageError("neither a message nor an interleaved frame")
 
 

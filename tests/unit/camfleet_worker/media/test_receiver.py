@@ -145,9 +145,33 @@ def test_a_sender_report_is_kept_and_a_receiver_report_answers_it() -> None:
     assert struct.unpack_from("!I", answer, 4 + 8) == (0xCAFE,)
 
 
-def test_what_is_neither_frame_nor_message_is_refused() -> None:
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\x00" * 20, b"\x17$\x09\xff\xff$", b"\xff$\x02\x00\x01$\x02\x00\x40\x00", b"\x00RTSP"],
+)
+def test_octets_between_packets_are_passed_over(garbage: bytes) -> None:
+    first, *rest = video(3)
+    heard = Heard()
+    heard.feed(first + garbage + b"".join(rest))
+    assert len(heard.pictures) == 3
+    assert heard.counters.garbage_bytes == len(garbage)
+
+
+def test_garbage_is_passed_over_however_it_is_cut() -> None:
+    first, *rest = video(3)
+    heard = Heard()
+    for octet in first + b"\x00\x17\xff$\x09\xff\xffzz$\x00\x00" + b"".join(rest):
+        heard.feed(bytes([octet]))
+    assert len(heard.pictures) == 3
+
+
+def test_a_little_garbage_for_ever_is_borne_and_much_of_it_is_not() -> None:
+    heard = Heard()
+    for packet in video(100):
+        heard.feed(b"\x00" * 1000 + packet)
+    assert len(heard.pictures) == 100
     with pytest.raises(MessageError):
-        Heard().feed(b"\x00" * 20)
+        heard.feed(b"\x00" * 70_000)
 
 
 @given(st.lists(st.binary(max_size=60) | OTHERS, max_size=20))

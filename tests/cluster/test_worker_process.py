@@ -63,7 +63,9 @@ class Facility:
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         self.apply(_object("v1", "Secret", name, type=kind, data=data))
 
-    def declare(self, name: str, camera: CameraHandle, secret: str = "cameras") -> None:
+    def declare(
+        self, name: str, camera: CameraHandle, secret: str = "cameras", **entry: Any
+    ) -> None:
         """Create the Camera and put its entry into the shard that is applied next."""
         ports = {"onvif": camera.onvif_port, "rtsp": camera.rtsp_port}
         spec = {"siteRef": "hospital", "host": camera.host, "ports": ports, "zone": "gate"}
@@ -82,22 +84,18 @@ class Facility:
             "source": {"channel": 1},
             "credentials": {"secretName": secret},
             "policy": 0,
-        }
+        } | entry
 
-    def assign(self, hash_: str) -> None:
-        """What the operator does, in its order: Role, then shard."""
-        secrets = {camera["credentials"]["secretName"] for camera in self.cameras.values()}
-        spec = {
-            "hash": hash_,
-            "policies": [self.policy],
-            "cameras": list(self.cameras.values()),
-        }
+    def assign(self, hash_: str, shard: str = SHARD, names: tuple[str, ...] = ()) -> None:
+        """What the operator does, in its order: Role, then shard. Without names: all cameras."""
+        entries = [self.cameras[name] for name in names or self.cameras]
+        spec = {"hash": hash_, "policies": [self.policy], "cameras": entries}
         self.apply(
-            _object("v1", "ServiceAccount", SHARD),
-            _role(sorted(self.cameras), sorted(secrets)),
-            _role_binding(self.namespace),
-            _object("coordination.k8s.io/v1", "Lease", SHARD, spec={}),
-            _object(API_VERSION, "IngestShard", SHARD, spec=spec),
+            _object("v1", "ServiceAccount", shard),
+            _role(shard, entries),
+            _role_binding(shard, self.namespace),
+            _object("coordination.k8s.io/v1", "Lease", shard, spec={}),
+            _object(API_VERSION, "IngestShard", shard, spec=spec),
         )
 
     def condition(self, name: str, kind: str) -> dict[str, Any]:
@@ -114,14 +112,14 @@ class Facility:
     def observed_hash(self) -> str:
         return str(self.get("ingestshard", SHARD).get("status", {}).get("observedHash", ""))
 
-    def worker_kubeconfig(self) -> Path:
+    def worker_kubeconfig(self, shard: str = SHARD) -> Path:
         """The cluster with the worker's own token: what a pod has."""
         config = yaml.safe_load(self.cluster.kubeconfig.read_text())
-        token = self.kubectl("create", "token", SHARD, "--duration=1h").strip()
+        token = self.kubectl("create", "token", shard, "--duration=1h").strip()
         config["users"] = [{"name": "worker", "user": {"token": token}}]
         for context in config["contexts"]:
             context["context"]["user"] = "worker"
-        path = self.folder / "kubeconfig"
+        path = self.folder / ("kubeconfig" if shard == SHARD else f"kubeconfig-{shard}")
         path.write_text(yaml.safe_dump(config))
         return path
 
@@ -129,20 +127,21 @@ class Facility:
 class WorkerProcess:
     """A worker like the container's: parent and child, recordings and state in folders."""
 
-    def __init__(self, facility: Facility, **environment: str) -> None:
-        self.folder = facility.folder
+    def __init__(self, facility: Facility, shard: str = SHARD, **environment: str) -> None:
+        self.folder = facility.folder if shard == SHARD else facility.folder / shard
+        self.folder.mkdir(exist_ok=True)
         self._log = (self.folder / "worker.log").open("ab")
         self._environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{ROOT / 'crds'}:{ROOT / 'workers'}",
-            "CAMFLEET_SHARD": SHARD,
+            "CAMFLEET_SHARD": shard,
             "CAMFLEET_NAMESPACE": facility.namespace,
             "CAMFLEET_RECORDINGS": str(self.folder / "recordings"),
             "CAMFLEET_STATE": str(self.folder / "state"),
             "CAMFLEET_METRICS_ADDRESS": "127.0.0.1",
             "CAMFLEET_METRICS_PORT": "0",
             "POD_NAME": "pod-1",
-            "KUBECONFIG": str(facility.worker_kubeconfig()),
+            "KUBECONFIG": str(facility.worker_kubeconfig(shard)),
         } | environment
         self.process = self._start()
 
@@ -208,8 +207,8 @@ def start(facility: Facility) -> Iterator[Any]:
     """Starts a worker; whatever was started is gone after the test."""
     workers: list[WorkerProcess] = []
 
-    def start_worker(**environment: str) -> WorkerProcess:
-        workers.append(WorkerProcess(facility, **environment))
+    def start_worker(shard: str = SHARD, **environment: str) -> WorkerProcess:
+        workers.append(WorkerProcess(facility, shard, **environment))
         return workers[-1]
 
     yield start_worker
@@ -395,35 +394,72 @@ def test_a_secret_that_gives_no_login_is_named_and_its_repair_followed(
     eventually(lambda: facility.ready("gate") == ("True", "Ready"), within_s=30)
 
 
+@pytest.mark.quirk(9)
+def test_two_workers_with_one_account_spend_two_attempts_together(
+    facility: Facility, camera: CameraHandle, start: Any
+) -> None:
+    facility.secret("cameras", username="ingest", password="wrong-one")
+    facility.declare("gate", camera)
+    facility.declare("yard", camera, loginAfter="gate")
+    facility.assign("h1", "shard-1", ("yard",))
+    start("shard-1")
+    waiting = ("Unknown", "Pending")
+    eventually(lambda: facility.ready("yard") == waiting, within_s=40)
+    assert (
+        "Camera gate uses the same account and tries it first"
+        in (facility.condition("yard", "Authenticated")["message"])
+    )
+    assert facility.condition("yard", "Reachable")["status"] == "True"
+    assert camera.counters.refused() == 0
+
+    facility.assign("h1", SHARD, ("gate",))
+    # Another key of the same Secret is edited meanwhile: the two workers read different versions.
+    facility.secret("cameras", username="ingest", password="wrong-one", other="another camera's")
+    start()
+    rejected = ("False", "CredentialsRejected")
+    eventually(lambda: facility.ready("gate") == rejected, within_s=40)
+    eventually(lambda: facility.ready("yard") == rejected, within_s=60)
+    assert 1 <= camera.counters.refused() <= 2
+
+    facility.secret("cameras", username="ingest", password=PASSWORD)
+    eventually(lambda: facility.ready("gate") == ("True", "Ready"), within_s=30)
+    eventually(lambda: facility.ready("yard") == ("True", "Ready"), within_s=60)
+    assert camera.counters.refused() <= 2
+    assert camera.counters.sessions_open == 2
+
+
 def _object(api_version: str, kind: str, name: str, **rest: Any) -> dict[str, Any]:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **rest}
 
 
-def _role(cameras: list[str], secrets: list[str]) -> dict[str, Any]:
+def _role(shard: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
     """The worker's rights, as the operator grants them."""
+    cameras = sorted(entry["name"] for entry in entries)
+    awaited = sorted(entry["loginAfter"] for entry in entries if "loginAfter" in entry)
+    secrets = sorted({entry["credentials"]["secretName"] for entry in entries})
     group = API_VERSION.partition("/")[0]
     watched = ["get", "list", "watch"]
     rules = [
-        (group, "ingestshards", watched, [SHARD]),
-        (group, "ingestshards/status", ["patch"], [SHARD]),
-        (group, "cameras", ["get"], cameras),
+        (group, "ingestshards", watched, [shard]),
+        (group, "ingestshards/status", ["patch"], [shard]),
+        (group, "cameras", ["get"], [*cameras, *awaited]),
         (group, "cameras/status", ["patch"], cameras),
         ("", "secrets", watched, secrets),
-        ("coordination.k8s.io", "leases", ["get", "update"], [SHARD]),
+        ("coordination.k8s.io", "leases", ["get", "update"], [shard]),
     ]
     wire = [
         {"apiGroups": [g], "resources": [resource], "verbs": verbs, "resourceNames": names}
         for g, resource, verbs, names in rules
     ]
-    return _object("rbac.authorization.k8s.io/v1", "Role", SHARD, rules=wire)
+    return _object("rbac.authorization.k8s.io/v1", "Role", shard, rules=wire)
 
 
-def _role_binding(namespace: str) -> dict[str, Any]:
+def _role_binding(shard: str, namespace: str) -> dict[str, Any]:
     group = "rbac.authorization.k8s.io"
     return _object(
         f"{group}/v1",
         "RoleBinding",
-        SHARD,
-        roleRef={"apiGroup": group, "kind": "Role", "name": SHARD},
-        subjects=[{"kind": "ServiceAccount", "name": SHARD, "namespace": namespace}],
+        shard,
+        roleRef={"apiGroup": group, "kind": "Role", "name": shard},
+        subjects=[{"kind": "ServiceAccount", "name": shard, "namespace": namespace}],
     )

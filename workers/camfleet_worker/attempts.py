@@ -47,7 +47,6 @@ class _Account:
 
     attempts: Attempts | None = None
     refusal: IngestError | None = None
-    unanswered: bool = False
     rtsp_proven: bool = False
     rtsp_refusal: IngestError | None = None
     rtsp_refused_at: datetime | None = None
@@ -130,11 +129,7 @@ class AttemptLedger:
             count = 0 if before is None else before.count
             last = self._clock() if before is None else before.last
             account.attempts = Attempts(account=key, count=count, proven=True, last=last)
-        account.refusal, account.unanswered = None, False
-
-    def lose_answer(self, key: str) -> None:
-        """A login was sent and no answer came; it stays counted."""
-        self._account(key).unanswered = True
+        account.refusal = None
 
     def refuse(self, key: str, error: IngestError) -> None:
         """The device refused them. Proven ones are proven no longer: somebody changed them."""
@@ -210,8 +205,8 @@ class Login:
         self._ledger.refuse(self._key, error)
 
     async def unanswered(self, scheme: str = "") -> None:
-        """A login went out and nothing came back: the camera may have counted it."""
-        self._ledger.lose_answer(self._key)
+        """A login went out and no answer came. It stays counted: the camera may have counted it."""
+        log.info("login unanswered", extra={"account": self._key, "scheme": scheme})
 
     async def before_rtsp_attempt(self) -> None:
         """Return when an RTSP login may be tried."""
@@ -235,18 +230,10 @@ def _again(error: IngestError) -> IngestError:
 def _spent(account: _Account) -> IngestError:
     if account.refusal is not None:
         return _again(account.refusal)
-    if account.unanswered:
-        return IngestError(
-            ConditionType.AUTHENTICATED,
-            Reason.PENDING,
-            "The camera answered none of the logins that may be tried; "
-            "the next one is tried within half an hour",
-            Retry.ON_SECRET_CHANGE,
-        )
     return IngestError(
         ConditionType.AUTHENTICATED,
-        Reason.CREDENTIALS_REJECTED,
-        "The camera refused the user name or the password before",
+        Reason.PENDING,
+        "No answer came to the logins that were tried; the next one follows within half an hour",
         Retry.ON_SECRET_CHANGE,
     )
 

@@ -38,25 +38,28 @@ def device_status(device: DeviceIdentity) -> DeviceStatus:
 def learned_status(
     learned: Learned, generation: int, before: LearnedStatus | None
 ) -> LearnedStatus:
-    """What a resolve has taught, for the status; an offset that only trembles stays as it was."""
-    offset = learned.clock_offset_s
-    old = before.clock_offset_seconds if before is not None else None
+    """What a resolve has taught, for the status, beside what the RTSP port has taught before.
+
+    An offset that only trembles stays as it was.
+    """
+    before = before or LearnedStatus()
+    offset, old = learned.clock_offset_s, before.clock_offset_seconds
     if offset is not None and old is not None and abs(offset - old) <= _TICKS_S:
         offset = old
-    return LearnedStatus(
-        clock_offset_seconds=offset,
-        auth_scheme=learned.auth_scheme,
-        media_version=learned.media_version,
-        media_path=learned.media_path,
-        device_path=learned.device_path,
-        profile_token=learned.profile_token,
-        stream_path=learned.stream_path,
-        codec=learned.codec,
-        width=learned.width,
-        height=learned.height,
-        generation=generation,
-        stream_certificate=before.stream_certificate if before is not None else "",
-        transport=before.transport if before is not None else "",
+    return before.model_copy(
+        update={
+            "clock_offset_seconds": offset,
+            "auth_scheme": learned.auth_scheme,
+            "media_version": learned.media_version,
+            "media_path": learned.media_path,
+            "device_path": learned.device_path,
+            "profile_token": learned.profile_token,
+            "stream_path": learned.stream_path,
+            "codec": learned.codec,
+            "width": learned.width,
+            "height": learned.height,
+            "generation": generation,
+        }
     )
 
 

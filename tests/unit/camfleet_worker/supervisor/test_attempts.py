@@ -249,7 +249,7 @@ def test_an_attempt_whose_answer_is_lost_is_an_attempt() -> None:
             with pytest.raises(IngestError) as caught:
                 await login.before_attempt("digest")
         assert caught.value.reason is Reason.PENDING
-        assert "answered none of the logins" in caught.value.message
+        assert "No answer came to the logins" in caught.value.message
         assert written.counts == [1, 2]
 
     run_virtual(main())

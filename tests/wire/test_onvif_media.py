@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which stream a device is asked for: media services that lie, fault or are not there, recorders
+with many channels, and services that the worker never uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from camera_simulator import Camera, CameraSettings, Simulator
+from camfleet_api.camera import VideoSource
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.policy import StreamRole, VideoCodec
+from camfleet_api.technical_profile import VideoLimits
+from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.onvif import OnvifResolver
+from onvif_asking import Gate, refused, request_for, resolved, streams
+from rtsp_ingest import PASSWORD, RIGHT
+
+
+@pytest.fixture
+def resolver() -> Iterator[OnvifResolver]:
+    built = OnvifResolver()
+    yield built
+    built.close()
+
+
+async def camera_with(simulator: Simulator, *faults: str, **settings: Any) -> Camera:
+    return await simulator.add(
+        CameraSettings("gate", **({"password": PASSWORD} | settings), faults=faults)
+    )
+
+
+# Media1 and Media2
+
+
+@pytest.mark.quirk(16)
+async def test_a_device_with_media2_alone_streams(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop
+) -> None:
+    camera = await camera_with(simulator, "media2-only", codec="h265")
+    resolution = await resolved(camera, resolver)
+    learned = resolution.learned
+    assert (learned.media_version, learned.media_path) == ("2", "/onvif/media2_service")
+    assert (learned.codec, learned.width, learned.height, learned.fps) == ("H265", 640, 360, 25)
+    assert learned.gop > 0
+    assert learned.bitrate_kbps > 0
+    assert await streams(camera, resolution, media_loop) is Codec.H265
+
+
+@pytest.mark.quirk(16)
+async def test_media2_is_believed_where_media1_calls_h265_h264(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop
+) -> None:
+    camera = await camera_with(simulator, "media2-tells-the-truth", codec="h265")
+    resolution = await resolved(camera, resolver)
+    assert (resolution.learned.media_version, resolution.learned.codec) == ("2", "H265")
+    assert await streams(camera, resolution, media_loop) is Codec.H265
+
+
+@pytest.mark.quirk(16)
+async def test_h265_that_is_not_allowed_is_not_taken_because_media1_calls_it_h264(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera = await camera_with(simulator, "media2-tells-the-truth", codec="h265")
+    profile = {"profile_token": "Profile_1"}
+    error = await refused(
+        camera,
+        resolver,
+        source=VideoSource(**profile),
+        limits=VideoLimits(codecs=[VideoCodec.H264]),
+    )
+    assert (error.condition, error.reason) == (ConditionType.ELIGIBLE, Reason.NO_ALLOWED_STREAM)
+    assert "H265 640x360" in error.message
+
+
+@pytest.mark.quirk(16)
+@pytest.mark.parametrize("fault", ["h265-called-h264", "h265-hidden"])
+async def test_with_media1_alone_the_sdp_tells_what_the_stream_is(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop, fault: str
+) -> None:
+    camera = await camera_with(simulator, fault, codec="h265")
+    resolution = await resolved(camera, resolver, source=VideoSource(profile_token="Profile_1"))
+    assert resolution.learned.media_version == "1"
+    assert resolution.learned.stream_path == camera.stream_path("main")
+    assert await streams(camera, resolution, media_loop) is Codec.H265
+
+
+@pytest.mark.quirk(17)
+@pytest.mark.parametrize("fault", ["media2-faults", "media2-not-found", "media2-empty"])
+async def test_media1_is_asked_where_media2_is_promised_and_not_kept(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop, fault: str
+) -> None:
+    camera = await camera_with(simulator, fault)
+    resolution = await resolved(camera, resolver)
+    learned = resolution.learned
+    assert (learned.media_version, learned.media_path) == ("1", "/onvif/media_service")
+    assert await streams(camera, resolution, media_loop) is Codec.H264
+
+
+# Recorders
+
+
+@pytest.mark.quirk(18)
+@pytest.mark.parametrize("media2", ["absent", "whole"])
+async def test_every_channel_of_a_recorder_is_the_stream_it_should_be(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop, media2: str
+) -> None:
+    camera = await camera_with(
+        simulator, "recorder-16-channels", "profiles-shuffled", "odd-tokens", media2=media2
+    )
+    gate = Gate()
+    asked = [
+        resolver.resolve(
+            request_for(camera, source=VideoSource(channel=channel), role=role),
+            RIGHT,
+            attempts=gate,
+        )
+        for channel in range(1, 17)
+        for role in StreamRole
+    ]
+    found = [resolution.learned for resolution in await asyncio.gather(*asked)]
+    assert [learned.stream_path for learned in found] == [
+        camera.stream_path(stream, channel)
+        for channel in range(1, 17)
+        for stream in ("main", "sub")
+    ]
+    assert len({learned.profile_token for learned in found}) == 32
+    assert all(len(learned.profile_token) == 64 for learned in found)
+    assert len(gate.attempts) == 1
+    assert camera.counters.refused() == 0
+    last = await resolved(camera, resolver, source=VideoSource(channel=16))
+    await streams(camera, last, media_loop)
+
+
+@pytest.mark.quirk(18)
+async def test_a_channel_is_found_by_the_token_of_its_video_source(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera = await camera_with(
+        simulator, "recorder-16-channels", "profiles-shuffled", "media2-only"
+    )
+    source = VideoSource(video_source_token="VideoSource_11")
+    resolution = await resolved(camera, resolver, source=source)
+    assert resolution.learned.stream_path == camera.stream_path("main", 11)
+
+
+@pytest.mark.quirk(18)
+async def test_a_channel_that_the_recorder_has_not_is_told_with_how_many_it_has(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera = await camera_with(simulator, "recorder-16-channels", media2="whole")
+    error = await refused(camera, resolver, source=VideoSource(channel=17))
+    assert (error.condition, error.reason) == (ConditionType.ELIGIBLE, Reason.CHANNEL_NOT_FOUND)
+    assert error.fact == "The device has no channel 17: it has 16 channels"
+
+
+# ONVIF switched off, or with users of its own
+
+
+@pytest.mark.quirk(10)
+async def test_onvif_that_is_switched_off_is_told_from_a_camera_that_is_away(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera = await camera_with(simulator, "onvif-closed")
+    error = await refused(camera, resolver)
+    assert (error.condition, error.reason) == (ConditionType.REACHABLE, Reason.ONVIF_OFF)
+    assert "Switch ONVIF on" in error.message
+    await camera.break_with("powered-off")
+    assert (await refused(camera, resolver)).reason is Reason.CONNECTION_REFUSED
+
+
+@pytest.mark.quirk(10)
+async def test_an_account_that_onvif_does_not_know_is_told_with_where_to_add_it(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera, gate = await camera_with(simulator, "onvif-has-other-users", "locks-after-5"), Gate()
+    error = await refused(camera, resolver, gate=gate)
+    assert (error.condition, error.reason) == (
+        ConditionType.AUTHENTICATED,
+        Reason.CREDENTIALS_REJECTED,
+    )
+    assert "the account among the camera's ONVIF users" in error.message
+    assert len(gate.attempts) <= 2
+    assert camera.counters.refused("onvif") <= 2
+
+
+# Services that are not used
+
+
+@pytest.mark.quirk(43)
+@pytest.mark.parametrize(
+    "fault",
+    ["events-without-renew", "events-in-minutes", "events-few-places", "events-promised-only"],
+)
+async def test_a_broken_event_service_is_never_asked(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop, fault: str
+) -> None:
+    camera = await camera_with(simulator, fault)
+    await streams(camera, await resolved(camera, resolver), media_loop)
+    asked = set(camera.counters.onvif_requests)
+    assert asked == {
+        "GetSystemDateAndTime",
+        "GetServices",
+        "GetDeviceInformation",
+        "GetVideoSources",
+        "GetProfiles",
+        "GetStreamUri",
+        "GetEndpointReference",
+        "GetNetworkInterfaces",
+    }
+
+
+@pytest.mark.quirk(44)
+@pytest.mark.parametrize(
+    "fault", ["snapshot-is-rtsp", "snapshot-carries-user", "snapshot-refuses-basic"]
+)
+async def test_no_snapshot_is_asked_for_and_no_login_goes_to_its_address(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop, fault: str
+) -> None:
+    camera = await camera_with(simulator, fault, media2="whole")
+    await streams(camera, await resolved(camera, resolver), media_loop)
+    assert not [name for name in camera.counters.onvif_requests if "snapshot" in name.lower()]
+    assert not [attempt for attempt in camera.counters.attempts if attempt.scheme == "basic"]

@@ -125,7 +125,8 @@ class CameraSpec(Model):
     certificate_fingerprint: Fingerprint | None = Field(
         None,
         description="SHA-256 of the device's TLS certificate, 64 hexadecimal digits; when absent, "
-        "the first one seen is held on to.",
+        "the first one seen is held on to. Holds wherever TLS is spoken; to demand TLS, set "
+        "scheme to https and rtspScheme to rtsps.",
     )
     serial_number: Annotated[str | None, Field(min_length=1, max_length=64)] = Field(
         None,

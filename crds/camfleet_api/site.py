@@ -189,7 +189,7 @@ class SiteStatus(Model):
     ] = None
     conditions: Annotated[
         list[Condition],
-        Field(max_length=16, description="Accepted, CamerasReady, Covered."),
+        Field(max_length=16, description="Accepted, CamerasReady, Reachable, Covered."),
         ListType("map", ("type",)),
     ] = []
     cameras: CameraCounts | None = Field(None, description="Roll-up of its cameras.")
@@ -217,6 +217,7 @@ SITE = Kind(
         Column("Cameras", ".status.ready"),
         ready_column("CamerasReady"),
         reason_column("CamerasReady"),
+        Column("Reachable", ".status.conditions[?(@.type=='Reachable')].status"),
         Column("Covered", ".status.conditions[?(@.type=='Covered')].status"),
         message_column("CamerasReady"),
         AGE,

@@ -26,10 +26,12 @@ from camfleet_operator.cluster.bucket import TokenBucket
 from camfleet_operator.cluster.election import Election
 from camfleet_operator.cluster.listing import Listing, all_crds_established
 from camfleet_operator.errors import ApiError, OperatorError
+from camfleet_operator.event_gathering import EventGathering, SiteKey
 from camfleet_operator.events import EventRecorder
 from camfleet_operator.log import set_up_logging
 from camfleet_operator.metrics import LOOP_LAG, REGISTRY, FleetCollector
-from camfleet_operator.observed import Raw
+from camfleet_operator.observed import Raw, Site
+from camfleet_operator.plan.site_incident import stands_in_incident
 from camfleet_operator.plan.snapshot import is_enrolled
 from camfleet_operator.probes import serve_probes
 from camfleet_operator.queue import NamespaceQueue, Priority
@@ -90,7 +92,12 @@ class App:
             self._election.may_write,
             settings.request_timeout_seconds,
         )
-        self._events = EventRecorder(self._writer, settings.identity, self._is_open)
+        self._events = EventRecorder(
+            self._writer,
+            EventGathering(settings.event_hold_seconds, self._is_in_incident),
+            settings.identity,
+            self._is_open,
+        )
         self._reconciler = Reconciler(
             self._store, self._queue, self._writer, self._figures, settings, self._take_answer
         )
@@ -210,6 +217,10 @@ class App:
         """Whether we have the right to write there, and it makes sense."""
         snapshot = self._store.snapshot(namespace)
         return not snapshot.terminating and is_enrolled(snapshot, self._settings)
+
+    def _is_in_incident(self, where: SiteKey) -> bool:
+        site = self._store.get(SITES, *where)
+        return isinstance(site, Site) and stands_in_incident(site.status.conditions)
 
     def _ring_all(self, priority: Priority) -> None:
         for namespace in self._store.namespaces():

@@ -105,9 +105,15 @@ class FleetCollector(Collector):
         capacity = GaugeMetricFamily(
             "camfleet_shard_capacity", "Cameras a shard may hold.", value=self._capacity
         )
+        incidents = GaugeMetricFamily(
+            "camfleet_sites_unreachable",
+            "Sites whose cameras fell together.",
+            labels=("namespace",),
+        )
         for namespace, figures in list(self._figures.items()):
+            incidents.add_metric((namespace,), figures.incidents)
             for (status, reason), count in figures.cameras.items():
                 cameras.add_metric((namespace, status, reason), count)
             for shard, count in figures.shard_cameras.items():
                 held.add_metric((namespace, shard), count)
-        return (cameras, held, capacity)
+        return (cameras, held, capacity, incidents)

@@ -74,6 +74,8 @@ class Settings:
     stale_watch_seconds: float = 180.0
     site_status_interval_seconds: float = 2.0
     shard_interval_seconds: float = 1.0
+    event_hold_seconds: float = 65.0
+    """A little more than the minute within which a site's devices count as fallen together."""
 
 
 def settings_from_env(env: Mapping[str, str]) -> Settings:
@@ -121,6 +123,7 @@ def settings_from_env(env: Mapping[str, str]) -> Settings:
         writes_burst=read.whole("CAMFLEET_WRITES_BURST", 200, 1, 10000),
         request_timeout_seconds=read.number("CAMFLEET_REQUEST_TIMEOUT_SECONDS", 10, 1, 120),
         resync_seconds=read.number("CAMFLEET_RESYNC_SECONDS", 600, 1, 86400),
+        event_hold_seconds=read.number("CAMFLEET_EVENT_HOLD_SECONDS", 65, 0, 600),
         stale_watch_seconds=read.number("CAMFLEET_STALE_WATCH_SECONDS", 180, 90, 3600),
     )
 

@@ -122,6 +122,10 @@ class Store:
         self._count(resource)
         return Change(resource, namespace, name, before, None, matters=True)
 
+    def get(self, resource: Resource, namespace: str, name: str) -> Seen | None:
+        """One object; None if it is not held."""
+        return self._objects[resource][namespace].get(name)
+
     def versions(self, resource: Resource) -> dict[Key, tuple[str, int]]:
         """UID and resourceVersion of every object held of a kind."""
         return {

@@ -150,7 +150,6 @@ SAID_OF_A_TRUE_CONDITION = {
 
 NOT_YET_SAID = {
     "TIMESTAMPS_BROKEN",
-    "SITE_UNREACHABLE",
 }
 """In the contract before any code can tell: a reason leaves this set with the code that says it."""
 

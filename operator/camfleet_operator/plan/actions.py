@@ -71,6 +71,8 @@ class NamespaceFigures:
     cameras: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """By status and reason of Ready."""
     shard_cameras: Mapping[str, int] = field(default_factory=dict)
+    incidents: int = 0
+    """Sites that are unreachable as a whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from camfleet_operator.plan.actions import Action, Apply, NamespaceFigures, Phas
 from camfleet_operator.plan.camera_status import Voice, operator_voice, ready_of, runtime_voice
 from camfleet_operator.plan.resolve import Resolution, placement_key, resolve_all, site_refusal
 from camfleet_operator.plan.shard_objects import ShardView, keep, retire
+from camfleet_operator.plan.site_incident import stands_in_incident
 from camfleet_operator.plan.site_status import site_voice
 from camfleet_operator.plan.snapshot import Snapshot, Worker, is_enrolled, worker_state
 from camfleet_operator.plan.worklist import WorkLists, shard_spec, work_lists
@@ -200,4 +201,5 @@ def _recheck_s(snapshot: Snapshot, left_s: Iterable[float | None], now: datetime
 def _figures(snapshot: Snapshot, lists: WorkLists) -> NamespaceFigures:
     ready = Counter(ready_of(camera) for camera in snapshot.cameras.values())
     held = {shard: len(lines) for shard, lines in lists.entries.items()}
-    return NamespaceFigures(dict(ready), held)
+    incidents = sum(stands_in_incident(one.status.conditions) for one in snapshot.sites.values())
+    return NamespaceFigures(dict(ready), held, incidents)

@@ -95,6 +95,19 @@ def placement_key(placement: Placement) -> str:
     return fingerprint(placement.to_wire())[:8]
 
 
+def mapped_address(spec: CameraSpec, network: Network | None) -> tuple[str, int]:
+    """Host and ONVIF port as the workers reach them: what makes two cameras one device."""
+    if network is None:
+        return spec.host, spec.ports.onvif
+    hosts = {mapping.host: mapping.to for mapping in network.addresses}
+    return hosts.get(spec.host, spec.host), _mapped_port(spec.host, spec.ports.onvif, network)
+
+
+def _mapped_port(host: str, port: int, network: Network) -> int:
+    ports = {(mapping.host, mapping.port): mapping.to for mapping in network.ports}
+    return ports.get((host, port), port)
+
+
 def _resolve(camera: Camera, snapshot: Snapshot, enrolled: bool, now: datetime) -> Resolution:
     spec = camera.spec
     site = snapshot.sites.get(spec.site_ref) if spec else None
@@ -136,16 +149,15 @@ def _entry(camera: Camera, snapshot: Snapshot, enrolled: bool, now: datetime) ->
 def _shard_camera(
     camera: Camera, spec: CameraSpec, network: Network, credentials: Credentials
 ) -> ShardCamera:
-    hosts = {mapping.host: mapping.to for mapping in network.addresses}
-    ports = {(mapping.host, mapping.port): mapping.to for mapping in network.ports}
+    host, onvif_port = mapped_address(spec, network)
     return ShardCamera(
         name=camera.meta.name,
         uid=camera.meta.uid,
         generation=camera.meta.generation,
         site=spec.site_ref,
-        host=hosts.get(spec.host, spec.host),
-        onvif_port=ports.get((spec.host, spec.ports.onvif), spec.ports.onvif),
-        rtsp_port=ports.get((spec.host, spec.ports.rtsp), spec.ports.rtsp),
+        host=host,
+        onvif_port=onvif_port,
+        rtsp_port=_mapped_port(spec.host, spec.ports.rtsp, network),
         scheme=spec.scheme,
         onvif_path=spec.onvif_path,
         rtsp_scheme=spec.rtsp_scheme,

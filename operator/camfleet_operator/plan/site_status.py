@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The roll-up on a Site: what is wrong with it, and how its cameras are. Pure."""
+"""The roll-up on a Site: what is wrong with it, and how its cameras are. Pure.
+
+Whether its cameras fell together is `site_incident`'s to say; here it becomes a condition.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,14 @@ from camfleet_api.site import CameraCounts, NotReadyCamera, SiteSpec, SiteStatus
 from camfleet_operator.observed import Camera, Site
 from camfleet_operator.plan.camera_status import Voice, condition, ready_of
 from camfleet_operator.plan.resolve import Refusal
+from camfleet_operator.plan.site_incident import site_reach
 
 MAX_NOT_READY = 20
+ONE_BY_ONE = (
+    "No device of the site answers; whether the site failed or each of them cannot be told. "
+    "Check the site's power and line first."
+)
+"""They are fewer than three, or did not fall together."""
 
 
 def site_voice(
@@ -48,12 +57,13 @@ def _status(
         if ready_of(camera)[0] != "True"
     ]
     total, ready = len(cameras), len(cameras) - len(not_ready)
+    stored = {one.type: one for one in site.status.conditions}
     conditions = [
         *_accepted(site, refusal, now),
         _cameras_ready(site, total, ready, now),
+        _reachable(site, cameras, stored.get(ConditionType.REACHABLE), now),
         _covered(site, cameras, now),
     ]
-    stored = {one.type: one for one in site.status.conditions}
     return SiteStatus(
         observed_generation=site.meta.generation,
         conditions=[merge_transition(one, stored.get(one.type)) for one in conditions],
@@ -81,6 +91,22 @@ def _cameras_ready(site: Site, total: int, ready: int, now: datetime) -> Conditi
     else:
         status, reason = "False", Reason.SOME_NOT_READY if ready else Reason.NONE_READY
     return condition(ConditionType.CAMERAS_READY, status, reason, now, site.meta.generation)
+
+
+def _reachable(
+    site: Site, cameras: Sequence[Camera], stored: Condition | None, now: datetime
+) -> Condition:
+    """Its messages name no number: one that ticks would cost a write at each camera's turn."""
+    reach = site_reach(stored, cameras, site.spec.network if site.spec else None)
+    kind, generation = ConditionType.REACHABLE, site.meta.generation
+    if reach.incident_since is not None:
+        # The time at which the fact began, by the workers' clocks, not when we understood it.
+        began = reach.incident_since
+        return condition(kind, "False", Reason.SITE_UNREACHABLE, began, generation)
+    if reach.answers:
+        return condition(kind, "True", Reason.REACHABLE, now, generation)
+    message = ONE_BY_ONE if reach.known else None
+    return condition(kind, "Unknown", Reason.PENDING, now, generation, message)
 
 
 def _covered(site: Site, cameras: Sequence[Camera], now: datetime) -> Condition:

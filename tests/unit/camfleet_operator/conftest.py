@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,12 +13,12 @@ import pytest
 
 import fleet_objects
 from camfleet_api.camera import CameraStatus
-from camfleet_api.conditions import Condition
+from camfleet_api.conditions import Condition, merge_transition
 from camfleet_operator.plan.actions import Apply, Delete, Plan
 from camfleet_operator.plan.namespace_plan import plan_namespace
 from camfleet_operator.resources import LEASES, SHARDS, WATCHED, Resource
 from camfleet_operator.settings import Settings, WorkerSettings
-from camfleet_operator.store import Store
+from camfleet_operator.store import Change, Store
 
 Raw = dict[str, Any]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,6 +34,8 @@ class Province:
         self.now = START
         self.camera_age = timedelta(minutes=1)
         """How old a camera is when it is declared: what it refers to has had time to arrive."""
+        self.listener: Callable[[Change], None] = lambda change: None
+        """Hears every change of the store."""
         self._numbers = itertools.count(1)
         self._objects: dict[tuple[str, str, str], Raw] = {}
         self.store = Store(settings.worker.lease_seconds, lambda: self.now.timestamp())
@@ -116,12 +119,16 @@ class Province:
 
     def report(self, camera: str, *conditions: tuple[str, str, str]) -> None:
         """A worker's report: (type, status, reason) of each of its conditions."""
+        before = {one.type: one for one in self.status(camera).conditions}
         raw = copy.deepcopy(self.get("Camera", camera))
         status = raw.setdefault("status", {})
         kept = [c for c in status.get("conditions", []) if c["type"] in ("Accepted", "Assigned")]
-        status["conditions"] = kept + [
-            Condition(type=t, status=s, reason=r, last_transition_time=self.now).to_wire()
+        said = [
+            Condition(type=t, status=s, reason=r, last_transition_time=self.now)
             for t, s, r in conditions
+        ]
+        status["conditions"] = kept + [
+            merge_transition(one, before.get(one.type)).to_wire() for one in said
         ]
         self._put(_resource("Camera"), raw)
 
@@ -180,7 +187,9 @@ class Province:
         created = self.now - (self.camera_age if resource.kind == "Camera" else timedelta())
         meta.setdefault("creationTimestamp", old.get("creationTimestamp", created.isoformat()))
         self._objects[key] = raw
-        self.store.put(resource, raw)
+        change = self.store.put(resource, raw)
+        if change is not None:
+            self.listener(change)
 
 
 def _merged_status(present: Raw, applied: Raw, manager: str) -> Raw:

@@ -1,22 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kubernetes Events: transitions only, many of one site as one, no repetition."""
+"""Kubernetes Events: transitions only, one for each cause, no repetition."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from camfleet_operator.errors import Forbidden
+from camfleet_operator.event_gathering import EventGathering
 from camfleet_operator.events import EventRecorder
 from camfleet_operator.observed import observe_camera
 from camfleet_operator.resources import CAMERAS
 from camfleet_operator.store import Change
 from fleet_objects import camera
 
+HOLD_S = 65.0
 WHEN = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
+
+
+Later = Callable[[], Awaitable[None]]
 
 
 class Posted:
@@ -51,11 +58,23 @@ def clock() -> Clock:
 
 @pytest.fixture
 def recorder(posted: Posted, clock: Clock) -> EventRecorder:
-    return EventRecorder(posted, "me", lambda namespace: namespace != "closed", clock)  # type: ignore[arg-type]
+    gathering = EventGathering(HOLD_S, lambda site: False)
+    return EventRecorder(posted, gathering, "me", lambda namespace: namespace != "closed", clock)  # type: ignore[arg-type]
 
 
-def seen(name: str, ready: tuple[str, str] | None, namespace: str = "ns") -> Any:
-    raw = camera(namespace, name)
+@pytest.fixture
+def later(recorder: EventRecorder, clock: Clock) -> Callable[[], Awaitable[None]]:
+    """Lets the hold pass and posts what is due."""
+
+    async def pass_hold() -> None:
+        clock.now += HOLD_S
+        await recorder.post_due()
+
+    return pass_hold
+
+
+def seen(name: str, ready: tuple[str, str] | None, namespace: str, **spec: Any) -> Any:
+    raw = camera(namespace, name, **spec)
     raw["metadata"] |= {"uid": name, "resourceVersion": "1"}
     if ready is not None:
         one = {"type": "Ready", "status": ready[0], "reason": ready[1], "message": "Fact. Act."}
@@ -63,8 +82,8 @@ def seen(name: str, ready: tuple[str, str] | None, namespace: str = "ns") -> Any
     return observe_camera(raw)
 
 
-def change(name: str, before: Any, after: Any, namespace: str = "ns") -> Change:
-    old, new = seen(name, before, namespace), seen(name, after, namespace)
+def change(name: str, before: Any, after: Any, namespace: str = "ns", **spec: Any) -> Change:
+    old, new = seen(name, before, namespace, **spec), seen(name, after, namespace, **spec)
     return Change(CAMERAS, namespace, name, old, new, matters=True)
 
 
@@ -72,10 +91,10 @@ GOOD, BAD = ("True", "Ready"), ("False", "HostUnreachable")
 
 
 async def test_a_camera_that_fails_is_told_with_its_reason_and_next_action(
-    recorder: EventRecorder, posted: Posted
+    recorder: EventRecorder, posted: Posted, later: Later
 ) -> None:
     recorder.note(change("cam0", GOOD, BAD))
-    await recorder.flush()
+    await later()
     (event,) = posted.bodies
     assert (event["type"], event["reason"]) == ("Warning", "HostUnreachable")
     assert event["message"] == "Fact. Act."
@@ -88,54 +107,106 @@ async def test_a_camera_that_fails_is_told_with_its_reason_and_next_action(
     ids=["same", "another reason", "not known yet"],
 )
 async def test_what_is_no_transition_is_not_told(
-    recorder: EventRecorder, posted: Posted, before: Any, after: Any
+    recorder: EventRecorder, posted: Posted, later: Later, before: Any, after: Any
 ) -> None:
     recorder.note(change("cam0", before, after))
-    await recorder.flush()
+    await later()
     assert posted.bodies == []
 
 
 async def test_a_site_that_loses_its_line_is_one_event(
-    recorder: EventRecorder, posted: Posted
+    recorder: EventRecorder, posted: Posted, later: Later
 ) -> None:
     for number in range(16):
         recorder.note(change(f"cam{number}", GOOD, BAD))
-    await recorder.flush()
+    await later()
     (event,) = posted.bodies
     assert event["involvedObject"]["kind"] == "Site"
     assert "16 cameras" in event["message"]
     assert "HostUnreachable" in event["message"]
 
 
-async def test_the_same_is_told_again_only_after_five_minutes(
+async def test_channels_of_one_recorder_are_one_event(
+    recorder: EventRecorder, posted: Posted, later: Later
+) -> None:
+    for recorder_host in ("10.0.0.5", "10.0.0.6"):
+        for number in range(16):
+            recorder.note(change(f"c{number}-{recorder_host[-1]}", GOOD, BAD, host=recorder_host))
+    await later()
+    events = [(one["involvedObject"]["kind"], one["message"][:29]) for one in posted.bodies]
+    assert events == [
+        ("Site", "16 channels of 10.0.0.5:80 ar"),
+        ("Site", "16 channels of 10.0.0.6:80 ar"),
+    ]
+    assert "Check power, cable and address" in posted.bodies[0]["message"]
+
+
+async def test_one_channel_of_a_recorder_is_told_as_the_camera_it_is(
+    recorder: EventRecorder, posted: Posted, later: Later
+) -> None:
+    recorder.note(change("c1", GOOD, ("False", "ChannelNotFound"), host="10.0.0.5"))
+    await later()
+    (event,) = posted.bodies
+    assert event["involvedObject"]["name"] == "c1"
+
+
+async def test_two_failures_of_different_hours_are_two_events(
+    recorder: EventRecorder, posted: Posted, later: Later
+) -> None:
+    for name in ("cam0", "cam1"):
+        recorder.note(change(name, GOOD, BAD))
+        await later()
+    assert [one["involvedObject"]["name"] for one in posted.bodies] == ["cam0", "cam1"]
+
+
+async def test_a_camera_that_never_rests_is_told_without_waiting_for_its_end(
     recorder: EventRecorder, posted: Posted, clock: Clock
 ) -> None:
-    for _ in range(10):
-        recorder.note(change("cam0", GOOD, BAD))
-        await recorder.flush()
-        clock.now += 29
-    assert len(posted.bodies) == 1
-    clock.now += 30
+    for turn in range(40):
+        before, after = (GOOD, BAD) if turn % 2 == 0 else (BAD, GOOD)
+        recorder.note(change("cam0", before, after))
+        clock.now += 5
+        await recorder.post_due()
+    assert [one["reason"] for one in posted.bodies] == ["HostUnreachable", "Ready"]
+
+
+async def test_a_camera_that_is_deleted_is_not_told_of(
+    recorder: EventRecorder, posted: Posted, later: Later
+) -> None:
     recorder.note(change("cam0", GOOD, BAD))
-    await recorder.flush()
+    gone = change("cam0", BAD, BAD)
+    recorder.note(replace(gone, after=None))
+    await later()
+    assert posted.bodies == []
+
+
+async def test_the_same_is_told_again_only_after_five_minutes(
+    recorder: EventRecorder, posted: Posted, later: Later
+) -> None:
+    for _ in range(5):
+        recorder.note(change("cam0", GOOD, BAD))
+        await later()
+    assert len(posted.bodies) == 1
+    recorder.note(change("cam0", GOOD, BAD))
+    await later()
     assert len(posted.bodies) == 2
 
 
 async def test_a_namespace_without_our_right_gets_none(
-    recorder: EventRecorder, posted: Posted
+    recorder: EventRecorder, posted: Posted, later: Later
 ) -> None:
     recorder.note(change("cam0", GOOD, BAD, "closed"))
-    await recorder.flush()
+    await later()
     assert posted.bodies == []
 
 
 async def test_an_event_that_is_refused_stops_nothing(
-    recorder: EventRecorder, posted: Posted
+    recorder: EventRecorder, posted: Posted, later: Later
 ) -> None:
     posted.refuses = True
     recorder.note(change("cam0", GOOD, BAD))
-    await recorder.flush()
+    await later()
     posted.refuses = False
     recorder.note(change("cam1", GOOD, BAD))
-    await recorder.flush()
+    await later()
     assert "cam1" in json.dumps(posted.bodies)

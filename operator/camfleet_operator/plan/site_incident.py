@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a site has lost its power or its line: its devices fell together. Pure.
+
+Called by `site_status` for every Site; `event_gathering` asks which reasons an incident explains.
+Nothing is remembered but the Site's own condition Reachable, so a new leader goes on where the last
+one stopped. Devices are counted, not cameras: a recorder that falls takes sixteen cameras with it
+and is still one device.
+
+An incident begins when at least three devices, and four fifths of those that were there before,
+fell within a minute; it ends when more than half of them answer again. The distance between the two
+keeps a line that comes and goes from writing at each turn. Cameras of which nothing is known, such
+as those of a lost worker, count on neither side.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from camfleet_api.conditions import Condition, ConditionType, Reason
+from camfleet_api.site import Network
+from camfleet_operator.observed import Camera
+from camfleet_operator.plan.resolve import mapped_address
+
+TOGETHER = timedelta(seconds=60)
+"""Workers notice within 10 to 30 s, one after the other, and write within a budget."""
+LEAST_DEVICES = 3
+"""Two that fail in a minute may be chance, or one switch."""
+
+_UNREACHED = frozenset(
+    {
+        Reason.HOST_UNREACHABLE,
+        Reason.CONNECTION_REFUSED,
+        Reason.NAME_NOT_RESOLVED,
+        Reason.TIMEOUT,
+    }
+)
+"""ConnectionRefused too: a router that has lost what lies behind it refuses for it."""
+_SILENT = frozenset({Reason.NO_FRAMES, Reason.STREAM_ENDED, Reason.TIMEOUT})
+
+EXPLAINED: frozenset[str] = _UNREACHED | _SILENT
+"""Reasons of a camera's Ready that its site's incident explains."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """What a site's cameras tell of one device."""
+
+    fell_at: datetime | None
+    """When the last of its cameras fell; None while one of them stands."""
+    reached_at: datetime | None
+    """The latest time at which one of them became Reachable, of those that are."""
+
+    def answers_since(self, began: datetime) -> bool:
+        """Whether it stands, or was reached again. A stream that has just gone silent is not
+        yet followed by Reachable=False, so Reachable=True of before the incident says nothing."""
+        return self.fell_at is None or (self.reached_at is not None and self.reached_at > began)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What can be said of a site."""
+
+    incident_since: datetime | None
+    answers: bool
+    """Whether any device does."""
+    known: bool
+    """Whether anything is known of any device."""
+
+
+def site_reach(
+    stored: Condition | None, cameras: Sequence[Camera], network: Network | None
+) -> Reach:
+    """The site's reach, given what its condition Reachable said before."""
+    devices = _devices(cameras, network)
+    answers = any(device.fell_at is None for device in devices)
+    return Reach(_incident_since(stored, cameras, devices), answers, bool(devices))
+
+
+def stands_in_incident(conditions: Iterable[Condition]) -> bool:
+    """Whether a Site's conditions say that an incident stands."""
+    return any(
+        one.type == ConditionType.REACHABLE and one.reason == Reason.SITE_UNREACHABLE
+        for one in conditions
+    )
+
+
+def _incident_since(
+    stored: Condition | None, cameras: Sequence[Camera], devices: Sequence[_Device]
+) -> datetime | None:
+    if stored is None or stored.reason != Reason.SITE_UNREACHABLE:
+        return _began(devices)
+    if not cameras or _is_over(devices, stored.last_transition_time):
+        return None
+    return stored.last_transition_time
+
+
+def _began(devices: Sequence[_Device]) -> datetime | None:
+    """When devices began to fall together, if they did. Those that fell earlier do not count."""
+    falls = sorted(device.fell_at for device in devices if device.fell_at is not None)
+    standing = len(devices) - len(falls)
+    for earlier, start in enumerate(falls):
+        together = sum(start <= fall <= start + TOGETHER for fall in falls)
+        fallen = len(falls) - earlier
+        if together >= LEAST_DEVICES and 5 * fallen >= 4 * (fallen + standing):
+            return start
+    return None
+
+
+def _is_over(devices: Sequence[_Device], began: datetime) -> bool:
+    answering = sum(device.answers_since(began) for device in devices)
+    away = sum(
+        device.fell_at is not None and device.fell_at >= began and not device.answers_since(began)
+        for device in devices
+    )
+    return answering > away
+
+
+def _devices(cameras: Iterable[Camera], network: Network | None) -> list[_Device]:
+    """Every device of which a camera of the site knows something."""
+    members: dict[tuple[str, int], list[Camera]] = defaultdict(list)
+    for camera in cameras:
+        if camera.spec is not None and _is_known(camera):
+            host, port = mapped_address(camera.spec, network)
+            members[host.lower(), port].append(camera)
+    return [_device(group) for group in members.values()]
+
+
+def _device(cameras: Sequence[Camera]) -> _Device:
+    falls = [_fell_at(camera) for camera in cameras]
+    fallen = [fall for fall in falls if fall is not None]
+    reached = [
+        one.last_transition_time
+        for camera in cameras
+        if (one := _condition(camera, ConditionType.REACHABLE)) and one.status == "True"
+    ]
+    return _Device(
+        max(fallen) if len(fallen) == len(falls) else None, max(reached) if reached else None
+    )
+
+
+def _is_known(camera: Camera) -> bool:
+    reachable = _condition(camera, ConditionType.REACHABLE)
+    return reachable is not None and reachable.status != "Unknown"
+
+
+def _fell_at(camera: Camera) -> datetime | None:
+    """When the camera fell away in a manner that a lost line explains; None if it did not.
+
+    A stream first goes silent and later its device is not reached, so Reachable tells a later time
+    than Ready. Ready alone tells too early a time where the camera was not Ready before.
+    """
+    reachable = _condition(camera, ConditionType.REACHABLE)
+    streaming = _condition(camera, ConditionType.STREAMING)
+    fall = next(
+        (
+            one
+            for one, reasons in ((reachable, _UNREACHED), (streaming, _SILENT))
+            if one is not None and one.status == "False" and one.reason in reasons
+        ),
+        None,
+    )
+    if fall is None:
+        return None
+    ready = _condition(camera, ConditionType.READY)
+    if ready is not None and ready.status == "False":
+        before = fall.last_transition_time - ready.last_transition_time
+        if timedelta() <= before <= TOGETHER:
+            return ready.last_transition_time
+    return fall.last_transition_time
+
+
+def _condition(camera: Camera, kind: ConditionType) -> Condition | None:
+    return next((one for one in camera.status.conditions if one.type == kind), None)

@@ -65,19 +65,26 @@ QUIRKS = (
         7,
         "Digest must match URI and nonce exactly, a nonce for each URL",
         "IOTechSystems/onvif#41",
-        "",
+        "HTTP and RTSP Digest are computed over the very URI of each request line; a "
+        "401 with another nonce after credentials were taken is answered with that "
+        "nonce and spends no attempt.",
     ),
     Quirk(
         8,
         "SHA-256 Digest, several challenges at once, -sess, Basic named first",
         "AlexxIT/go2rtc#2344, AlexxIT/go2rtc#2451, onvif/specs#237, scottlamb/retina#25",
-        "",
+        "Every challenge of every header is read and the strongest is answered: SHA-256 "
+        "before MD5 before Basic, -sess included. Where it is refused, the next kind "
+        "offered is tried once, within the two attempts an account has.",
     ),
     Quirk(
         9,
         "The account locks after a few bad logins",
         "agsh/onvif#112, CamioCam/rtsp#34, home-assistant/core#147404",
-        "",
+        "At most two attempts for one device address, account and password, shared by all "
+        "channels, workers and restarts; each is written to status before it is made. A locked "
+        "account is AccountLocked and left alone until the Secret changes or half an hour has "
+        "passed, then tried once.",
     ),
     Quirk(
         10,
@@ -85,7 +92,8 @@ QUIRKS = (
         "agsh/onvif#112",
         "Closed ONVIF port beside an open RTSP port: OnvifOff. ONVIF that refuses an account "
         "that RTSP would take: CredentialsRejected, after one attempt for each scheme; the "
-        "message says that the account may be missing among the camera's ONVIF users.",
+        "message says that the account may be missing among the camera's ONVIF users. A camera "
+        "that streams already goes on when its ONVIF is switched off.",
     ),
     Quirk(
         11,
@@ -184,7 +192,8 @@ QUIRKS = (
         "edgexfoundry device-onvif-camera#81",
         "What the device says of itself is compared with what it said before: another device is "
         "told as DeviceChanged with old and new serial number, nobody at the address as "
-        "HostUnreachable or ConnectionRefused. spec.serialNumber confirms an exchange.",
+        "HostUnreachable or ConnectionRefused. spec.serialNumber confirms an exchange; until then "
+        "status.device stays, and the stream goes on.",
     ),
     Quirk(
         25,
@@ -208,37 +217,47 @@ QUIRKS = (
         28,
         "One or two sessions at most; old sessions linger; 453 or 403",
         "roflcoopter/viseron#800, AlexxIT/go2rtc#75",
-        "",
+        "One session per stream, TEARDOWN on every exit, also of a handshake that "
+        "fails. 453 and 403 are SessionLimit, whose message says who may hold the "
+        "places, and we stay away as long as the camera says or as its sessions last.",
     ),
     Quirk(
         29,
         "Keepalive by OPTIONS only, GET_PARAMETER only, neither; short or unstated timeouts",
         "AlexxIT/go2rtc#2409, bluenviron/mediamtx#842, scottlamb/retina 0.1.0",
-        "",
+        "All methods that the camera names take turns, often enough that each comes "
+        "once within the timeout; those it does not know are dropped, and RTCP reports "
+        "keep pace with the timeout. Where no timeout is stated, 30 s are assumed.",
     ),
     Quirk(
         30,
         "A keepalive without the Session header counts for nothing",
         "yellowstone#34",
-        "",
+        "Every request after SETUP, keepalives included, names its session.",
     ),
     Quirk(
         31,
         "Packets of a dead session come on a new connection",
         "scottlamb/retina#17, scottlamb/moonfire-nvr#184",
-        "",
+        "Packets before PLAY are dropped, their channels are noted, and other channels "
+        "are asked for; in a session packets of foreign channels are passed over.",
     ),
     Quirk(
         32,
         "UDP only, TCP only, UDP blocked or lossy",
         "bluenviron/mediamtx#173, bluenviron/gortsplib#192",
-        "",
+        "TCP first. UDP only where the technical profile's spec.streams.udpFallback "
+        "allows it, from the declared host alone; what is lost is counted and pictures "
+        "wait for the next key frame. Blocked UDP is NoFrames with a message that names "
+        "UDP, and TCP is asked for first again.",
     ),
     Quirk(
         33,
         "Odd RTSP headers: session ids, SSRC with blanks, schemeless bases, no types, bare SDP",
         "scottlamb/retina 0.3.8–0.4.17",
-        "",
+        "Headers, line ends, CSeq, session ids, bases and controls are read as "
+        "tolerantly as the list demands; octets that belong to nothing between packets "
+        "are passed over, counted and bounded.",
     ),
     Quirk(
         34,
@@ -274,25 +293,34 @@ QUIRKS = (
         39,
         "A session without packets, without key frames, with sound only",
         "AlexxIT/go2rtc#1847, AlexxIT/go2rtc#20, bluenviron/mediamtx#196",
-        "",
+        "Ten seconds without video packets end the session: NoFrames, or AudioOnly "
+        "where sound arrives or nothing else is offered. Packets without a usable key "
+        "frame end it with NoKeyframe. Each tears the session down and tries again.",
     ),
     Quirk(
         40,
         "The stream dies every few minutes, the camera restarts at night",
         "scottlamb/moonfire-nvr#209, home-assistant/core#37711",
-        "",
+        "The learnt stream is opened again without asking ONVIF anything, under a backoff with "
+        "full jitter that starts anew only after a minute of healthy stream. Clock and identity "
+        "are checked some minutes later beside the stream; five breaks in a quarter of an hour "
+        "are told as Flapping.",
     ),
     Quirk(
         41,
         "A whole site returns at once",
         "Mi-Bee-Studio/MiBeeNvr#711, Mi-Bee-Studio/MiBeeNvr#712",
-        "",
+        "Every connect passes a budget of its site and one of the worker, cameras of a site in "
+        "order, sites in turn. Channels of one device send one probe and share its answer. "
+        "ONVIF is not asked.",
     ),
     Quirk(
         42,
         "A bad source eats memory, sockets or processes",
         "AlexxIT/go2rtc#675, ZoneMinder/zoneminder#3772",
-        "",
+        "One supervisor a camera, one session at a time, closed before the next; bytes per "
+        "session are bounded. A camera that comes and goes costs ten status writes and then "
+        "twelve an hour; it is told once as Flapping.",
     ),
     Quirk(
         43,
@@ -311,19 +339,22 @@ QUIRKS = (
         45,
         "Large key frames burst and are cut up on UDP",
         "MiBeeNvr#443",
-        "",
+        "TCP is always asked for first, so bursts meet no shallow queue. Over UDP the "
+        "kernel's buffer is the only queue; key frames that never arrive whole end in "
+        "NoKeyframe.",
     ),
     Quirk(
         46,
         "The media server restarts and forgets every path",
         "bluenviron/mediamtx#1406",
-        "",
+        "Each relay announces its path again under a backoff of its own, starting with a key "
+        "frame; all are back in ten seconds, and no camera is connected anew for it.",
     ),
     Quirk(
         47,
         "Removing one camera disturbs others",
         "bluenviron/mediamtx#4872, bluenviron/mediamtx#637",
-        "",
+        "A shard is compared camera by camera: an entry that is unchanged is never touched.",
     ),
     Quirk(
         48,

@@ -17,7 +17,7 @@ from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.rtsp.auth import parse_challenges
 from eventually import eventually_async
-from rtsp_ingest import RIGHT, Ingest, camera_settings, first_error, is_the_clip
+from rtsp_ingest import Ingest, camera_settings, first_error, is_the_clip
 
 WRONG = Credentials("ingest", "wrong", "1")
 
@@ -80,9 +80,8 @@ async def test_few_attempts_left_are_left_alone_and_a_locked_account_is_named(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(
-        camera_settings(faults=("tells-attempts",), digest_algorithms=("MD5", "SHA-256"))
+        camera_settings(tells_attempts=True, lockout_after=3, digest_algorithms=("MD5", "SHA-256"))
     )
-    await camera.change(lockout_after=3)
     careful = Ingest(camera, media_loop, WRONG)
     error = await careful.refused()
     assert error.reason is Reason.RTSP_CREDENTIALS_REJECTED
@@ -298,10 +297,27 @@ async def test_a_stream_described_without_video_says_audio_only(
     assert error.fact == "The stream offers PCMA audio and no video"
 
 
-async def test_the_right_password_needs_one_attempt(
+@pytest.mark.quirk(9)
+async def test_a_locked_account_is_named_from_what_the_camera_writes(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
-    camera = await simulator.add(camera_settings())
-    ingest = Ingest(camera, media_loop, RIGHT)
-    await ingest.play()
-    assert ingest.attempts == 1
+    camera = await simulator.add(camera_settings(faults=("tells-attempts",)))
+    for _ in range(5):
+        await Ingest(camera, media_loop, WRONG).refused()
+    refused = camera.counters.refused("rtsp")
+    error = await Ingest(camera, media_loop).refused()
+    assert error.reason is Reason.ACCOUNT_LOCKED
+    assert camera.counters.refused("rtsp") == refused + 1
+
+
+@pytest.mark.quirk(11)
+@pytest.mark.parametrize("scheme", ["basic", "digest"])
+@pytest.mark.parametrize("password", ["@", "#%^", "/?x=y", ':":', "\\ \\", "mật khẩu", "a" * 64])
+async def test_odd_passwords_open_the_stream_as_they_stand(
+    simulator: Simulator, media_loop: MediaLoop, password: str, scheme: str
+) -> None:
+    camera = await simulator.add(camera_settings(password=password, rtsp_schemes=(scheme,)))
+    ingest = Ingest(camera, media_loop, Credentials("ingest", password, "1"))
+    stream = await ingest.open()
+    stream.socket.close()
+    assert (ingest.attempts, camera.counters.refused("rtsp")) == (1, 0)

@@ -187,15 +187,30 @@ async def test_datagrams_that_overtake_each_other_are_put_in_order(
 
 
 @pytest.mark.quirk(45)
-async def test_a_burst_of_datagrams_is_held_by_the_kernel_and_by_nothing_of_ours(
+async def test_key_frames_cut_up_on_the_way_say_no_keyframe_and_fill_no_queue(
+    simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.media.channel.NO_KEY_FRAME_S", 1.0)
+    camera = await simulator.add(camera_settings(faults=("udp-shallow",), resolution="720p"))
+    ingest = Ingest(camera, media_loop, udp_allowed=True)
+    await ingest.play()
+    error = await first_error(ingest)
+    assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.NO_KEYFRAME)
+    assert ingest.counters.lost_packets > 0
+    assert not ingest.units
+
+
+@pytest.mark.quirk(45)
+async def test_over_tcp_the_same_key_frames_arrive_whole(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
-    camera = await simulator.add(camera_settings(faults=("udp-only",), resolution="720p"))
+    camera = await simulator.add(
+        camera_settings(transports=("UDP", "TCP"), udp_burst=16, resolution="720p")
+    )
     ingest = Ingest(camera, media_loop, udp_allowed=True)
     await ingest.play()
     await ingest.received(30)
-    assert is_the_clip_with_gaps(ingest.units, camera)
-    assert not ingest.errors
+    assert is_the_clip(ingest.units, camera)
 
 
 @pytest.mark.quirk(32)

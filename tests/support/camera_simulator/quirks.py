@@ -113,7 +113,8 @@ QUIRKS = (
         "Stream and snapshot addresses carry an inner address or another port",
         "agsh/onvif#41, agsh/onvif#170",
         "As for service addresses: the stream is fetched from the declared host and RTSP port, "
-        "by the path that the camera named. Credentials in the address are dropped.",
+        "by the path that the camera named. Credentials in the address are dropped. A redirect to "
+        "another path is followed, one to another host is StreamRefused and names it.",
     ),
     Quirk(
         14,

@@ -210,9 +210,10 @@ def _answer_challenge(request: httpx.Request, credentials: Credentials, challeng
     """
     flow = httpx.DigestAuth(credentials.username, credentials.password).auth_flow(request)
     next(flow)
-    refused = httpx.Response(401, headers={"www-authenticate": challenge}, request=request)
+    # As octets: a realm may hold a serial number that is no ASCII.
+    header = (b"www-authenticate", challenge.encode("utf-8", "replace"))
     try:
-        flow.send(refused)
+        flow.send(httpx.Response(401, headers=[header], request=request))
     except (httpx.ProtocolError, StopIteration, LookupError, ValueError, NotImplementedError):
         # from None: httpx puts the challenge, and the request, into its exception.
         raise protocol_error("The camera's Digest challenge cannot be answered") from None

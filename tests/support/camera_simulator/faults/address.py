@@ -378,7 +378,7 @@ FAULTS = (
         "serial-scrambled",
         "The serial number is unreadable.",
         "onvif",
-        {"serial": "ÿþ?ÿ#"},
+        {"serial": "?#?!~"},
         "home-assistant/core#59218",
         quirk=23,
     ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,7 @@ from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.credentials import Credentials
+from camfleet_worker.onvif.discovery import probes
 from camfleet_worker.onvif.resolver import OnvifResolver
 from camfleet_worker.resolve import ResolveRequest
 from camfleet_worker.rtsp.client import StreamTarget, open_stream
@@ -127,6 +129,26 @@ async def _record_onvif(camera: Camera, name: str) -> None:
         _write(f"soap-{name}-{number:02}", bytes(said))
 
 
+async def _record_media2(simulator: Simulator) -> None:
+    """A recorder that speaks Media2 alone, and its answer to a probe."""
+    settings = CameraSettings(
+        name="media2",
+        codec="h265",
+        resolution="240p",
+        password=_LOGIN.password,
+        channels=2,
+        faults=("media2-only", "odd-tokens", "match-several-addresses"),
+    )
+    camera = await simulator.add(settings)
+    await _record_onvif(camera, "media2")
+    loop = asyncio.get_running_loop()
+    with socket.socket(type=socket.SOCK_DGRAM) as probing:
+        probing.setblocking(False)
+        probing.connect((camera.host, camera.discovery_port))
+        await loop.sock_sendall(probing, probes()[0])
+        _write("probe-match", await loop.sock_recv(probing, 65536))
+
+
 def _write(name: str, data: bytes) -> None:
     (RECORDINGS / f"{name}.bin").write_bytes(data)
     print(f"{name}: {len(data)} octets")
@@ -168,6 +190,7 @@ async def main() -> None:
             )
             await _record_stream(camera, codec)
             await _record_onvif(camera, codec)
+        await _record_media2(simulator)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
 from camfleet_worker.onvif import wsdl
+from camfleet_worker.onvif.discovery import MAX_ENDPOINT, read_matches
 from camfleet_worker.onvif.envelope import Operation, SoapCodec
 from camfleet_worker.onvif.transport import HttpAnswer
 from camfleet_worker.resolve.addresses import hidden, path_and_query, revealed
@@ -206,6 +207,11 @@ _OPERATIONS = (
     Operation(wsdl.MEDIA1, "GetVideoSources"),
     Operation(wsdl.MEDIA1, "GetProfiles"),
     Operation(wsdl.MEDIA1, "GetStreamUri"),
+    Operation(wsdl.MEDIA2, "GetVideoSourceConfigurations"),
+    Operation(wsdl.MEDIA2, "GetProfiles"),
+    Operation(wsdl.MEDIA2, "GetStreamUri"),
+    Operation(wsdl.DEVICE, "GetEndpointReference"),
+    Operation(wsdl.DEVICE, "GetNetworkInterfaces"),
 )
 _codec: SoapCodec | None = None
 _loop: asyncio.AbstractEventLoop | None = None
@@ -258,6 +264,15 @@ def addresses(data: bytes) -> None:
             raise BrokenPromise("another host")
 
 
+def probe_match(data: bytes) -> None:
+    """An answer to a probe: paths of it remain, whatever it is."""
+    for match in read_matches(data):
+        if not all(path.startswith("/") and path.isascii() for path in match.paths):
+            raise BrokenPromise(f"paths that are none: {match.paths!r}")
+        if len(match.endpoint_reference) > MAX_ENDPOINT:
+            raise BrokenPromise("an endpoint reference without end")
+
+
 TARGETS = {
     target.name: target
     for target in (
@@ -275,6 +290,8 @@ TARGETS = {
         Target("soap", "soap", soap),
         Target("soap-elements", "soap", soap, mutated_elements),
         Target("addresses", "address", addresses),
+        Target("probe-match", "probe-match", probe_match),
+        Target("probe-match-elements", "probe-match", probe_match, mutated_elements),
     )
 }
 """By name. Where two share a parser, the second keeps the outer form and so reaches further in."""

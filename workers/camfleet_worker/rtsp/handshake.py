@@ -253,6 +253,8 @@ class Handshake:
         """
         if not self._has_credentials:
             raise refusal.credentials_missing()
+        if refusal.locked(challenge):
+            raise refusal.account_locked()
         if self._taken:
             self._session.challenged(challenge)
             return await self._ask(method, url, headers)

@@ -14,7 +14,8 @@ from camfleet_worker.rtsp.message import Response
 _LONGEST_WAIT_S = 120.0
 _TEXT_BYTES = 4096
 _LOCKED = re.compile(
-    r"\block(ed|out)\b|\bis lock|illegal login|too many (failed |wrong )?(login |log-in )?attempts",
+    r"\block(ed|out)\b|lockStatus\W+lock\b|illegal login"
+    r"|too many (failed |wrong )?(login |log-in )?attempts",
     re.IGNORECASE,
 )
 _ATTEMPTS_LEFT = re.compile(
@@ -40,7 +41,9 @@ def attempts_left(response: Response) -> int | None:
 
 def locked(response: Response) -> bool:
     """Whether a refusal says that the account is locked (quirk 9)."""
-    return bool(_LOCKED.search(_text(response))) or attempts_left(response) == 0
+    left = attempts_left(response)
+    # "One more attempt before the account is locked" says that it is not.
+    return left == 0 or (left is None and bool(_LOCKED.search(_text(response))))
 
 
 def refused(method: str, response: Response, session_timeout_s: float = 0.0) -> IngestError:

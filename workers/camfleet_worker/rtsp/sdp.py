@@ -152,7 +152,11 @@ def path_of(url: str | None) -> str:
             return ""
         path = parts.path or "/"
         return f"{path}?{parts.query}" if parts.query else path
-    return url[url.find("/") :] if "/" in url else ""
+    head, slash, _ = url.partition("/")
+    if not slash:
+        return ""
+    # Before the first slash stands a host, or the beginning of a path that lacks its slash.
+    return url[len(head) :] if not head or set(head) & set(".:") else f"/{url}"
 
 
 def control_path(base: str, control: str) -> str:

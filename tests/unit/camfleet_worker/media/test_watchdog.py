@@ -22,6 +22,23 @@ def test_ten_seconds_without_packets_are_no_frames() -> None:
     assert reason(watchdog, 115.0, False) is Reason.NO_FRAMES
 
 
+def test_silence_with_other_packets_is_sound_only_and_old_sound_does_not_count() -> None:
+    watchdog = Watchdog(100.0)
+    assert watchdog.verdict(105.0, True, others=3) is None
+    heard = watchdog.verdict(110.0, True, others=3)
+    later = watchdog.verdict(116.0, True, others=3)
+    assert heard is not None
+    assert heard.reason is Reason.AUDIO_ONLY
+    assert later is not None
+    assert later.reason is Reason.NO_FRAMES
+
+
+def test_silence_over_udp_names_udp() -> None:
+    error = Watchdog(100.0, over_udp=True).verdict(110.0, True)
+    assert error is not None
+    assert "UDP" in error.fact
+
+
 @pytest.mark.parametrize("now", [110.0, 300.0])
 def test_silence_is_no_frames_and_never_no_key_frame(now: float) -> None:
     assert reason(Watchdog(100.0), now, True) is Reason.NO_FRAMES

@@ -100,6 +100,27 @@ def test_the_first_digest_that_we_can_compute_is_taken() -> None:
     assert fields(chosen.header("PLAY", "rtsp://c/"))["nonce"] == "3"
 
 
+def test_of_all_that_can_be_computed_the_strongest_comes_first() -> None:
+    offers = Authorizer("u", "p").answers(
+        parse_challenges(
+            [
+                'Basic realm="r", Digest realm="r", nonce="1", algorithm=MD5',
+                'Digest realm="r", nonce="2", algorithm=SHA-256-sess, qop="auth"',
+                'Digest realm="r", nonce="3", algorithm=MD5-sess, qop="auth"',
+                'Digest realm="r", nonce="4", algorithm=SHA-256',
+                'Digest realm="r", nonce="5", algorithm=SHA-256',
+            ]
+        )
+    )
+    assert [offer.name for offer in offers] == [
+        "Digest SHA-256",
+        "Digest SHA-256-SESS",
+        "Digest MD5",
+        "Digest MD5-SESS",
+        "Basic",
+    ]
+
+
 def test_two_challenges_in_one_header_are_told_apart() -> None:
     schemes = [c.scheme for c in parse_challenges(['Basic realm="a, b", Digest nonce=n, realm=r'])]
     assert schemes == ["basic", "digest"]

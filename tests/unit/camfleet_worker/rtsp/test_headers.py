@@ -8,8 +8,11 @@ import pytest
 from camfleet_worker.rtsp.headers import (
     Channels,
     SessionHeader,
+    UdpPorts,
+    is_udp,
     parse_interleaved,
     parse_public,
+    parse_server_ports,
     parse_session,
 )
 
@@ -48,3 +51,21 @@ def test_interleaved_channels(value: str, expected: Channels | None) -> None:
 
 def test_public_methods_are_compared_in_upper_case() -> None:
     assert parse_public(" options, GET_PARAMETER ,,") == {"OPTIONS", "GET_PARAMETER"}
+
+
+@pytest.mark.parametrize(
+    ("value", "udp", "ports"),
+    [
+        ("RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001", True, UdpPorts(6000, 6001)),
+        ("RTP/AVP/UDP; unicast; Server_Port = 6000;", True, UdpPorts(6000, 6001)),
+        ("RTP/AVP;unicast;server_port=0-1", True, None),
+        ("RTP/AVP;unicast;server_port=70000-70001", True, None),
+        ("RTP/AVP;unicast;source=198.51.100.7", True, None),
+        ("RTP/AVP;multicast;port=5000-5001", False, None),
+        ("RTP/AVP/TCP;unicast;interleaved=0-1", False, None),
+        ("", False, None),
+    ],
+)
+def test_transports_over_udp(value: str, udp: bool, ports: UdpPorts | None) -> None:
+    assert is_udp(value) is udp
+    assert parse_server_ports(value) == ports

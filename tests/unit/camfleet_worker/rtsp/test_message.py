@@ -16,6 +16,7 @@ from camfleet_worker.rtsp.message import (
     MessageReader,
     Request,
     Response,
+    next_beginning,
     parse_message,
     serialise_frame,
     serialise_request,
@@ -176,3 +177,25 @@ def test_no_input_raises_anything_but_message_error(data: bytes) -> None:
         read_all(data)
     except MessageError:
         pass
+
+
+@pytest.mark.parametrize("version", ["RTSP/1.1", "rtsp/2.0", "HTTP/1.1"])
+def test_an_answer_in_another_version_is_an_answer(version: str) -> None:
+    reader = MessageReader()
+    reader.feed(f"{version} 200 OK\r\nCSeq: 1\r\n\r\n".encode())
+    (response,) = reader
+    assert isinstance(response, Response)
+    assert response.status == 200
+
+
+def test_a_web_server_on_the_rtsp_port_is_none() -> None:
+    reader = MessageReader()
+    reader.feed(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n")
+    with pytest.raises(MessageError):
+        reader.next()
+
+
+@given(st.binary(max_size=200), st.integers(0, 255))
+def test_what_is_found_behind_garbage_is_a_beginning_or_the_end(data: bytes, channel: int) -> None:
+    at = next_beginning(data, 0, len(data), channel, channel)
+    assert at == len(data) or data[at] == 0x24 or data[at:].startswith(b"RTSP/1.")

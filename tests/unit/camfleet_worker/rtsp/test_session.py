@@ -56,6 +56,40 @@ def test_a_method_that_the_camera_named_and_does_not_know_is_not_used_again(stat
     assert [sent(session.keepalive()).method for _ in range(2)] == ["OPTIONS", "OPTIONS"]
 
 
+def test_all_methods_that_the_camera_names_come_within_its_timeout() -> None:
+    session = playing_session()
+    public = ("Public", "OPTIONS, SET_PARAMETER, GET_PARAMETER, PLAY")
+    session.keepalive_answered(answer(sent(session.keepalive()), 200, public))
+    assert {sent(session.keepalive()).method for _ in range(3)} == {
+        "OPTIONS",
+        "GET_PARAMETER",
+        "SET_PARAMETER",
+    }
+    assert session.keepalive_interval_s * 3 < session.timeout_s
+
+
+def test_a_camera_without_options_is_asked_by_get_parameter_and_then_by_nothing() -> None:
+    session = playing_session()
+    session.keepalive_answered(answer(sent(session.keepalive()), 501))
+    second = sent(session.keepalive())
+    assert second.method == "GET_PARAMETER"
+    session.keepalive_answered(answer(second, 501))
+    assert session.keepalive() is None
+
+
+@pytest.mark.parametrize("header", ["abc", "abc;timeout=", "abc;timeout=99999999999999"])
+def test_an_unstated_timeout_is_taken_for_half_a_minute(header: str) -> None:
+    session = RtspSession(None)
+    session.learn(Response(200, "OK", Headers([("Session", header)])))
+    assert session.keepalive_interval_s == 10
+
+
+def test_an_answer_without_timeout_takes_a_stated_one_not_back() -> None:
+    session = playing_session()
+    session.learn(Response(200, "OK", Headers([("Session", "other")])))
+    assert (session.session_id, session.timeout_s) == ("other", 30)
+
+
 def test_a_refused_keepalive_is_repeated_once_with_the_new_nonce() -> None:
     session = playing_session()
     first = sent(session.keepalive())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import uuid
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -59,14 +60,15 @@ async def probe(host: str, port: int = PORT, within_s: float = 1.0) -> tuple[Pro
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(within_s):
+            address = (await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM))[0][4][:2]
+            if _is_group(str(address[0])):
+                return ()
             transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Listening(heard), remote_addr=(host, port)
+                lambda: _Listening(heard), remote_addr=(str(address[0]), port)
             )
     except (OSError, UnicodeError, TimeoutError):
         return ()
     try:
-        if _is_group(transport.get_extra_info("peername")[0]):
-            return ()
         return await _converse(transport, heard, within_s)
     finally:
         transport.close()

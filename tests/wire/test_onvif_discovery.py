@@ -53,6 +53,16 @@ async def test_a_service_path_that_only_a_probe_names_is_found_and_learnt(
     await streams(camera, resolution, media_loop)
 
 
+@pytest.mark.quirk(23)
+async def test_a_probe_tells_the_endpoint_reference_of_a_device_that_does_not(
+    simulator: Simulator,
+) -> None:
+    camera = await hidden_camera(simulator, "device-named-by-probe", "hardware-not-told")
+    with resolver_for(camera) as resolver:
+        resolution = await resolved(camera, resolver)
+    assert resolution.device.endpoint_reference == camera.settings.endpoint
+
+
 @pytest.mark.quirk(19)
 @pytest.mark.parametrize(
     "fault",

@@ -111,9 +111,6 @@ class AttemptLedger:
         left = 0 if account.refusal and account.refusal.reason in ENDS_TRYING else MOST_ATTEMPTS
         if before is not None and count >= left and now - before.last < SLOW_RETRY:
             raise _spent(account)
-        if before is not None and now - before.last >= SLOW_RETRY:
-            # One attempt, whatever it says: a lock that has just run out would be renewed.
-            count = max(count, MOST_ATTEMPTS - 1)
         attempts = Attempts(account=key, count=min(count + 1, COUNTED_MOST), last=now)
         try:
             await write_down(attempts)

@@ -288,8 +288,8 @@ FLAPPING = Failure(ConditionType.STABLE, Reason.FLAPPING, "The stream broke five
 
 @given(
     holds=st.lists(
-        st.tuples(st.sampled_from([UP, DOWN, REJECTED, PENDING]), st.floats(1, 900)),
-        min_size=30,
+        st.tuples(st.sampled_from([UP, DOWN, REJECTED, PENDING]), st.floats(11, 90)),
+        min_size=80,
         max_size=150,
     )
 )

@@ -311,6 +311,19 @@ async def test_a_locked_account_is_named_from_what_the_camera_writes(
 
 
 @pytest.mark.quirk(11)
+@pytest.mark.parametrize("schemes", [("basic",), ("digest",)])
+async def test_a_password_with_everything_in_it_opens_the_stream(
+    simulator: Simulator, media_loop: MediaLoop, schemes: tuple[str, ...]
+) -> None:
+    camera = await simulator.add(camera_settings(faults=("odd-password",), rtsp_schemes=schemes))
+    odd = Credentials("ingest", camera.effective.password or "", "1")
+    ingest = Ingest(camera, media_loop, odd)
+    await ingest.play()
+    await ingest.received(3)
+    assert (ingest.attempts, camera.counters.refused("rtsp")) == (1, 0)
+
+
+@pytest.mark.quirk(11)
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
 @pytest.mark.parametrize("password", ["@", "#%^", "/?x=y", ':":', "\\ \\", "mật khẩu", "a" * 64])
 async def test_odd_passwords_open_the_stream_as_they_stand(

@@ -99,7 +99,8 @@ QUIRKS = (
         11,
         'Passwords with @ # % ^ / : ? " \\ blanks and non-ASCII',
         "bluenviron/mediamtx#2069, AlexxIT/go2rtc#1032, ZoneMinder/zoneminder#4498",
-        "",
+        "Passwords stand in no URL, command line or log. Digest and Basic take them octet by octet "
+        "as UTF-8; the one placeholder in a learnt path is filled in on the way to the camera.",
     ),
     Quirk(
         12,

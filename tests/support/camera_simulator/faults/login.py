@@ -121,4 +121,12 @@ FAULTS = (
         "agsh/onvif#112, CamioCam/rtsp#34",
         quirk=9,
     ),
+    Fault(
+        "odd-password",
+        "Somebody set a password with everything in it that URLs, headers and shells stumble over.",
+        "both",
+        {"password": "p@ss #%^/?:;&=+\"'\\ mật khẩu"},
+        "bluenviron/mediamtx#2069, AlexxIT/go2rtc#1032, kerberos-io/agent#74",
+        quirk=11,
+    ),
 )

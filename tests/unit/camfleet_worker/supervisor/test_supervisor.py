@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from camfleet_api.camera import Attempts, CameraStatus, LearnedStatus, Scheme, VideoSource
 from camfleet_api.conditions import ConditionType, Reason
@@ -294,6 +297,27 @@ def test_a_flapping_camera_keeps_its_backoff_until_a_minute_was_good() -> None:
     ]
     assert max(w for w in waits if w < 90) == pytest.approx(32, abs=1)
     assert waits[-1] == pytest.approx(91, abs=1)
+
+
+@given(
+    lengths=st.lists(st.floats(1, 58) | st.floats(62, 200), min_size=2, max_size=30),
+)
+def test_the_wait_after_a_session_starts_anew_only_after_a_healthy_minute(
+    lengths: list[float],
+) -> None:
+    class Sessions(Tape):
+        def play(self, stream: PlayingStream, listener: Listener) -> Tape:
+            played = len(self.opened_at) - 1
+            self.plays_s = lengths[played] if played < len(lengths) else 1e9
+            return super().play(stream, listener)
+
+    tape, bound = Sessions(), 1.0
+    play(tape, sum(lengths) + 31.0 * len(lengths) + 10)
+    assert len(tape.opened_at) == len(lengths) + 1
+    for length, (opened, again) in zip(lengths, itertools.pairwise(tape.opened_at), strict=True):
+        bound = 1.0 if length > 60 else bound
+        assert again - opened - length == pytest.approx(bound, abs=0.1)
+        bound = min(30.0, bound * 2)
 
 
 def test_while_a_camera_is_tried_again_its_facts_do_not_change() -> None:

@@ -19,7 +19,7 @@ from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif import OnvifResolver
 from onvif_asking import Gate, refused, request_for, resolved, streams
-from rtsp_ingest import PASSWORD, RIGHT
+from rtsp_ingest import PASSWORD, RIGHT, Ingest
 
 
 @pytest.fixture
@@ -88,6 +88,20 @@ async def test_with_media1_alone_the_sdp_tells_what_the_stream_is(
     assert resolution.learned.media_version == "1"
     assert resolution.learned.stream_path == camera.stream_path("main")
     assert await streams(camera, resolution, media_loop) is Codec.H265
+
+
+@pytest.mark.quirk(16)
+async def test_h265_that_onvif_calls_h264_is_refused_by_its_sdp_where_it_is_not_allowed(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop
+) -> None:
+    camera = await camera_with(simulator, "h265-called-h264", codec="h265")
+    learned = (await resolved(camera, resolver)).learned
+    assert learned.codec == "H264"
+    ingest = Ingest(camera, media_loop, path=learned.stream_path, codecs=(Codec.H264,))
+    error = await ingest.refused()
+    assert (error.condition, error.reason) == (ConditionType.ELIGIBLE, Reason.NO_ALLOWED_STREAM)
+    assert error.fact == "The stream offers H265 video, not H.264"
+    assert camera.counters.sessions == 0
 
 
 @pytest.mark.quirk(17)

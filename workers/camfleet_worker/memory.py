@@ -15,6 +15,7 @@ from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Rea
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.facts import Failure
+from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.resolve import DeviceIdentity, Learned, Resolution, clock_trouble
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 
@@ -90,6 +91,7 @@ def stream_target(
         udp_allowed=policy.udp_fallback,
         udp_first=learned.transport == "udp",
         session_timeout_s=session_timeout_s,
+        codecs=tuple(Codec(codec.value) for codec in policy.video.codecs),
     )
 
 

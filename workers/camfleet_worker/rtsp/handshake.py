@@ -99,7 +99,7 @@ class Handshake:
             "DESCRIBE", self.target.url(), [("Accept", "application/sdp")]
         )
         description = parse_description(described.body)
-        video, codec = _choose_video(description)
+        video, codec = _choose_video(description, self.target.codecs)
         headers = described.headers
         base = base_path(
             [headers.get("content-base"), headers.get("content-location"), self.target.path]
@@ -343,9 +343,14 @@ _farewells: set[asyncio.Task[None]] = set()
 """asyncio keeps only weak references to tasks."""
 
 
-def _choose_video(description: Description) -> tuple[MediaSection, Codec]:
+_SPOKEN = {Codec.H264: "H.264", Codec.H265: "H.265"}
+
+
+def _choose_video(
+    description: Description, allowed: tuple[Codec, ...]
+) -> tuple[MediaSection, Codec]:
     for section in description.media:
-        if section.codec is not None:
+        if section.codec in allowed:
             return section, section.codec
     kinds = {section.kind for section in description.media}
     offered = description.offered()[:100] or "no media"
@@ -359,6 +364,6 @@ def _choose_video(description: Description) -> tuple[MediaSection, Codec]:
     raise IngestError(
         ConditionType.ELIGIBLE,
         Reason.NO_ALLOWED_STREAM,
-        f"The stream offers {offered}, not H.264 or H.265 video",
+        f"The stream offers {offered}, not {' or '.join(_SPOKEN[one] for one in allowed)}",
         Retry.SLOW,
     )

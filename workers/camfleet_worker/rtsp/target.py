@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.rtsp.sdp import path_of
 
 
@@ -26,6 +27,9 @@ class StreamTarget:
     """It took nothing else the last time."""
     session_timeout_s: float = 0.0
     """What the camera stated the last time: how long a lost session may occupy a place."""
+
+    codecs: tuple[Codec, ...] = tuple(Codec)
+    """What the technical profile allows; the SDP is believed, whatever ONVIF called it."""
 
     @classmethod
     def at(cls, host: str, port: int, uri: str) -> StreamTarget:

@@ -86,6 +86,7 @@ class OperatorProcess:
             "CAMFLEET_HTTP_HOST": "127.0.0.1",
             "CAMFLEET_HTTP_PORT": str(self.port),
             "CAMFLEET_WORKER_LEASE_SECONDS": str(LEASE_SECONDS),
+            "CAMFLEET_EVENT_HOLD_SECONDS": "4",
             "CAMFLEET_ELECTION_LEASE_SECONDS": "6",
             "CAMFLEET_ELECTION_RENEW_SECONDS": "4",
             "CAMFLEET_ELECTION_RETRY_SECONDS": "0.5",

@@ -484,6 +484,22 @@ def test_overrides_of_a_camera_win_over_its_site(province: Any) -> None:
     assert spec["policies"][by_name["cam1"]["policy"]]["recording"]["enabled"] is True
 
 
+def test_what_a_worker_must_know_of_encryption_sound_and_identity_reaches_it(
+    province: Any,
+) -> None:
+    declared = {
+        "rtspScheme": "rtsps",
+        "certificateFingerprint": "ab" * 32,
+        "serialNumber": "SN-1",
+    }
+    province.edit("TechnicalProfile", "tp", streams={"audio": True, "udpFallback": True})
+    province.declare(site(NAMESPACE), camera(NAMESPACE, "cam0", **declared))
+    province.settle()
+    spec = province.get("IngestShard", only_shard(province))["spec"]
+    assert spec["cameras"][0].items() >= declared.items()
+    assert spec["policies"][0].items() >= {"audio": True, "udpFallback": True}.items()
+
+
 def test_no_room_left_is_told(province: Any) -> None:
     province.settings = copy.copy(province.settings)
     object.__setattr__(province.settings, "cameras_per_shard", 1)

@@ -108,7 +108,9 @@ def fleet(province: Any, cameras: int = 16, recorder: int = 0) -> Told:
     told = Told(type(province)(province.settings))
     told.province.declare(site(NAMESPACE))
     for number in range(cameras):
-        own = {"host": "10.0.0.5", "source": {"channel": number + 1}} if number < recorder else {}
+        own: dict[str, Any] = (
+            {"host": "10.0.0.5", "source": {"channel": number + 1}} if number < recorder else {}
+        )
         told.province.declare(camera(NAMESPACE, f"cam{number}", **own))
     told.province.workers_live()
     for number in range(cameras):

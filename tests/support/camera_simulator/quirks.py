@@ -134,8 +134,9 @@ QUIRKS = (
         16,
         "Media1 hides H.265 or lies about it; Media2 alone tells the truth",
         "agsh/onvif#187, libonvif#113",
-        "Media2 is asked first where it is offered. With Media1 alone the SDP decides what the "
-        "codec is, and a profile without a codec is tried last where H.265 is allowed.",
+        "Media2 is asked first where it is offered. The SDP has the last word: a codec that the "
+        "profile does not allow is refused as NoAllowedStream. With Media1 alone a profile "
+        "without a codec is tried last where H.265 is allowed.",
     ),
     Quirk(
         17,

@@ -10,7 +10,7 @@ import pytest
 
 from camfleet_api.camera import LearnedStatus, RtspScheme, Scheme, VideoSource
 from camfleet_api.ingest_shard import Policy, ShardCamera
-from camfleet_api.policy import StreamRole
+from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.memory import (
@@ -92,3 +92,9 @@ def test_asking_onvif_again_forgets_nothing_of_the_stream() -> None:
     before = learned("udp", FIRST)
     after = learned_status(recalled(before), 2, before)
     assert (after.stream_certificate, after.transport) == (FIRST, "udp")
+
+
+def test_a_stream_is_opened_for_the_codecs_of_its_policy() -> None:
+    h264 = policy().model_copy(update={"video": VideoLimits(codecs=[VideoCodec.H264])})
+    assert stream_target(camera(), h264, learned(), "/", 0).codecs == (Codec.H264,)
+    assert set(stream_target(camera(), policy(), learned(), "/", 0).codecs) == set(Codec)

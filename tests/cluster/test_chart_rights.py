@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from camfleet_api.names import GROUP
-from camfleet_operator.plan.desired import role
+from camfleet_operator.plan.desired import Granted, role
 from camfleet_operator.resources import (
     CAMERAS,
     DEPLOYMENTS,
@@ -79,7 +79,8 @@ def _used() -> Iterator[tuple[Right, str]]:
         Right("ClusterRole/camfleet-tenant", EVENTS.group, EVENTS.plural, "create"),
         "Events on transitions",
     )
-    for rule in role("ns", "shard", "uid", ["camera"], ["secret"])["rules"]:
+    everything = Granted(*(frozenset({name}) for name in ("camera", "other", "secret")))
+    for rule in role("ns", "shard", "uid", everything)["rules"]:
         for resource in rule["resources"]:
             for verb in rule["verbs"]:
                 (group,) = rule["apiGroups"]

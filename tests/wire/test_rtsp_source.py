@@ -202,6 +202,7 @@ async def test_durations_are_those_of_the_camera_and_times_only_rise(
     assert all(abs(step - frame) <= 1 for step in steps), steps
 
 
+@pytest.mark.quirk(8)
 @pytest.mark.parametrize("schemes", [("basic",), ("digest",), ("basic", "digest")])
 async def test_each_way_to_log_in_opens_the_stream_with_one_attempt(
     simulator: Simulator, schemes: tuple[str, ...]
@@ -233,6 +234,7 @@ async def test_a_camera_that_asks_nobody_gets_no_credentials(simulator: Simulato
     assert not camera.counters.attempts
 
 
+@pytest.mark.quirk(9)
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_wrong_password_is_tried_once_and_said_so(
     simulator: Simulator, server: str
@@ -356,6 +358,7 @@ async def test_what_is_no_usable_rtsp_ends_in_its_reason(
     assert (error.condition, error.reason) == (condition, reason)
 
 
+@pytest.mark.quirk(31)
 async def test_frames_sent_before_the_answer_to_play_are_kept_and_those_of_a_dead_session_not() -> (
     None
 ):
@@ -480,6 +483,7 @@ async def test_a_camera_whose_clock_does_not_notice_the_break_still_leaves_a_gap
     assert abs(gap_s - (after.arrived_at - before.arrived_at)) < 0.1
 
 
+@pytest.mark.quirk(39)
 async def test_a_stream_that_freezes_ends_for_want_of_frames(
     simulator: Simulator, loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,6 +498,7 @@ async def test_a_stream_that_freezes_ends_for_want_of_frames(
     await eventually_async(lambda: camera.counters.teardowns == 1)
 
 
+@pytest.mark.quirk(39)
 async def test_pictures_without_a_key_frame_end_for_want_of_one(
     simulator: Simulator, loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,6 +512,7 @@ async def test_pictures_without_a_key_frame_end_for_want_of_one(
     assert not memory.units
 
 
+@pytest.mark.quirk(29)
 @pytest.mark.parametrize("keepalive", ["OPTIONS", "GET_PARAMETER"])
 async def test_a_session_lives_on_by_the_keepalive_its_camera_takes(
     simulator: Simulator, loop: MediaLoop, keepalive: str
@@ -519,6 +525,7 @@ async def test_a_session_lives_on_by_the_keepalive_its_camera_takes(
     assert camera.counters.sessions_expired == 0
 
 
+@pytest.mark.quirk(7)
 async def test_a_keepalive_with_an_old_nonce_is_answered_with_the_new_one(
     simulator: Simulator, loop: MediaLoop
 ) -> None:

@@ -78,6 +78,7 @@ async def test_a_good_camera_is_relayed_recorded_and_ready(
     assert len(objects.writes) == 2
 
 
+@pytest.mark.quirk(9)
 async def test_a_wrong_password_is_tried_twice_at_most_and_told_at_once(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects, secrets: SecretObjects
 ) -> None:
@@ -122,6 +123,7 @@ async def test_a_web_page_is_no_onvif_camera(
     assert objects.condition("page", "Eligible") == ("False", "NotOnvif")
 
 
+@pytest.mark.quirk(10)
 async def test_closed_ports_are_told_apart(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
@@ -135,6 +137,7 @@ async def test_closed_ports_are_told_apart(
     )
 
 
+@pytest.mark.quirk(42)
 async def test_one_bad_camera_does_not_disturb_another(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
 ) -> None:
@@ -193,6 +196,7 @@ async def test_the_login_of_the_vms_can_come_later_without_a_break(
         assert camera.counters.sessions == 1
 
 
+@pytest.mark.quirk(47)
 async def test_a_shard_changes_only_what_it_names(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:

@@ -106,3 +106,13 @@ fuzz: setup ## Hostile input for every parser (INPUTS=1000000)
 .PHONY: test
 test: prerequisites lint types ## All tests; what CI runs
 	@$(PYTEST) tests/unit tests/house tests/wire tests/cluster tests/e2e
+
+# ---- measurements -------------------------------------------------------------------------
+
+.PHONY: bench-fleet
+bench-fleet: prerequisites ## 500 cameras lose their line and return: time, connects, logins, writes (10 min)
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.fleet line-cut
+
+.PHONY: bench-flapping
+bench-flapping: prerequisites ## A third of a worker's cameras come and go: memory, files, tasks, frames (MINUTES=60)
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.fleet flapping --minutes $(or $(MINUTES),60)

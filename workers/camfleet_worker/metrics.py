@@ -7,6 +7,7 @@ runs it. Everything that ticks (frames, bytes, ages) is here and never in a stat
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 
@@ -109,6 +110,9 @@ class WorkerCollector(Collector):
         faults = loop.stream_faults + loop.sink_faults + loop.listener_faults
         yield CounterMetricFamily(
             "camfleet_worker_bugs", "Exceptions that were ours.", faults + self._fleet.bugs
+        )
+        yield GaugeMetricFamily(
+            "camfleet_worker_tasks", "Tasks of the control loop.", len(asyncio.all_tasks())
         )
         yield CounterMetricFamily(
             "camfleet_status_writes", "Camera statuses applied.", self._status_writes()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,5 +25,5 @@ def test_random_timestamps_rise(pictures: list[tuple[int, float]]) -> None:
 def test_one_timestamp_for_every_picture_still_follows_our_clock(stamp: int, count: int) -> None:
     timeline = Timeline()
     pts = [timeline.stamp(stamp, 50.0 + index / 10) for index in range(count)]
-    assert all(later > earlier for earlier, later in zip(pts, pts[1:], strict=False))
+    assert all(later > earlier for earlier, later in itertools.pairwise(pts))
     assert abs(pts[-1] / 90_000 - (count - 1) / 10) < 25

@@ -3,7 +3,8 @@
 
 A raw socket at this machine's end of the line takes what passes, also while the line is cut
 further on. A SYN that TCP repeats is the same connect and counts once (same ports, same sequence
-number). Needs root; sees the line of the measurement and no other.
+number). The SYN that answers it counts apart: after a cut, connects that were begun before are
+accepted together with those begun after. Needs root; sees the line of the measurement and no other.
 """
 
 from __future__ import annotations
@@ -14,41 +15,55 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Self
 
 _EVERY_PROTOCOL = 0x0003  # ETH_P_ALL: only such a socket sees what leaves
 _SO_ATTACH_FILTER = 26
-# Classic BPF, as `tcpdump -dd 'tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn'` explains it.
+_SO_TIMESTAMPNS = 35
+# Classic BPF: an IPv4 packet (EtherType at 12) of TCP (protocol at 23), its first fragment (at 20),
+# whose flags (13 octets into TCP, which begins at 14 plus the IP header's length) have SYN.
 _ONLY_SYN = (
     (0x28, 0, 0, 12),
-    (0x15, 0, 8, 0x0800),
+    (0x15, 0, 7, 0x0800),
     (0x30, 0, 0, 23),
-    (0x15, 0, 6, 6),
+    (0x15, 0, 5, 6),
     (0x28, 0, 0, 20),
-    (0x45, 4, 0, 0x1FFF),
+    (0x45, 3, 0, 0x1FFF),
     (0xB1, 0, 0, 14),
     (0x50, 0, 0, 27),
-    (0x54, 0, 0, 0x12),
-    (0x15, 1, 0, 0x02),
+    (0x45, 1, 0, 0x02),
     (0x06, 0, 0, 0),
     (0x06, 0, 0, 96),
 )
+_ACK = 0x10
 _WINDOW_S = 1.0
+_SILENCE_S = 3.0
+
+
+@dataclass(frozen=True, order=True)
+class Connect:
+    """One SYN to a camera, or the camera's answer to it. `at` is monotonic."""
+
+    at: float
+    camera: IPv4Address
+    port: int
+    accepted: bool
 
 
 class Connects:
-    """Time (monotonic) and destination of each connect, from entering to leaving."""
+    """What passes from entering to leaving."""
 
     def __init__(self, interface: str) -> None:
-        self._seen: list[tuple[float, IPv4Address]] = []
+        self._seen: list[Connect] = []
         self._known: set[bytes] = set()
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        filter_ = b"".join(struct.pack("HBBI", *step) for step in _ONLY_SYN)
-        buffer = ctypes.create_string_buffer(filter_)
-        program = struct.pack("HL", len(_ONLY_SYN), ctypes.addressof(buffer))
+        steps = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *s) for s in _ONLY_SYN))
+        program = struct.pack("HL", len(_ONLY_SYN), ctypes.addressof(steps))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.bind((interface, _EVERY_PROTOCOL))
         self._socket.settimeout(0.5)
         self._stop = threading.Event()
@@ -68,18 +83,21 @@ class Connects:
         self._thread.join()
         self._socket.close()
 
-    def between(self, begin: float, end: float) -> list[tuple[float, IPv4Address]]:
-        """Connects of a time."""
-        return [one for one in list(self._seen) if begin <= one[0] < end]
+    def begun(self, begin: float, end: float) -> list[Connect]:
+        """Connects that workers began in a time."""
+        return [one for one in list(self._seen) if begin <= one.at < end and not one.accepted]
+
+    def accepted(self, begin: float, end: float) -> list[Connect]:
+        """Connects that cameras took in a time."""
+        return [one for one in list(self._seen) if begin <= one.at < end and one.accepted]
 
     def _read(self) -> None:
-        # The kernel's time of the packet (SO_TIMESTAMPNS) is a wall clock; ours may lag under load.
-        self._socket.setsockopt(socket.SOL_SOCKET, 35, 1)
         while not self._stop.is_set():
             try:
                 packet, ancillary, _, _ = self._socket.recvmsg(96, 64)
             except TimeoutError:
                 continue
+            # The kernel's time of the packet, a wall clock; this thread may be late.
             seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
             age_s = time.time() - (seconds + nanoseconds / 1e9)
             self._note(packet, time.monotonic() - age_s)
@@ -87,18 +105,37 @@ class Connects:
     def _note(self, packet: bytes, at: float) -> None:
         tcp = 14 + 4 * (packet[14] & 0xF)
         identity = packet[26:34] + packet[tcp : tcp + 8]  # addresses, ports, sequence number
-        if identity not in self._known:
-            self._known.add(identity)
-            self._seen.append((at, IPv4Address(packet[30:34])))
+        if identity in self._known:
+            return
+        self._known.add(identity)
+        accepted = bool(packet[tcp + 13] & _ACK)
+        camera = packet[26:30] if accepted else packet[30:34]
+        (port,) = struct.unpack_from("!H", packet, tcp if accepted else tcp + 2)
+        self._seen.append(Connect(at, IPv4Address(camera), port, accepted))
+
+
+def conversations(connects: Iterable[Connect], onvif_port: int) -> list[Connect]:
+    """What a connect budget counts: each RTSP connection, and each ONVIF conversation, whose calls
+    have a connection each. A conversation begins after three seconds of silence."""
+    last: dict[IPv4Address, float] = {}
+    kept = []
+    for one in sorted(connects):
+        if one.port == onvif_port:
+            silence_s = one.at - last.get(one.camera, float("-inf"))
+            last[one.camera] = one.at
+            if silence_s < _SILENCE_S:
+                continue
+        kept.append(one)
+    return kept
 
 
 def busiest_second(
-    connects: Iterable[tuple[float, IPv4Address]], group: Callable[[IPv4Address], str]
+    connects: Iterable[Connect], group: Callable[[IPv4Address], str]
 ) -> dict[str, int]:
     """The most connects of each group within any one second."""
     times: dict[str, list[float]] = {}
-    for at, address in sorted(connects):
-        times.setdefault(group(address), []).append(at)
+    for one in sorted(connects):
+        times.setdefault(group(one.camera), []).append(one.at)
     return {name: _most_within(of_group) for name, of_group in times.items()}
 
 

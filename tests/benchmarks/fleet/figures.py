@@ -45,11 +45,16 @@ class Figures:
     """Rows of the table, and demands that were not met."""
 
     rows: list[tuple[str, str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def add(self, what: str, measured: str, goal: str = "") -> None:
         """A row."""
         self.rows.append((what, measured, goal))
+
+    def note(self, what: str, text: str) -> None:
+        """Something to be read below the table."""
+        self.notes.append(f"{what}: {text}")
 
     def demand(self, met: bool, failure: str) -> None:
         """Something without which the measurement fails."""
@@ -58,7 +63,7 @@ class Figures:
 
     def print(self) -> int:
         """The table on standard output; the exit status."""
-        print(_table(self.rows))
+        print(_table(self.rows), *self.notes, sep="\n")
         for failure in self.failures:
             print(f"FAILED {failure}")
         return 1 if self.failures else 0

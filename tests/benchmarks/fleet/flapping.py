@@ -23,6 +23,8 @@ from .running_fleet import RunningFleet, say
 from .worker import Worker
 
 SAMPLE_EVERY_S = 30.0
+SETTLE_S = 60.0
+"""What asking the cameras by ONVIF has left behind is collected by then."""
 WARM_UP = 1 / 6
 """Of the time: pools fill and caches grow before it is worth fitting a line."""
 QUIET_S = 150.0
@@ -48,7 +50,8 @@ class Sample:
 
     at_s: float
     rss_mb: float
-    pss_mb: float
+    private_mb: float
+    """Of no other process. (PSS moves when others that share our libraries come and go.)"""
     files: int
     threads: int
     tasks: int
@@ -62,16 +65,22 @@ class Sample:
         return cls(
             at_s,
             _megabytes(memory, "Rss"),
-            _megabytes(memory, "Pss"),
+            _megabytes(memory, "Private_Clean") + _megabytes(memory, "Private_Dirty"),
             len(list((process / "fd").iterdir())),
             int(threads[1]),
             int(worker.metrics().whole("camfleet_worker_tasks")),
         )
 
+    def line(self) -> str:
+        """For the log."""
+        memory = f"RSS {self.rss_mb:.1f} MB, private {self.private_mb:.1f} MB"
+        held = f"{self.files} files, {self.tasks} tasks, {self.threads} threads"
+        return f"{self.at_s:.0f} s: {memory}, {held}"
+
 
 BOUNDS: dict[str, tuple[str, float, float]] = {
     "rss_mb": ("RSS, MB", 3.0, 15.0),
-    "pss_mb": ("PSS, MB", 3.0, 15.0),
+    "private_mb": ("private memory, MB", 3.0, 15.0),
     "files": ("file descriptors", 3.0, 2.0),
     "tasks": ("asyncio tasks", 3.0, 2.0),
     "threads": ("threads", 1.0, 8.0),
@@ -101,17 +110,17 @@ class Flapping:
         fleet.declare()
         every = self._healthy | self._restless
         self._until_ready(every)
-        time.sleep(10)
+        time.sleep(SETTLE_S)
         (self._worker,) = fleet.workers
         child = self._worker.child
         before, lost = Sample.of(self._worker, 0.0), self._accounts()
-        say(f"all {len(every)} Ready, {len(self._restless)} begin to flap: {before}")
+        say(f"all {len(every)} Ready, {len(self._restless)} begin to flap: {before.line()}")
         self._flap()
         self._heal_all()
         self._until_ready(every)
         time.sleep(QUIET_S)
         after = Sample.of(self._worker, self._during_s)
-        say(f"quiet again: {after}")
+        say(f"quiet again: {after.line()}")
         self._growth(before, after)
         self._frames(lost, self._accounts())
         self.figures.demand(self._worker.child == child, "the worker was restarted")
@@ -130,7 +139,7 @@ class Flapping:
         while (now := time.monotonic() - begin) < self._during_s:
             if now >= sample_at:
                 self._samples.append(Sample.of(self._worker, now))
-                say(f"{self._samples[-1]}, {len(self._fault)} broken")
+                say(f"{self._samples[-1].line()}, {len(self._fault)} cameras broken")
                 sample_at += SAMPLE_EVERY_S
             self._befall(now)
             time.sleep(0.2)

@@ -40,7 +40,6 @@ _ONLY_SYN = (
 )
 _ACK = 0x10
 _WINDOW_S = 1.0
-_SILENCE_S = 3.0
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +48,6 @@ class Connect:
 
     at: float
     camera: IPv4Address
-    port: int
     accepted: bool
 
 
@@ -110,23 +108,7 @@ class Connects:
         self._known.add(identity)
         accepted = bool(packet[tcp + 13] & _ACK)
         camera = packet[26:30] if accepted else packet[30:34]
-        (port,) = struct.unpack_from("!H", packet, tcp if accepted else tcp + 2)
-        self._seen.append(Connect(at, IPv4Address(camera), port, accepted))
-
-
-def conversations(connects: Iterable[Connect], onvif_port: int) -> list[Connect]:
-    """What a connect budget counts: each RTSP connection, and each ONVIF conversation, whose calls
-    have a connection each. A conversation begins after three seconds of silence."""
-    last: dict[IPv4Address, float] = {}
-    kept = []
-    for one in sorted(connects):
-        if one.port == onvif_port:
-            silence_s = one.at - last.get(one.camera, float("-inf"))
-            last[one.camera] = one.at
-            if silence_s < _SILENCE_S:
-                continue
-        kept.append(one)
-    return kept
+        self._seen.append(Connect(at, IPv4Address(camera), accepted))
 
 
 def busiest_second(

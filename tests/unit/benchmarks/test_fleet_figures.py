@@ -9,12 +9,11 @@ from ipaddress import IPv4Address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.benchmarks.fleet.connects import Connect, busiest_second, conversations
+from tests.benchmarks.fleet.connects import Connect, busiest_second
 from tests.benchmarks.fleet.figures import Figures, percentile, slope, slope_error
 from tests.benchmarks.fleet.source_network import NUMBERS, SourceNetwork
 
 GATE, YARD = IPv4Address("10.246.0.1"), IPv4Address("10.246.0.2")
-ONVIF, RTSP = 80, 554
 
 numbers = st.floats(-1e3, 1e3)
 
@@ -48,19 +47,10 @@ def test_scatter_tilts_a_line_by_no_more_than_its_error_tells() -> None:
 
 def test_the_busiest_second_is_found_wherever_it_begins() -> None:
     times = [0.0, 0.9, 1.5, 1.6, 1.8, 2.49, 4.0]
-    seen = [Connect(at, GATE, RTSP, accepted=False) for at in times]
-    seen.append(Connect(1.5, YARD, RTSP, accepted=False))
+    seen = [Connect(at, GATE, accepted=False) for at in times]
+    seen.append(Connect(1.5, YARD, accepted=False))
     assert busiest_second(seen, str) == {str(GATE): 4, str(YARD): 1}
     assert busiest_second(seen, lambda _: "site") == {"site": 5}
-
-
-def test_the_calls_of_an_onvif_conversation_are_one_connect_and_streams_are_one_each() -> None:
-    calls = [Connect(at, GATE, ONVIF, accepted=False) for at in (0.0, 0.5, 3.0, 10.0)]
-    streams = [Connect(at, GATE, RTSP, accepted=False) for at in (3.1, 3.2)]
-    kept = conversations([*streams, *calls], ONVIF)
-    assert [(one.at, one.port) for one in kept] == [
-        (0.0, ONVIF), (3.1, RTSP), (3.2, RTSP), (10.0, ONVIF)
-    ]  # fmt: skip
 
 
 def test_no_two_networks_or_sites_share_an_address() -> None:

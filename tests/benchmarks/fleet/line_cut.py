@@ -119,7 +119,7 @@ class LineCut:
 
     def _return(self, what: str, cameras: set[str], cut: IPv4Network) -> None:
         fleet = self._fleet
-        before = fleet.by_camera(RECEIVED)
+        before, sessions = fleet.by_camera(RECEIVED), fleet.source.counters()
         was_down = cameras - fleet.watch.ready()
         restored = time.monotonic()
         fleet.network.restore(cut)
@@ -140,6 +140,9 @@ class LineCut:
             self._name_missing()
             demand(met=False, failure=f"{what}: {failed}")
         add(f"{what} back: frames flow, p50 / p95 / max, s", _spread([*flowing.values()]), "60")
+        anew = fleet.source.counters()
+        fallen = sum(anew[n]["sessions"] > sessions[n]["sessions"] for n in cameras)
+        add(f"{what} back: sessions begun anew", str(fallen))
         since = [fleet.watch.cameras[n].ready_since(restored) for n in was_down]
         took = [at - restored for at in since if at is not None]
         add(f"{what} back: {len(was_down)} Ready, p50 / p95 / max, s", _spread(took), "60")

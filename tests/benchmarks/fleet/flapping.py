@@ -50,8 +50,8 @@ class Sample:
 
     at_s: float
     rss_mb: float
-    private_mb: float
-    """Of no other process. (PSS moves when others that share our libraries come and go.)"""
+    anonymous_mb: float
+    """Heap and stacks. What is mapped from files moves with the processes that map it too."""
     files: int
     threads: int
     tasks: int
@@ -65,7 +65,7 @@ class Sample:
         return cls(
             at_s,
             _megabytes(memory, "Rss"),
-            _megabytes(memory, "Private_Clean") + _megabytes(memory, "Private_Dirty"),
+            _megabytes(memory, "Anonymous"),
             len(list((process / "fd").iterdir())),
             int(threads[1]),
             int(worker.metrics().whole("camfleet_worker_tasks")),
@@ -73,14 +73,14 @@ class Sample:
 
     def line(self) -> str:
         """For the log."""
-        memory = f"RSS {self.rss_mb:.1f} MB, private {self.private_mb:.1f} MB"
+        memory = f"RSS {self.rss_mb:.1f} MB, anonymous {self.anonymous_mb:.1f} MB"
         held = f"{self.files} files, {self.tasks} tasks, {self.threads} threads"
         return f"{self.at_s:.0f} s: {memory}, {held}"
 
 
 BOUNDS: dict[str, tuple[str, float, float]] = {
     "rss_mb": ("RSS, MB", 3.0, 15.0),
-    "private_mb": ("private memory, MB", 3.0, 15.0),
+    "anonymous_mb": ("heap and stacks, MB", 3.0, 15.0),
     "files": ("file descriptors", 3.0, 2.0),
     "tasks": ("asyncio tasks", 3.0, 2.0),
     "threads": ("threads", 1.0, 8.0),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from camera_simulator.faults import FAULTS
-from camera_simulator.quirk_table import TABLE, table, tests_by_quirk
+from camera_simulator.quirk_table import TABLE, numbered_tests, table
 from camera_simulator.quirks import QUIRKS, Quirk
 
 NUMBERS = [quirk.number for quirk in QUIRKS]
@@ -21,13 +21,13 @@ def test_the_quirks_are_numbered_from_1_to_48() -> None:
 def test_a_quirk_has_an_answer_a_fault_and_a_test_with_real_parts(quirk: Quirk) -> None:
     assert quirk.answer.endswith("."), "says what the worker does, in sentences"
     assert [name for name, fault in FAULTS.items() if fault.quirk == quirk.number]
-    tests = tests_by_quirk().get(quirk.number, [])
+    tests = numbered_tests().get(quirk.number, [])
     assert [name for name in tests if name.startswith(("wire/", "cluster/", "e2e/"))]
 
 
 def test_no_fault_and_no_test_names_a_quirk_that_is_not_there() -> None:
     named = {fault.quirk for fault in FAULTS.values() if fault.quirk is not None}
-    assert named | set(tests_by_quirk()) <= set(NUMBERS)
+    assert named | set(numbered_tests()) <= set(NUMBERS)
 
 
 def test_the_table_is_what_quirks_faults_and_tests_say() -> None:

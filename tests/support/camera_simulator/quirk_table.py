@@ -35,14 +35,15 @@ _FAULTS_HEAD = """
 # The faults of the camera simulator
 
 Played by: *onvif* is the ONVIF device, which stands before either RTSP server; *replay* the server
-that sends prepared RTP; *both* means GStreamer's RTSP server too.
+that sends prepared RTP; *both* means GStreamer's RTSP server too; *vms* is the
+test VMS.
 
 | fault | what the camera does | played by | quirk | evidence |
 | --- | --- | --- | --- | --- |
 """
 
 
-def tests_by_quirk() -> dict[int, list[str]]:
+def numbered_tests() -> dict[int, list[str]]:
     """Names of the tests that carry a quirk's number, by number, as folder/module: name."""
     found: dict[int, list[str]] = defaultdict(list)
     for module in sorted((ROOT / "tests").rglob("test_*.py")):
@@ -69,7 +70,7 @@ def _numbers(decorator: ast.expr) -> Iterator[int]:
 
 def table() -> str:
     """The text of the file."""
-    tests = tests_by_quirk()
+    tests = numbered_tests()
     quirks = "".join(_quirk_row(quirk, tests.get(quirk.number, [])) for quirk in QUIRKS)
     faults = "".join(_fault_row(fault) for fault in FAULTS.values())
     return _QUIRKS_HEAD + quirks + _FAULTS_HEAD + faults

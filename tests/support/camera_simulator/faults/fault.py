@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-PlayedBy = Literal["both", "replay", "onvif"]
+PlayedBy = Literal["both", "replay", "onvif", "vms"]
 """Which part shows it: the ONVIF device (before either RTSP server), the replay server, or both
-servers."""
+servers. "vms" is a fault of the monitoring system, in which no camera has a part."""
 
 
 @dataclass(frozen=True)

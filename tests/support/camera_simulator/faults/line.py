@@ -47,9 +47,9 @@ FAULTS = (
     ),
     Fault(
         "media-server-forgets",
-        "The monitoring system restarts and knows no path any more. The camera has no part in it: "
-        "vms.RecordServer stops and starts.",
-        "both",
+        "The monitoring system restarts and knows no path any more: vms.RecordServer stops and "
+        "starts. No camera has a part in it.",
+        "vms",
         {},
         "bluenviron/mediamtx#1406",
         quirk=46,

@@ -209,9 +209,6 @@ class LearnedStatus(Model):
     transport: Annotated[str, Field(max_length=3)] = Field(
         "", description="udp where the camera sends its stream in no other way."
     )
-    keepalive: Annotated[str, Field(max_length=16)] = Field(
-        "", description="RTSP method that keeps its sessions alive, once known."
-    )
     profile_token: Annotated[str, Field(max_length=64)] = Field(
         "", description="Media profile that was picked."
     )

@@ -323,6 +323,17 @@ async def test_a_password_with_everything_in_it_opens_the_stream(
     assert (ingest.attempts, camera.counters.refused("rtsp")) == (1, 0)
 
 
+@pytest.mark.quirk(7)
+async def test_a_realm_that_is_not_ascii_opens_the_stream(
+    simulator: Simulator, media_loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings(faults=("realm-not-ascii",)))
+    ingest = Ingest(camera, media_loop)
+    stream = await ingest.open()
+    stream.socket.close()
+    assert (ingest.attempts, camera.counters.refused("rtsp")) == (1, 0)
+
+
 @pytest.mark.quirk(11)
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
 @pytest.mark.parametrize("password", ["@", "#%^", "/?x=y", ':":', "\\ \\", "mật khẩu", "a" * 64])

@@ -249,7 +249,7 @@ def _same_uri(said: str, asked: str, door: Door) -> bool:
 
 
 def _realm(settings: CameraSettings) -> str:
-    return f"IP Camera({settings.serial_number[-5:]})"
+    return settings.realm or f"IP Camera({settings.serial_number[-5:]})"
 
 
 def _md5(text: str) -> str:

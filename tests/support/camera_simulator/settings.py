@@ -68,6 +68,8 @@ class CameraSettings:
     # Who may look. No password: an open camera that asks nobody.
     username: str = "ingest"
     password: str | None = field(default=None, repr=False)
+    realm: str = ""
+    """Of its challenges; its model and serial number where empty."""
     onvif_schemes: tuple[AuthScheme, ...] = ("wsse", "digest")
     rtsp_schemes: tuple[AuthScheme, ...] = ("digest",)
     wsse_window_s: float = 60.0

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from camfleet_worker.rtsp.message import OCTETS
+
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
@@ -69,9 +71,18 @@ def _challenges(value: str) -> Iterator[Challenge]:
             # The text between the quotes is taken as it stands: RFC 2617 section 1.2 hashes
             # unq(value), which drops the quotes and nothing else.
             text = element["quoted"] if element["quoted"] is not None else element["bare"]
-            current.parameters.setdefault(name.lower(), text)
+            current.parameters.setdefault(name.lower(), _as_sent(text))
     if current is not None:
         yield current
+
+
+def _as_sent(text: str) -> str:
+    """Text of a header, which was read octet by octet, so that encoding it as UTF-8 with
+    surrogates gives its octets back: a realm is hashed and echoed as it came, in any encoding."""
+    try:
+        return text.encode("latin-1").decode(errors=OCTETS)
+    except UnicodeEncodeError:
+        return text
 
 
 class Authorizer:
@@ -123,11 +134,11 @@ class _Basic:
 
 
 def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(text.encode(errors=OCTETS), usedforsecurity=False).hexdigest()
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors=OCTETS)).hexdigest()
 
 
 _HASHES: dict[str, Callable[[str], str]] = {"MD5": _md5, "SHA-256": _sha256}

@@ -27,6 +27,9 @@ FRAME_HEAD = struct.Struct("!BBH")
 _SHORTEST_PACKET_BYTES = 8
 """An empty RTCP receiver report."""
 
+OCTETS = "surrogateescape"
+"""How octets of a peer that are no UTF-8 stand in text that goes back to it, and nowhere else."""
+
 _VERSION = "RTSP/1.0"
 _LINE_END = re.compile(rb"\r?\n")
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -134,7 +137,7 @@ def _serialise(start_line: str, headers: Iterable[tuple[str, str]], body: bytes)
         # A line break in a path, a nonce or a user name would smuggle a second request in.
         if _UNSAFE.search(line):
             raise MessageError("a control character cannot stand in an RTSP header")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+    return ("\r\n".join(lines) + "\r\n\r\n").encode(errors=OCTETS) + body
 
 
 def parse_message(

@@ -122,6 +122,14 @@ FAULTS = (
         quirk=9,
     ),
     Fault(
+        "realm-not-ascii",
+        "The realm of its challenges is the name somebody gave the camera, in UTF-8.",
+        "replay",
+        {"realm": "Cổng chính"},
+        "RFC 7616 section 4",
+        quirk=7,
+    ),
+    Fault(
         "odd-password",
         "Somebody set a password with everything in it that URLs, headers and shells stumble over.",
         "both",

@@ -15,6 +15,7 @@ from camfleet_worker.rtsp.auth import (
     Authorizer,
     parse_challenges,
 )
+from camfleet_worker.rtsp.message import OCTETS, Response, parse_message
 
 
 def answer(
@@ -162,6 +163,25 @@ def test_a_quote_in_the_user_name_stays_inside_its_quotes() -> None:
     digest = answer('Digest realm="r", nonce="n"', username='a"b\\c')
     assert digest is not None
     assert 'username="a\\"b\\\\c", realm="r"' in digest.header("PLAY", "rtsp://c/")
+
+
+@given(realm=st.binary(min_size=1, max_size=32))
+def test_a_realm_is_hashed_and_echoed_octet_by_octet(realm: bytes) -> None:
+    realm = realm.translate(None, b'"\\\r\n\0')
+    head = (
+        b'RTSP/1.0 401 Unauthorized\r\nWWW-Authenticate: Digest realm="' + realm + b'", nonce="n"'
+    )
+    response, _ = parse_message(head + b"\r\n\r\n", 0, len(head) + 4)
+    assert isinstance(response, Response)
+    digest = Authorizer("user", "khẩu").answer(
+        parse_challenges(response.headers.all("WWW-Authenticate"))
+    )
+    assert digest is not None
+    said = digest.header("PLAY", "rtsp://c/").encode(errors=OCTETS)
+    assert b'realm="' + realm + b'"' in said
+    secret = hashlib.md5(b"user:" + realm + ":khẩu".encode()).hexdigest()
+    request = hashlib.md5(b"PLAY:rtsp://c/").hexdigest()
+    assert hashlib.md5(f"{secret}:n:{request}".encode()).hexdigest().encode() in said
 
 
 @given(st.text(max_size=200))

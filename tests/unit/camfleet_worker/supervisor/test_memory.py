@@ -26,7 +26,6 @@ LEARNED = st.builds(
     certificate=TEXT,
     stream_certificate=TEXT,
     transport=st.sampled_from(["", "udp"]),
-    keepalive=st.sampled_from(["", "OPTIONS", "GET_PARAMETER"]),
     profile_token=TEXT,
     stream_path=TEXT,
     codec=st.sampled_from(["H264", "H265"]),
@@ -50,7 +49,7 @@ def test_a_resolve_keeps_what_the_rtsp_port_has_taught(
     learned: LearnedStatus, generation: int
 ) -> None:
     after = learned_status(recalled(LearnedStatus(stream_path="/new")), generation, learned)
-    kept = ("stream_certificate", "transport", "keepalive")
+    kept = ("stream_certificate", "transport")
     assert [getattr(after, name) for name in kept] == [getattr(learned, name) for name in kept]
     assert (after.stream_path, after.generation) == ("/new", generation)
 

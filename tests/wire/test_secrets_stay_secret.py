@@ -84,10 +84,10 @@ async def test_an_odd_password_opens_onvif_and_rtsp_and_is_seen_nowhere(
         await worker.run(
             policy_to(None, False), *(entry(objects, c) for c in (by_digest, by_token))
         )
-        for name in ("digest", "token"):
-            await eventually_async(
-                lambda name=name: objects.ready(name) == ("True", "Ready"), within_s=30
-            )
+        ready = ("True", "Ready")
+        await eventually_async(
+            lambda: objects.ready("digest") == objects.ready("token") == ready, within_s=30
+        )
         everything = said(objects, worker, caplog)
     assert by_digest.counters.refused() == by_token.counters.refused() == 0
     assert [form for form in forms(password) if form in everything] == []

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -71,6 +72,7 @@ async def _record_stream(camera: Camera, name: str) -> None:
     async with relay.listening() as port:
         target = StreamTarget.at("127.0.0.1", port, camera.stream_path())
         stream = await open_stream(target, _LOGIN, deadline_s=10)
+        assert isinstance(stream.socket, socket.socket), "plain TCP"
         while len(relay.said[-1]) < _STREAM_BYTES:
             data = await asyncio.get_running_loop().sock_recv(stream.socket, 65536)
             assert data, "the camera went away"

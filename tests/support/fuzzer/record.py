@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

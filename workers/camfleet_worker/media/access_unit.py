@@ -19,6 +19,30 @@ class Codec(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SliceFields:
+    """What of an H.264 SPS tells where a slice header holds the picture order count."""
+
+    separate_planes: bool
+    frame_num_bits: int
+    frames_only: bool
+    order_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reordering:
+    """How many pictures may come before another in decoding order and after it on the screen.
+
+    `declared`: what the SPS says; None where it says nothing. `most`: what the standard allows it
+    to say, 0 where pictures are always shown in the order they are decoded. `slices` is known
+    where the pictures themselves have to tell.
+    """
+
+    declared: int | None = 0
+    most: int = 0
+    slices: SliceFields | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VideoFormat:
     """What a decoder needs before the first picture.
 
@@ -31,6 +55,7 @@ class VideoFormat:
     parameter_sets: tuple[bytes, ...]
     width: int
     height: int
+    reordering: Reordering = Reordering()
 
 
 @dataclass(slots=True)
@@ -41,9 +66,11 @@ class AccessUnit:
     form of ISO/IEC 14496-15), parameter sets, access unit delimiters and filler left out: sinks
     that need parameter sets in band take them from `format`.
     `key`: a decoder can start here (IDR, or H.265 IRAP).
-    `pts_90k`: presentation time on the camera's timeline, ticks of 1/90000 s, strictly
-    increasing in decoding order for streams without B-frames, never negative.
+    `pts_90k`: presentation time on the camera's timeline, ticks of 1/90000 s, never negative;
+    strictly increasing in decoding order for streams without B-frames.
     `arrived_at`: our clock when its last packet was read, seconds since the epoch.
+    `composition_offset_90k`: how much later it is shown than decoded, never negative; 0 for
+    streams without B-frames (the name is that of ISO/IEC 14496-12 section 8.6.1.3).
     """
 
     data: bytes
@@ -51,3 +78,10 @@ class AccessUnit:
     pts_90k: int
     arrived_at: float
     format: VideoFormat
+    composition_offset_90k: int = 0
+
+    @property
+    def dts_90k(self) -> int:
+        """Decoding time: strictly increasing. Below zero for the first pictures of a timeline
+        with B-frames."""
+        return self.pts_90k - self.composition_offset_90k

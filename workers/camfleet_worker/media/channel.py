@@ -13,9 +13,12 @@ from collections.abc import Iterable, Sequence
 from camfleet_api.conditions import Reason
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.counters import LoopCounters
 from camfleet_worker.media.watchdog import NO_KEY_FRAME_S, longer_patience
-from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.sinks.sink import AudioSink, Sink
+from camfleet_worker.timeline.audio import AudioTimeline
+from camfleet_worker.timeline.reorder import DisplayOrder
 from camfleet_worker.timeline.timeline import Timeline
 
 log = logging.getLogger(__name__)
@@ -27,8 +30,11 @@ class Channel:
     def __init__(self, camera: str, sinks: Sequence[Sink], counters: LoopCounters) -> None:
         self.camera = camera
         self.timeline = Timeline()
+        self.audio_timeline = AudioTimeline(self.timeline)
+        self.order = DisplayOrder()
         self.key_frame_patience_s = NO_KEY_FRAME_S
         self._sinks = list(sinks)
+        self._audio_sinks = _taking_audio(sinks)
         self._started: list[Sink] = []
         self._faulty: set[int] = set()
         self._counters = counters
@@ -36,6 +42,7 @@ class Channel:
     def begin_session(self) -> None:
         """Another session starts: its clock starts anywhere. (Its first picture is a key frame.)"""
         self.timeline.restart()
+        self.audio_timeline.restart()
 
     def session_ended(self, error: IngestError) -> None:
         """Remember for the next session what this one has shown of the camera."""
@@ -53,6 +60,17 @@ class Channel:
                 self._note_fault(sink)
                 self._started.remove(sink)
 
+    def push_audio(self, unit: AudioUnit) -> None:
+        """Hand one unit of sound to the sinks that take it and have seen a key frame."""
+        for sink in self._audio_sinks:
+            if sink not in self._started:
+                continue
+            try:
+                sink.push_audio(unit)
+            except Exception:
+                self._note_fault(sink)
+                self._started.remove(sink)
+
     def tick(self, now: float) -> None:
         """Let every sink flush, reconnect and expire."""
         for sink in self._sinks:
@@ -65,12 +83,13 @@ class Channel:
         """Those that stay go on without a break, those that left are closed."""
         leaving = [sink for sink in self._sinks if sink not in sinks]
         self._sinks = list(sinks)
+        self._audio_sinks = _taking_audio(sinks)
         self._started = [sink for sink in self._started if sink in sinks]
         self._close(leaving)
 
     def close(self) -> None:
         """Close every sink."""
-        leaving, self._sinks = self._sinks, []
+        leaving, self._sinks, self._audio_sinks = self._sinks, [], []
         self._started.clear()
         self._close(leaving)
 
@@ -87,3 +106,8 @@ class Channel:
         if id(sink) not in self._faulty:
             self._faulty.add(id(sink))
             log.exception("bug in a sink", extra={"camera": self.camera, "sink": sink.name})
+
+
+def _taking_audio(sinks: Iterable[Sink]) -> list[AudioSink]:
+    """Asked once: a unit of sound comes fifty times a second."""
+    return [sink for sink in sinks if isinstance(sink, AudioSink)]

@@ -15,6 +15,8 @@ from typing import Protocol
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media.audio_receiver import AudioReceiver
+from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.channel import Channel
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
@@ -92,8 +94,10 @@ class Stream:
         if self.counters.packets != packets_before:
             self._watchdog.packets_seen(now)
             self._deliver(now)
-        self._write_due(now)
         receiver = self._receiver
+        if receiver.audio is not None:
+            self._deliver_audio(receiver.audio, now)
+        self._write_due(now)
         error = self._watchdog.verdict(now, receiver.awaiting_key, receiver.foreign_packets)
         if error is not None:
             raise error
@@ -173,22 +177,28 @@ class Stream:
         self._rest = bytes(buffer[consumed:end])
 
     def _deliver(self, now: float) -> None:
-        counters, timeline = self.counters, self.channel.timeline
+        counters, timeline, order = self.counters, self.channel.timeline, self.channel.order
         wall = time.time()
         for picture in self._receiver.take_pictures():
-            unit = AccessUnit(
-                picture.data,
-                picture.key,
-                timeline.stamp(picture.timestamp, now),
-                wall,
-                picture.format,
+            rising = timeline.stamp(picture.timestamp, now)
+            pts, dts = order.place(
+                picture.data, picture.key, picture.format, rising, timeline.taken_90k
             )
+            unit = AccessUnit(picture.data, picture.key, pts, wall, picture.format, pts - dts)
             counters.access_units += 1
             if unit.key:
                 self._note_key_frame(now, unit.format)
             self.channel.push(unit)
             counters.last_access_unit_monotonic = now
         counters.drift_s = timeline.lag_s
+
+    def _deliver_audio(self, audio: AudioReceiver, now: float) -> None:
+        timeline, wall = self.channel.audio_timeline, time.time()
+        for frame in audio.take_frames():
+            pts = timeline.stamp(frame.timestamp, audio.format.clock_hz, now)
+            self.counters.audio_units += 1
+            if pts is not None:
+                self.channel.push_audio(AudioUnit(frame.data, pts, wall, audio.format))
 
     def _note_key_frame(self, now: float, video_format: VideoFormat) -> None:
         self._watchdog.key_frame_seen(now)

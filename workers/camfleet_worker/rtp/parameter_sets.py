@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from camfleet_worker.media.access_unit import Codec, VideoFormat
+from camfleet_worker.media.access_unit import Codec, Reordering, SliceFields, VideoFormat
 from camfleet_worker.rtp.bits import BitReader, BitsExhausted, without_emulation_prevention
 
 _MAX_SET_BYTES = 8 * 1024
@@ -17,15 +17,18 @@ _MAX_SETS = 32
 """Cameras use one of each kind; the standards allow hundreds."""
 _MAX_SIDE = 16384
 """Samples per row or column; wider is no camera."""
+_MAX_REORDERED = 16
+"""MaxDpbFrames and MaxDpbSize are at most this (ITU-T H.264 section A.3.1, H.265 section A.4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceParameters:
-    """The part of an SPS that we need: its number and the size of the picture shown."""
+    """The part of an SPS that we need: its number, the size and the order of the pictures shown."""
 
     set_id: int
     width: int
     height: int
+    reordering: Reordering
 
 
 # ITU-T H.264 section 7.3.2.1.1: profiles whose SPS carries chroma format and scaling lists.
@@ -35,13 +38,13 @@ _H264_HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 
 def parse_h264_sps(nal: bytes) -> SequenceParameters:
     """ITU-T H.264 section 7.3.2.1.1. Raises ValueError when it makes no sense."""
     reader = BitReader(without_emulation_prevention(nal[1:]))
-    profile = reader.bits(8)
-    reader.bits(16)  # constraint flags, level
+    profile, constraints, level = reader.bits(8), reader.bits(8), reader.bits(8)
     set_id = reader.unsigned()
-    chroma_format = 1
+    chroma_format, separate_planes = 1, False
     if profile in _H264_HIGH_PROFILES:
-        chroma_format = _skip_h264_high_profile_fields(reader)
-    _skip_h264_picture_order(reader)
+        chroma_format, separate_planes = _h264_high_profile_fields(reader)
+    frame_num_bits = reader.unsigned() + 4
+    order_type, order_bits = _h264_picture_order(reader)
     reader.unsigned()  # max_num_ref_frames
     reader.flag()  # gaps_in_frame_num_value_allowed_flag
     width = (reader.unsigned() + 1) * 16
@@ -50,6 +53,7 @@ def parse_h264_sps(nal: bytes) -> SequenceParameters:
     height = rows * 16 * (1 if frames_only else 2)
     if not frames_only:
         reader.flag()  # mb_adaptive_frame_field_flag
+    blocks = width * height // 256
     reader.flag()  # direct_8x8_inference_flag
     if reader.flag():  # frame_cropping_flag, equations 7-19 to 7-22
         left, right, top, bottom = (reader.unsigned() for _ in range(4))
@@ -57,13 +61,107 @@ def parse_h264_sps(nal: bytes) -> SequenceParameters:
         unit_y = (2 if chroma_format == 1 else 1) * (1 if frames_only else 2)
         width -= (left + right) * unit_x
         height -= (top + bottom) * unit_y
-    return _sized(set_id, width, height)
+    # Baseline has no B slices, and type 2 says that output order is decoding order (7.4.2.1.1).
+    most = 0
+    if profile != 66 and order_type != 2 and blocks > 0:
+        most = min(_dpb_macroblocks(profile, constraints, level) // blocks, _MAX_REORDERED)
+    slices = SliceFields(separate_planes, frame_num_bits, frames_only, order_bits)
+    return _sized(
+        set_id,
+        width,
+        height,
+        Reordering(
+            declared=_h264_declared_reordering(reader) if most else 0,
+            most=most,
+            slices=slices if order_type == 0 else None,
+        ),
+    )
 
 
-def _skip_h264_high_profile_fields(reader: BitReader) -> int:
+# ITU-T H.264 table A-1, MaxDpbMbs by level_idc.
+_DPB_MACROBLOCKS = {
+    **dict.fromkeys((9, 10), 396),
+    11: 900,
+    **dict.fromkeys((12, 13, 20), 2376),
+    21: 4752,
+    **dict.fromkeys((22, 30), 8100),
+    31: 18000,
+    32: 20480,
+    **dict.fromkeys((40, 41), 32768),
+    42: 34816,
+    50: 110400,
+    **dict.fromkeys((51, 52), 184320),
+    **dict.fromkeys((60, 61, 62), 696320),
+}
+
+
+def _dpb_macroblocks(profile: int, constraints: int, level: int) -> int:
+    """How many macroblocks a decoder of that level keeps; as many as any where it is unknown."""
+    if level == 11 and profile in (77, 88) and constraints & 0x10:
+        level = 9  # level 1b
+    return _DPB_MACROBLOCKS.get(level, 696320)
+
+
+def _h264_declared_reordering(reader: BitReader) -> int | None:
+    """max_num_reorder_frames of the VUI (ITU-T H.264 section E.1.1); None where it is not said.
+
+    A VUI that makes no sense says nothing: cameras write them by hand.
+    """
+    try:
+        if not reader.flag():  # vui_parameters_present_flag
+            return None
+        _skip_h264_vui(reader)
+        if not reader.flag():  # bitstream_restriction_flag
+            return None
+        reader.flag()  # motion_vectors_over_pic_boundaries_flag
+        for _ in range(4):  # bytes and bits per picture and macroblock, motion vector lengths
+            reader.unsigned()
+        reordered = reader.unsigned()
+    except BitsExhausted:
+        return None
+    return reordered if reordered <= _MAX_REORDERED else None
+
+
+def _skip_h264_vui(reader: BitReader) -> None:
+    """Up to bitstream_restriction_flag."""
+    if reader.flag() and reader.bits(8) == 255:  # aspect_ratio_idc: Extended_SAR
+        reader.bits(32)
+    if reader.flag():  # overscan_info_present_flag
+        reader.flag()
+    if reader.flag():  # video_signal_type_present_flag
+        reader.bits(4)
+        if reader.flag():  # colour_description_present_flag
+            reader.bits(24)
+    if reader.flag():  # chroma_loc_info_present_flag
+        reader.unsigned()
+        reader.unsigned()
+    if reader.flag():  # timing_info_present_flag
+        reader.bits(65)
+    conformance = False
+    for _ in ("NAL", "VCL"):
+        if reader.flag():
+            conformance = True
+            _skip_h264_hrd(reader)
+    if conformance:
+        reader.flag()  # low_delay_hrd_flag
+    reader.flag()  # pic_struct_present_flag
+
+
+def _skip_h264_hrd(reader: BitReader) -> None:
+    """ITU-T H.264 section E.1.2."""
+    buffers = min(reader.unsigned(), 31) + 1
+    reader.bits(8)
+    for _ in range(buffers):
+        reader.unsigned()
+        reader.unsigned()
+        reader.flag()
+    reader.bits(20)
+
+
+def _h264_high_profile_fields(reader: BitReader) -> tuple[int, bool]:
+    """chroma_format_idc and separate_colour_plane_flag."""
     chroma_format = reader.unsigned()
-    if chroma_format == 3:
-        reader.flag()  # separate_colour_plane_flag
+    separate_planes = chroma_format == 3 and reader.flag()
     reader.unsigned()  # bit_depth_luma_minus8
     reader.unsigned()  # bit_depth_chroma_minus8
     reader.flag()  # qpprime_y_zero_transform_bypass_flag
@@ -71,7 +169,7 @@ def _skip_h264_high_profile_fields(reader: BitReader) -> int:
         for index in range(12 if chroma_format == 3 else 8):
             if reader.flag():
                 _skip_scaling_list(reader, 16 if index < 6 else 64)
-    return chroma_format
+    return chroma_format, separate_planes
 
 
 def _skip_scaling_list(reader: BitReader, size: int) -> None:
@@ -83,17 +181,18 @@ def _skip_scaling_list(reader: BitReader, size: int) -> None:
         last = following or last
 
 
-def _skip_h264_picture_order(reader: BitReader) -> None:
-    reader.unsigned()  # log2_max_frame_num_minus4
-    kind = reader.unsigned()  # pic_order_cnt_type
+def _h264_picture_order(reader: BitReader) -> tuple[int, int]:
+    """pic_order_cnt_type, and how many bits a slice header has for the count in type 0."""
+    kind, bits = reader.unsigned(), 0
     if kind == 0:
-        reader.unsigned()  # log2_max_pic_order_cnt_lsb_minus4
+        bits = reader.unsigned() + 4
     elif kind == 1:
         reader.flag()  # delta_pic_order_always_zero_flag
         reader.signed()  # offset_for_non_ref_pic
         reader.signed()  # offset_for_top_to_bottom_field
         for _ in range(min(reader.unsigned(), 255)):
             reader.signed()
+    return kind, bits
 
 
 def parse_h265_sps(nal: bytes) -> SequenceParameters:
@@ -112,7 +211,23 @@ def parse_h265_sps(nal: bytes) -> SequenceParameters:
         left, right, top, bottom = (reader.unsigned() for _ in range(4))
         width -= (left + right) * (2 if chroma_format in (1, 2) else 1)
         height -= (top + bottom) * (2 if chroma_format == 1 else 1)
-    return _sized(set_id, width, height)
+    reordered = _h265_declared_reordering(reader, sub_layers)
+    return _sized(set_id, width, height, Reordering(reordered, reordered))
+
+
+def _h265_declared_reordering(reader: BitReader, sub_layers: int) -> int:
+    """sps_max_num_reorder_pics of the highest sub-layer; 0 where the SPS breaks off before it."""
+    reordered = 0
+    try:
+        for _ in range(3):  # bit depths, log2_max_pic_order_cnt_lsb_minus4
+            reader.unsigned()
+        for _ in range(sub_layers + 1 if reader.flag() else 1):
+            reader.unsigned()  # sps_max_dec_pic_buffering_minus1
+            reordered = reader.unsigned()
+            reader.unsigned()  # sps_max_latency_increase_plus1
+    except BitsExhausted:
+        return 0
+    return reordered if reordered <= _MAX_REORDERED else 0
 
 
 def _skip_profile_tier_level(reader: BitReader, sub_layers: int) -> None:
@@ -125,10 +240,10 @@ def _skip_profile_tier_level(reader: BitReader, sub_layers: int) -> None:
         reader.bits(88 * profile + 8 * level)
 
 
-def _sized(set_id: int, width: int, height: int) -> SequenceParameters:
+def _sized(set_id: int, width: int, height: int, reordering: Reordering) -> SequenceParameters:
     if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE and set_id < 256):
         raise ValueError("the picture's size makes no sense")
-    return SequenceParameters(set_id, width, height)
+    return SequenceParameters(set_id, width, height, reordering)
 
 
 class ParameterSets:
@@ -152,6 +267,7 @@ class ParameterSets:
                 tuple(nal for _, nal in sorted(self._sets.items())),
                 self._size.width,
                 self._size.height,
+                self._size.reordering,
             )
         return self._format
 

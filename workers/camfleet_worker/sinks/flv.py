@@ -15,11 +15,11 @@ from camfleet_worker.sinks.mp4 import CLOCK_RATE, TIME_BASE, Written, format_tem
 
 
 class FlvStream:
-    """One FLV stream without end; time in it begins at 0."""
+    """One FLV stream without end; its decoding times begin at 0."""
 
     def __init__(self, video: VideoFormat) -> None:
         self._written = Written()
-        self._first_pts: int | None = None
+        self._first_dts: int | None = None
         self._container: OutputContainer = av.open(
             self._written,
             "w",
@@ -32,14 +32,14 @@ class FlvStream:
         self._stream.time_base = TIME_BASE
         self._container.start_encoding()
 
-    def add(self, data: bytes, pts_90k: int, key: bool) -> bytes:
+    def add(self, data: bytes, pts_90k: int, dts_90k: int, key: bool) -> bytes:
         """The octets of one access unit; the first time behind header and configuration."""
-        if self._first_pts is None:
-            self._first_pts = pts_90k
+        if self._first_dts is None:
+            self._first_dts = dts_90k
         packet = av.Packet(data)
         packet.stream = self._stream
         packet.time_base = TIME_BASE
-        packet.pts = packet.dts = max(0, pts_90k - self._first_pts)
+        packet.pts, packet.dts = pts_90k - self._first_dts, dts_90k - self._first_dts
         packet.duration = CLOCK_RATE // 25
         packet.is_keyframe = key
         self._container.mux(packet)

@@ -32,7 +32,8 @@ _BUFFER_BYTES = 1 << 20
 is reserved, not touched: pages that no fragment needs cost no memory."""
 _FRAGMENT_US = 1_000_000
 """A fragment ends at a key frame or after one second, whichever comes first."""
-_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
+_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets"
+"""With negative offsets the first picture is shown at 0, though decoding began before."""
 
 
 class Written:
@@ -51,9 +52,10 @@ class Written:
 
 
 class Mp4Segment:
-    """One fragmented MP4 being written; time in it begins at 0."""
+    """One fragmented MP4 being written; its first picture is shown at 0."""
 
     def __init__(self, video: VideoFormat) -> None:
+        self._first_dts: int | None = None
         self._written = Written()
         self._container: OutputContainer = av.open(
             self._written,
@@ -70,15 +72,17 @@ class Mp4Segment:
         self._stream.time_base = TIME_BASE
         self._container.start_encoding()
 
-    def add(self, data: bytes, pts_90k: int, duration_90k: int, key: bool) -> bytes:
+    def add(self, data: bytes, pts_90k: int, dts_90k: int, duration_90k: int, key: bool) -> bytes:
         """Add one access unit; answers what is ready to be written before it, often nothing.
 
-        Decoding order is presentation order here: streams with B-frames are not reordered.
+        The duration is the one between decoding times, which MP4 counts.
         """
+        if self._first_dts is None:
+            self._first_dts = dts_90k
         packet = av.Packet(data)
         packet.stream = self._stream
         packet.time_base = TIME_BASE
-        packet.pts = packet.dts = pts_90k
+        packet.pts, packet.dts = pts_90k - self._first_dts, dts_90k - self._first_dts
         packet.duration = duration_90k
         packet.is_keyframe = key
         self._container.mux(packet)

@@ -58,7 +58,8 @@ class _Span:
     start_us: int
     start_pts: int
     segment_us: int
-    segment_pts: int
+    newest_pts: int
+    """Of the pictures shown so far: with B-frames it is not the last one that was decoded."""
     counter: int
     format: VideoFormat
     in_force: VideoFormat
@@ -94,7 +95,7 @@ class RecordingSink:
         self._dropping = False
         self._span: _Span | None = None
         self._pending: AccessUnit | None = None
-        self._pending_pts = 0
+        self._pending_pts = self._pending_dts = 0
         self._format_changes: deque[int] = deque()
         volume.prepare(settings.prefix, settings.retention_days, self._failed)
 
@@ -171,7 +172,7 @@ class RecordingSink:
                 self.counters.dropped_gops += 1
 
     def _continue(self, span: _Span, pending: AccessUnit, unit: AccessUnit) -> None:
-        step = unit.pts_90k - self._pending_pts
+        step = unit.dts_90k - self._pending_dts
         if step > _GAP_90K or step <= -_BACKWARD_90K:
             self._end_span(span)
             return
@@ -183,13 +184,15 @@ class RecordingSink:
             self._end_span(span)
             return
         self._mux(span, pending, max(step, 1))
-        pts = self._pending_pts + max(step, 1)
+        dts = self._pending_dts + max(step, 1)
+        pts = max(unit.pts_90k, dts)
         if unit.key:
             next_span = self._cut(span, unit, pts)
             if next_span is None:
                 return
             span = next_span
-        self._pending, self._pending_pts = unit, pts
+        self._pending, self._pending_pts, self._pending_dts = unit, pts, dts
+        span.newest_pts = max(span.newest_pts, pts)
 
     def _drop_from_here(self, span: _Span, unit: AccessUnit) -> None:
         self._dropping = True
@@ -235,10 +238,9 @@ class RecordingSink:
 
     def _begin_span(self, unit: AccessUnit) -> None:
         start_us = int(unit.arrived_at * 1_000_000)
-        self._span = self._open_segment(
-            unit.format, start_us, unit.pts_90k, start_us, unit.pts_90k, 0
-        )
-        self._pending, self._pending_pts = unit, unit.pts_90k
+        pts, dts = unit.pts_90k, unit.dts_90k
+        self._span = self._open_segment(unit.format, start_us, pts, start_us, pts, 0)
+        self._pending, self._pending_pts, self._pending_dts = unit, pts, dts
 
     def _open_segment(
         self,
@@ -246,7 +248,7 @@ class RecordingSink:
         start_us: int,
         start_pts: int,
         segment_us: int,
-        segment_pts: int,
+        newest_pts: int,
         counter: int,
     ) -> _Span:
         key = ObjectKey(self._settings.prefix, segment_us, counter)
@@ -254,7 +256,7 @@ class RecordingSink:
             start_us=start_us,
             start_pts=start_pts,
             segment_us=segment_us,
-            segment_pts=segment_pts,
+            newest_pts=newest_pts,
             counter=counter,
             format=video,
             in_force=video,
@@ -267,7 +269,7 @@ class RecordingSink:
         if unit.key and unit.format != span.format:
             # Over the hourly cap: the new parameter sets travel in band, which decoders take.
             data = _in_band(unit.format) + data
-        ready = span.mp4.add(data, self._pending_pts - span.segment_pts, duration, unit.key)
+        ready = span.mp4.add(data, self._pending_pts, self._pending_dts, duration, unit.key)
         units, span.units = span.units, span.units + 1
         if ready:
             self._hand_over(span, ready, units)
@@ -280,7 +282,7 @@ class RecordingSink:
 
     def _end_span(self, span: _Span) -> None:
         """End with the picture held back; how long it was shown nobody knows."""
-        end_pts = self._pending_pts
+        end_pts = span.newest_pts
         if self._pending is not None:
             self._mux(span, self._pending, _DEFAULT_DURATION_90K)
             end_pts += _DEFAULT_DURATION_90K

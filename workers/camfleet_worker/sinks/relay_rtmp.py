@@ -142,7 +142,9 @@ class RtmpRelay:
             flv = FlvStream(video)
             while batch := self._next(video):
                 publisher.send(
-                    b"".join(flv.add(unit.data, unit.pts_90k, unit.key) for unit in batch)
+                    b"".join(
+                        flv.add(unit.data, unit.pts_90k, unit.dts_90k, unit.key) for unit in batch
+                    )
                 )
                 publisher.listen()
                 self.counters.access_units += len(batch)

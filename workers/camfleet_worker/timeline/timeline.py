@@ -31,8 +31,9 @@ _MAX_SLEW = 4
 class Timeline:
     """Gives each picture its presentation time."""
 
-    def __init__(self) -> None:
-        self._origin_s: float | None = None
+    def __init__(self, origin_s: float | None = None) -> None:
+        self.origin_s = origin_s
+        """Our clock where this time is 0: the first picture's arrival, unless told."""
         self._last_pts = -1
         self._last_timestamp: int | None = None
         self._raw_pts = 0
@@ -52,9 +53,9 @@ class Timeline:
 
     def stamp(self, timestamp: int, arrival_s: float) -> int:
         """Presentation time in 1/90000 s: never negative, rising with every call."""
-        if self._origin_s is None:
-            self._origin_s = arrival_s
-        arrival = max(int((arrival_s - self._origin_s) * CLOCK_HZ), 0)
+        if self.origin_s is None:
+            self.origin_s = arrival_s
+        arrival = max(int((arrival_s - self.origin_s) * CLOCK_HZ), 0)
         if self._last_timestamp is None:
             self._anchor(arrival)
         else:
@@ -62,6 +63,12 @@ class Timeline:
         self._last_timestamp = timestamp
         self._last_pts = max(self._raw_pts, self._last_pts + 1)
         return self._last_pts
+
+    @property
+    def taken_90k(self) -> int:
+        """The time of the picture stamped last, not pressed into order: with B-frames (quirk 48)
+        it steps back."""
+        return max(self._raw_pts, 0)
 
     @property
     def lag_s(self) -> float:

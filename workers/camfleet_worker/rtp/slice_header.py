@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few fields of an H.264 slice header that tell of B-frames (ITU-T H.264 section 7.3.3). Pure.
+
+Called by the timeline, at most once a GOP while it is not known whether a camera makes B-frames.
+"""
+
+from __future__ import annotations
+
+from camfleet_worker.media.access_unit import SliceFields
+from camfleet_worker.rtp.bits import BitReader, BitsExhausted, without_emulation_prevention
+
+_HEAD_BYTES = 32
+"""The fields read here lie in the first 20 octets, whatever they hold."""
+_B_SLICES = (1, 6)
+"""slice_type, table 7-6."""
+
+
+def is_b_picture(data: bytes) -> bool:
+    """Whether the first slice of a picture (length-prefixed NAL units) is a B slice."""
+    reader = _first_slice(data)
+    try:
+        reader.unsigned()  # first_mb_in_slice
+        return reader.unsigned() in _B_SLICES
+    except BitsExhausted:
+        return False
+
+
+def picture_order_count(data: bytes, fields: SliceFields) -> int | None:
+    """pic_order_cnt_lsb of a picture that is no IDR picture; None where it cannot be read."""
+    reader = _first_slice(data)
+    try:
+        for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
+            reader.unsigned()
+        reader.bits(2 * fields.separate_planes + fields.frame_num_bits)
+        if not fields.frames_only and reader.flag():  # field_pic_flag
+            reader.flag()  # bottom_field_flag
+        return reader.bits(fields.order_bits)
+    except BitsExhausted:
+        return None
+
+
+def _first_slice(data: bytes) -> BitReader:
+    """Behind the NAL unit header of the first slice; empty where there is none."""
+    at = 0
+    while at + 5 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        at += 4
+        if data[at] & 0x1F in (1, 2, 5):
+            head = data[at + 1 : at + min(size, _HEAD_BYTES)]
+            return BitReader(without_emulation_prevention(head))
+        at += size
+    return BitReader(b"")

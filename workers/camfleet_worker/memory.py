@@ -90,6 +90,7 @@ def stream_target(
         pinned=camera.certificate_fingerprint or learned.stream_certificate or None,
         udp_allowed=policy.udp_fallback,
         udp_first=learned.transport == "udp",
+        audio=policy.audio,
         session_timeout_s=session_timeout_s,
         codecs=tuple(Codec(codec.value) for codec in policy.video.codecs),
     )

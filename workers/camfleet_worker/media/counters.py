@@ -18,6 +18,11 @@ class StreamCounters:
     damaged_access_units: int = 0
     skipped_access_units: int = 0
     """Whole, but they refer to lost pictures: dropped until the next key frame."""
+    audio_packets: int = 0
+    lost_audio_packets: int = 0
+    audio_units: int = 0
+    damaged_audio_units: int = 0
+    """Units with a hole, and packets that made no sense."""
     garbage_bytes: int = 0
     """Octets between packets that belonged to nothing."""
     keepalives: int = 0

@@ -10,8 +10,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+from camfleet_worker.media.audio_receiver import AudioReceiver
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.rtp.depacketiser import Depacketiser, Picture, depacketiser_for
+from camfleet_worker.rtp.packet import RTP_HEADER_BYTES, payload_bounds
 from camfleet_worker.rtp.reception import Reception
 from camfleet_worker.rtp.rtcp import SenderReport, find_sender_report, receiver_report
 from camfleet_worker.rtsp.client import PlayingStream
@@ -29,7 +31,6 @@ from camfleet_worker.rtsp.message import (
 # An interleaved frame's head (RFC 2326 section 10.12) and the RTP header in it (RFC 3550
 # section 5.1): `$`, channel, length; V/P/X/CC, M/PT, sequence, timestamp, SSRC.
 _FRAME_AND_RTP = struct.Struct("!BBHBBHII")
-_RTP_HEADER_BYTES = 12
 _PLAIN_HEADER = 0x80
 """Version 2, no padding, no extension, no contributing sources: what nearly every packet has."""
 _MAX_GARBAGE_BYTES = 64 * 1024
@@ -54,6 +55,11 @@ class StreamReceiver:
         self._on_message = on_message
         self._reception = Reception()
         self._depacketiser: Depacketiser = depacketiser_for(stream.codec, stream.parameter_sets)
+        self.audio = AudioReceiver(stream.audio, counters) if stream.audio else None
+        self._audio_rtcp_channel = stream.audio.channels.rtcp if stream.audio else -1
+        self._channels = {stream.channels.rtp, stream.channels.rtcp}
+        if stream.audio is not None:
+            self._channels |= {stream.audio.channels.rtp, stream.audio.channels.rtcp}
         self.sender_report: SenderReport | None = None
         self._doubtful = False
         """Behind garbage, before a whole head of a frame was seen."""
@@ -86,7 +92,7 @@ class StreamReceiver:
             payload, following = at + 16, at + 4 + length
             if following > end:
                 break
-            if channel != rtp_channel or kind & 0x7F != payload_type or length < _RTP_HEADER_BYTES:
+            if channel != rtp_channel or kind & 0x7F != payload_type or length < RTP_HEADER_BYTES:
                 self._other_frame(view, at, following, now)
                 at = following
                 continue
@@ -99,7 +105,7 @@ class StreamReceiver:
             if flags == _PLAIN_HEADER:
                 push(view, payload, following, timestamp, kind > 0x7F, lost)
             else:
-                payload, last = _payload_bounds(view, at + 4, following)
+                payload, last = payload_bounds(view, at + 4, following)
                 push(view, payload, last, timestamp, kind > 0x7F, lost)
             at = following
         else:
@@ -163,7 +169,7 @@ class StreamReceiver:
     def _behind_garbage(self, view: memoryview, at: int, start: int, end: int) -> int:
         """Where sense begins again, from `start` on (quirk 33). Raises MessageError where much is
         senseless."""
-        following = next_beginning(view, start, end, self._rtp_channel, self._rtcp_channel)
+        following = next_beginning(view, start, end, self._channels)
         self._doubtful = following > end - _JUDGED_BYTES
         if self._reception.packets != self._packets_before_garbage:
             self._packets_before_garbage, self._garbage_bytes = self._reception.packets, 0
@@ -177,23 +183,7 @@ class StreamReceiver:
         if view[at + 1] == self._rtcp_channel:
             report = find_sender_report(view, at + FRAME_HEAD.size, following, now)
             self.sender_report = report or self.sender_report
-        else:
+        elif view[at + 1] != self._audio_rtcp_channel:
             self.foreign_packets += 1
-
-
-def _payload_bounds(view: memoryview, start: int, end: int) -> tuple[int, int]:
-    """Where the payload of an RTP packet with options lies (RFC 3550 sections 5.1 and 5.3.1).
-
-    A packet that contradicts itself has an empty payload, which the depacketiser ignores.
-    """
-    flags = view[start]
-    if flags & 0xC0 != 0x80:
-        return end, end
-    payload = start + _RTP_HEADER_BYTES + 4 * (flags & 0x0F)
-    if flags & 0x10:  # header extension: two octets of profile, two of length in words
-        if payload + 4 > end:
-            return end, end
-        payload += 4 + 4 * (view[payload + 2] << 8 | view[payload + 3])
-    if flags & 0x20:  # padding: its length is the last octet
-        end -= view[end - 1]
-    return (payload, end) if payload < end else (end, end)
+            if self.audio is not None:
+                self.audio.push(view, at, following)

@@ -13,7 +13,12 @@ from collections.abc import Awaitable, Callable
 
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.rtsp.connection import connect
-from camfleet_worker.rtsp.handshake import BeforeAttempt, Handshake, Redirected
+from camfleet_worker.rtsp.handshake import (
+    BeforeAttempt,
+    Handshake,
+    Redirected,
+    SoundUnbearable,
+)
 from camfleet_worker.rtsp.message import MessageError
 from camfleet_worker.rtsp.playing import PlayingStream
 from camfleet_worker.rtsp.refusal import protocol_error, too_many_redirects
@@ -38,12 +43,16 @@ async def open_stream(
     """Open and start the first H.264 or H.265 video at `target`."""
     deadline = asyncio.get_running_loop().time() + deadline_s
     handshake = Handshake(target, credentials, before_attempt)
-    for _ in range(1 + _MOST_REDIRECTS):
+    redirects = 0
+    while redirects <= _MOST_REDIRECTS:
         handshake.begin(await connect(handshake.target, deadline))
         try:
             return await _finished(handshake.run, handshake, deadline)
         except Redirected as redirected:
             handshake.go_to(redirected.path)
+            redirects += 1
+        except SoundUnbearable as refused:
+            await handshake.go_without_sound(refused.why)  # happens once
     raise too_many_redirects()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.credentials import Credentials
@@ -27,7 +28,7 @@ from camfleet_worker.rtsp.message import (
     Response,
     serialise_frame,
 )
-from camfleet_worker.rtsp.playing import PlayingStream
+from camfleet_worker.rtsp.playing import AudioTrack, PlayingStream
 from camfleet_worker.rtsp.sdp import (
     Description,
     MediaSection,
@@ -37,6 +38,7 @@ from camfleet_worker.rtsp.sdp import (
     path_of,
 )
 from camfleet_worker.rtsp.session import RtspSession, answer_request
+from camfleet_worker.rtsp.sound import Sound, offered_sound
 from camfleet_worker.rtsp.target import StreamTarget
 
 _MAX_EARLY_BYTES = 512 * 1024
@@ -47,6 +49,8 @@ _FEWEST_LEFT = 3
 """Nothing more is tried when the camera says that fewer attempts are left."""
 _REDIRECTS = (301, 302, 303, 305, 307)
 _UNSUPPORTED_TRANSPORT = 461
+_SOUND_PATIENCE_S = 3.0
+"""How long the answer about the sound may take: the video waits behind it."""
 
 BeforeAttempt = Callable[[], Awaitable[None]]
 """Awaited right before credentials are first sent: the attempt is written down before it is made.
@@ -59,6 +63,14 @@ class Redirected(Exception):
     def __init__(self, path: str) -> None:
         super().__init__("redirected")
         self.path = path
+
+
+class SoundUnbearable(Exception):
+    """Asking for sound has cost the session; without sound it may play."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class Handshake:
@@ -80,6 +92,9 @@ class Handshake:
         """Whether a request with credentials was answered with anything but 401."""
         self._answered = False
         self._step = "connect"
+        self._farewell: asyncio.Task[None] | None = None
+        self._silence = ""
+        """Why there is no sound though it was asked for."""
 
     def begin(self, connection: Connection) -> None:
         """Talk on this connection from here on."""
@@ -93,8 +108,17 @@ class Handshake:
         """Ask there next time."""
         self.target = self.target.with_path(path)
 
+    async def go_without_sound(self, why: str) -> None:
+        """Do not ask for it again; let the session that it has cost end first, since the camera
+        may have no place for two."""
+        self.target = replace(self.target, audio=False)
+        self._silence = why
+        self._session.forget()
+        if self._farewell is not None:
+            await self._farewell
+
     async def run(self) -> PlayingStream:
-        """DESCRIBE, SETUP, PLAY."""
+        """DESCRIBE, SETUP of the video and perhaps of the sound, PLAY."""
         described = await self._request(
             "DESCRIBE", self.target.url(), [("Accept", "application/sdp")]
         )
@@ -105,9 +129,10 @@ class Handshake:
             [headers.get("content-base"), headers.get("content-location"), self.target.path]
         )
         channels = await self._set_up(control_path(base, video.control))
+        audio = await self._set_up_sound(description, video, base, channels)
         self._session.aggregate_url = self.target.url(control_path(base, description.control))
         self._early = bytearray()
-        await self._request("PLAY", self._session.aggregate_url, [("Range", "npt=0.000-")])
+        await self._play(with_sound=audio is not None)
         rest = self._reader.take_rest()
         if self._udp is not None:
             self._udp.unread(rest)
@@ -122,6 +147,8 @@ class Handshake:
             received=bytes(self._early) + rest,
             transport="udp" if self._udp else "tcp",
             certificate=self._connection.certificate,
+            audio=audio,
+            silence=self._silence,
         )
 
     def abandon(self) -> None:
@@ -136,11 +163,11 @@ class Handshake:
         except MessageError:  # the camera named a URL that cannot be sent
             self._connection.close()
             return
-        farewell = asyncio.get_running_loop().create_task(
+        self._farewell = asyncio.get_running_loop().create_task(
             self._connection.close_after(last_words), name="rtsp farewell"
         )
-        _farewells.add(farewell)
-        farewell.add_done_callback(_farewells.discard)
+        _farewells.add(self._farewell)
+        self._farewell.add_done_callback(_farewells.discard)
 
     # Transport.
 
@@ -207,16 +234,59 @@ class Handshake:
             raise refusal.protocol_error("The camera's answer to SETUP names no session")
         return response
 
+    async def _set_up_sound(
+        self, description: Description, video: MediaSection, base: str, taken: Channels
+    ) -> AudioTrack | None:
+        """A second SETUP in the session, on the next channels; None where there is no sound."""
+        if not self.target.audio:
+            return None
+        sound = None if self._udp else offered_sound(description, video)
+        if sound is None:
+            self._silence = "it is sent over UDP" if self._udp else "none is offered that we take"
+            return None
+        free = self._free_channels(taken)
+        asked = f"RTP/AVP/TCP;unicast;interleaved={free.rtp}-{free.rtcp}"
+        try:
+            async with asyncio.timeout(_SOUND_PATIENCE_S):
+                url = self.target.url(control_path(base, sound.section.control))
+                response = await self._request("SETUP", url, [("Transport", asked)])
+        except IngestError as refused:
+            self._silence = refused.fact
+            return None
+        except Redirected:
+            self._silence = "the camera redirects it"
+            return None
+        except (OSError, MessageError) as error:  # TimeoutError is one
+            raise SoundUnbearable("asking for it ends the conversation") from error
+        return self._settled_sound(sound, response.headers.get("transport") or asked)
+
+    def _settled_sound(self, sound: Sound, settled: str) -> AudioTrack | None:
+        channels = parse_interleaved(settled)
+        if channels is None:
+            self._silence = "the camera sends it over UDP only"
+            return None
+        return AudioTrack(channels, sound.section.payload_type, sound.payload)
+
+    async def _play(self, with_sound: bool) -> None:
+        try:
+            await self._request("PLAY", self._session.aggregate_url, [("Range", "npt=0.000-")])
+        except IngestError as error:
+            if with_sound and error.condition is ConditionType.STREAMING:
+                raise SoundUnbearable(f"with it, {error.fact}") from error
+            raise
+
     async def _take_back(self, url: str) -> None:
         """A session set up by the wrong transport, which the camera would keep."""
         self._step = "TEARDOWN"
         await self._ask("TEARDOWN", url, [])
         self._session.forget()
 
-    def _free_channels(self) -> Channels:
-        """Channels on which no dead session is heard (quirk 31); 0 and 1 nearly always."""
+    def _free_channels(self, taken: Channels | None = None) -> Channels:
+        """Channels on which no dead session is heard (quirk 31), nor the video; 0 and 1 nearly
+        always, and 2 and 3 beside them."""
+        occupied = self._stale_channels | ({taken.rtp, taken.rtcp} if taken else set())
         for low in range(0, 256, 2):
-            if not {low, low + 1} & self._stale_channels:
+            if not {low, low + 1} & occupied:
                 return Channels(low, low + 1)
         raise MessageError("frames of dead sessions on every channel")
 

@@ -29,7 +29,7 @@ def parse_session(value: str) -> SessionHeader | None:
     if not session_id or not session_id.isprintable():
         return None
     timeout = _parameter(parameters, "timeout")
-    if timeout is None or not timeout.isdigit() or len(timeout) > 9:
+    if timeout is None or not timeout.isdecimal() or len(timeout) > 9:
         return SessionHeader(session_id, stated=False)
     # Zero is sent by cameras that mean "never"; an hour without a sign of life is long enough.
     seconds = int(timeout) or _LONGEST_TIMEOUT_S
@@ -54,7 +54,7 @@ def parse_interleaved(value: str) -> Channels | None:
     if channels is None:
         return None
     low, _, high = channels.partition("-")
-    numbers = [int(text) for text in (low, high) if text.isdigit() and len(text) <= 3]
+    numbers = [int(text) for text in (low, high) if text.isdecimal() and len(text) <= 3]
     if not numbers or max(numbers) > 255:
         return None
     return Channels(numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] + 1)
@@ -79,7 +79,7 @@ def parse_server_ports(value: str) -> UdpPorts | None:
     `source` and `destination` name hosts that nobody declared."""
     parameters = [part.strip() for part in value.split(",")[0].split(";")]
     low, _, high = (_parameter(parameters, "server_port") or "").partition("-")
-    ports = [int(text) for text in (low, high) if text.isdigit() and len(text) <= 5]
+    ports = [int(text) for text in (low, high) if text.isdecimal() and len(text) <= 5]
     if not ports or not all(0 < port <= 0xFFFF for port in ports):
         return None
     return UdpPorts(ports[0], ports[1] if len(ports) > 1 else min(ports[0] + 1, 0xFFFF))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 MAX_HEAD_BYTES = 16 * 1024
@@ -169,7 +169,7 @@ def parse_message(
 
 
 def next_beginning(
-    buffer: bytes | bytearray | memoryview, start: int, end: int, rtp: int, rtcp: int
+    buffer: bytes | bytearray | memoryview, start: int, end: int, channels: Collection[int]
 ) -> int:
     """Where, from `start` on, a frame of these channels or an answer may begin; `end` for nowhere.
 
@@ -181,7 +181,7 @@ def next_beginning(
     at = -1
     while (at := data.find(b"$", at + 1)) >= 0:
         head = data[at : at + 5]
-        if len(head) > 1 and head[1] not in (rtp, rtcp):
+        if len(head) > 1 and head[1] not in channels:
             continue
         if len(head) > 3 and head[2] << 8 | head[3] < _SHORTEST_PACKET_BYTES:
             continue

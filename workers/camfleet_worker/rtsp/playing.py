@@ -6,9 +6,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.rtp.audio import AudioPayload
 from camfleet_worker.rtsp.headers import Channels
 from camfleet_worker.rtsp.media_socket import MediaSocket
 from camfleet_worker.rtsp.session import RtspSession
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTrack:
+    """The sound of a session, interleaved beside the video."""
+
+    channels: Channels
+    payload_type: int
+    payload: AudioPayload
 
 
 @dataclass(slots=True)
@@ -28,3 +38,6 @@ class PlayingStream:
     """tcp, or udp."""
     certificate: str = ""
     """SHA-256 of the certificate that the RTSP port showed; empty without TLS."""
+    audio: AudioTrack | None = None
+    silence: str = ""
+    """Why there is no sound, where it was asked for."""

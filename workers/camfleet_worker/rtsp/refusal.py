@@ -83,7 +83,7 @@ _MEANINGS = {
 def _patience_s(response: Response, session_timeout_s: float) -> float:
     """How long a session of ours that the camera still keeps can last."""
     retry_after = (response.headers.get("retry-after") or "").strip()
-    if retry_after.isdigit() and len(retry_after) <= 6:
+    if retry_after.isdecimal() and len(retry_after) <= 6:
         return min(float(retry_after), _LONGEST_WAIT_S)
     session = parse_session(response.headers.get("session") or "")
     if session is not None and session.stated:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from camfleet_worker.media.access_unit import Codec
 
 _MAX_LINES = 1000
+_STATIC_AUDIO = {0: "PCMU", 8: "PCMA"}
+"""Payload types that need no a=rtpmap (RFC 3551 table 4)."""
 _PARAMETER_SET_KEYS = {
     # RFC 6184 section 8.1; RFC 7798 section 7.1.
     Codec.H264: ("sprop-parameter-sets",),
@@ -32,9 +34,13 @@ class MediaSection:
     encoding: str = ""
     """Encoding name in upper case, from a=rtpmap."""
     clock_hz: int = 0
+    channels: int = 1
     parameters: dict[str, str] = field(default_factory=dict)
     """a=fmtp, names in lower case."""
     control: str = ""
+    send_only: bool = False
+    """a=sendonly: on a sound track, that it takes sound instead of giving it (ONVIF Streaming
+    Specification section 5.3), unless the video says the same of itself."""
 
     @property
     def codec(self) -> Codec | None:
@@ -87,9 +93,12 @@ def parse_description(body: bytes) -> Description:
 def _media_section(value: str) -> MediaSection | None:
     """`video 0 RTP/AVP 96`: of several payload types the first is what a camera sends."""
     words = value.split()
-    if len(words) < 4 or not words[3].isdigit() or len(words[3]) > 3:
+    if len(words) < 4 or not words[3].isdecimal() or len(words[3]) > 3:
         return None
-    return MediaSection(words[0].lower(), int(words[3]))
+    section = MediaSection(words[0].lower(), int(words[3]))
+    if section.kind == "audio" and section.payload_type in _STATIC_AUDIO:
+        section.encoding, section.clock_hz = _STATIC_AUDIO[section.payload_type], 8000
+    return section
 
 
 def _read_attribute(description: Description, section: MediaSection | None, value: str) -> None:
@@ -100,6 +109,8 @@ def _read_attribute(description: Description, section: MediaSection | None, valu
             description.control = rest
     elif name == "control":
         section.control = rest
+    elif name == "sendonly":
+        section.send_only = True
     elif name == "rtpmap":
         _read_rtpmap(section, rest)
     elif name == "fmtp":
@@ -112,10 +123,11 @@ def _read_rtpmap(section: MediaSection, value: str) -> None:
     payload_type, _, encoding = value.partition(" ")
     if payload_type != str(section.payload_type):
         return
-    name, _, clock = encoding.strip().partition("/")
-    clock = clock.partition("/")[0]
+    name, _, rest = encoding.strip().partition("/")
+    clock, _, channels = rest.partition("/")
     section.encoding = name.strip().upper()
-    section.clock_hz = int(clock) if clock.isdigit() and len(clock) <= 9 else 0
+    section.clock_hz = int(clock) if clock.isdecimal() and len(clock) <= 9 else 0
+    section.channels = int(channels) if channels.isdecimal() and len(channels) <= 3 else 1
 
 
 def _parameters(text: str) -> dict[str, str]:

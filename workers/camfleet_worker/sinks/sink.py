@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media.audio_unit import AudioUnit
 
 
 class SinkPhase(StrEnum):
@@ -66,4 +67,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Close in an orderly way (TEARDOWN, last fragment, span end) without blocking."""
+        ...
+
+
+@runtime_checkable
+class AudioSink(Sink, Protocol):
+    """A sink that takes sound too. One without `push_audio` is never given any."""
+
+    def push_audio(self, unit: AudioUnit) -> None:
+        """Take one unit of sound, or drop it and count. Of one tick it comes after the pictures:
+        `pts_90k` says where it belongs."""
         ...

@@ -197,5 +197,5 @@ def test_a_web_server_on_the_rtsp_port_is_none() -> None:
 
 @given(st.binary(max_size=200), st.integers(0, 255))
 def test_what_is_found_behind_garbage_is_a_beginning_or_the_end(data: bytes, channel: int) -> None:
-    at = next_beginning(data, 0, len(data), channel, channel)
+    at = next_beginning(data, 0, len(data), {channel})
     assert at == len(data) or data[at] == 0x24 or data[at:].startswith(b"RTSP/1.")

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which sound of a description can be taken. Pure; asked by the handshake where the policy wants
+sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from camfleet_worker.rtp.audio import AudioPayload, audio_payload
+from camfleet_worker.rtsp.sdp import Description, MediaSection
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A track that gives sound, and how it is taken apart."""
+
+    section: MediaSection
+    payload: AudioPayload
+
+
+def offered_sound(description: Description, video: MediaSection) -> Sound | None:
+    """The first track of sound that we take, has a control of its own and is no back channel."""
+    for section in description.media:
+        if section.kind != "audio" or section.control in ("", "*", video.control):
+            continue
+        if section.send_only and not video.send_only:
+            continue
+        payload = audio_payload(
+            section.encoding, section.clock_hz, section.channels, section.parameters
+        )
+        if payload is not None:
+            return Sound(section, payload)
+    return None

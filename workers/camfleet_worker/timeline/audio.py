@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times of sound on the timeline of the pictures. Pure.
+
+Sound has a timeline of its own that starts where the pictures' one started: both count from the
+same instant of our clock, and each follows its own RTP clock, anchored by the arrival of its first
+packet of a session. Sender reports would tie the two closer together, where a camera sends them
+for both tracks and means the same clock in both; too many do not.
+"""
+
+from __future__ import annotations
+
+from camfleet_worker.timeline.timeline import CLOCK_HZ, Timeline
+
+
+class AudioTimeline:
+    """Gives each unit of sound its time. Lives as long as the timeline of the pictures."""
+
+    def __init__(self, pictures: Timeline) -> None:
+        self._pictures = pictures
+        self._timeline: Timeline | None = None
+        self._counted = 0
+        """Ticks of the RTP clock since the session's first packet, without wraps."""
+        self._last_timestamp: int | None = None
+
+    def restart(self) -> None:
+        """The next unit is the first of another session, maybe by another clock."""
+        self._last_timestamp = None
+        if self._timeline is not None:
+            self._timeline.restart()
+
+    def stamp(self, timestamp: int, clock_hz: int, arrival_s: float) -> int | None:
+        """Time in 1/90000 s, rising with every call; None before the first picture had its."""
+        if self._timeline is None:
+            if self._pictures.origin_s is None:
+                return None
+            self._timeline = Timeline(self._pictures.origin_s)
+        if self._last_timestamp is None:
+            self._counted = 0
+        else:
+            step = (timestamp - self._last_timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+            self._counted += step
+        self._last_timestamp = timestamp
+        # Scaled as a sum, so that rounding (44,100 Hz) never adds up.
+        return self._timeline.stamp(self._counted * CLOCK_HZ // clock_hz & 0xFFFFFFFF, arrival_s)

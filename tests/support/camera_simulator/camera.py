@@ -27,7 +27,7 @@ from camera_simulator.onvif.place import Place
 from camera_simulator.onvif.profiles import stream_path
 from camera_simulator.rtsp.connection import Players, RtspConnection
 from camera_simulator.rtsp.packets import FramePackets
-from camera_simulator.settings import CameraSettings, changed
+from camera_simulator.settings import CameraSettings, SettingsInvalid, changed
 
 
 class RtspServer(Protocol):
@@ -132,6 +132,8 @@ class Camera:
         installed = changed(self._installed, changes)
         refuse_unplayable(installed)
         effective = with_faults(installed)
+        if effective.main_clip != self._effective.main_clip:
+            raise SettingsInvalid("a running camera cannot change its clip")
         self._installed, self._effective = installed, effective
         await self._open_and_close()
 

@@ -124,6 +124,13 @@ class Clip:
     gop: int
     bitrate_kbps: int
     frames: tuple[AccessUnit, ...]
+    shown: tuple[int, ...] = ()
+    """Display number of each access unit; empty where they are shown in the order they stand in."""
+
+    def shown_at(self, place: int) -> int:
+        """Display number of the access unit at that place, going round and round."""
+        rounds, place = divmod(place, len(self.frames))
+        return rounds * len(self.frames) + (self.shown[place] if self.shown else place)
 
     @cached_property
     def parameter_sets(self) -> tuple[bytes, ...]:
@@ -172,4 +179,5 @@ def load_clip(folder: Path) -> Clip:
         gop=about["gop"],
         bitrate_kbps=about["bitrate_kbps"],
         frames=frames,
+        shown=tuple(about.get("shown", ())),
     )

@@ -35,6 +35,7 @@ from camera_simulator.clips import (
     load_clip,
     split_annex_b,
 )
+from camera_simulator.vui import stream_without_vui
 
 if TYPE_CHECKING:
     import av
@@ -59,6 +60,10 @@ class Recipe:
     crop: tuple[int, int, int, int] = (0, 72, 768, 432)
     fps: int = 25
     first_frame: int = 0
+    b_frames: int = 0
+    """B-frames between two others, one of them a reference; decoding order is not display order."""
+    declares_reordering: bool = True
+    """Without it the SPS has no VUI that would say how many pictures change places."""
 
 
 # Sizes and rates are those of the cameras in the field: a sub-stream, a stream that a 10 Mbit/s
@@ -73,6 +78,20 @@ RECIPES: dict[str, Recipe] = {
         Recipe("360p-h265", "h265", 640, 360, 25, 350, 20),
         Recipe("720p-h264", "h264", 1280, 720, 50, 2000, 16),
         Recipe("720p-h265", "h265", 1280, 720, 50, 1400, 16),
+        Recipe("240p-h264-b", "h264", 320, 240, 25, 150, 4, crop=(0, 0, 768, 576), b_frames=2),
+        Recipe("240p-h265-b", "h265", 320, 240, 25, 100, 4, crop=(0, 0, 768, 576), b_frames=2),
+        Recipe(
+            "240p-h264-b-undeclared",
+            "h264",
+            320,
+            240,
+            25,
+            150,
+            4,
+            crop=(0, 0, 768, 576),
+            b_frames=2,
+            declares_reordering=False,
+        ),
     )
 }
 
@@ -113,13 +132,23 @@ def prepare(recipe: Recipe, progress: Progress = lambda _: None) -> Path:
 
 
 def _key(recipe: Recipe) -> str:
-    what = json.dumps([asdict(recipe), _ENCODER_OPTIONS[recipe.codec], "layout 1"], sort_keys=True)
+    fields = asdict(recipe)
+    if not recipe.b_frames:  # clips encoded before there were any keep their names
+        del fields["b_frames"], fields["declares_reordering"]
+    what = json.dumps([fields, _encoder_options(recipe), "layout 1"], sort_keys=True)
     return hashlib.sha256(what.encode()).hexdigest()[:12]
 
 
+def _encoder_options(recipe: Recipe) -> dict[str, str]:
+    options = _ENCODER_OPTIONS[recipe.codec]
+    if not recipe.b_frames:
+        return options
+    bframes = f"bframes={recipe.b_frames}:b-adapt=0"
+    return {name: value.replace("bframes=0", bframes) for name, value in options.items()}
+
+
 # No B-frames, one slice, closed GOPs of fixed length, parameter sets before every key frame: what
-# the great majority of cameras send. bframes=0 and open-gop=0 also make the clip safe to play in a
-# circle.
+# the great majority of cameras send. open-gop=0 also makes the clip safe to play in a circle.
 _ENCODER_OPTIONS: dict[Codec, dict[str, str]] = {
     "h264": {
         "preset": "veryfast",
@@ -145,26 +174,46 @@ def _encode(recipe: Recipe, source: Path, folder: Path) -> None:
     stream.width, stream.height, stream.pix_fmt = recipe.width, recipe.height, "yuv420p"
     stream.bit_rate = recipe.bitrate_kbps * 1000
     stream.gop_size = recipe.gop
-    stream.codec_context.options = _ENCODER_OPTIONS[recipe.codec] | {
+    stream.codec_context.options = _encoder_options(recipe) | {
         "maxrate": f"{recipe.bitrate_kbps}k",
         "bufsize": f"{recipe.bitrate_kbps}k",
         "keyint_min": str(recipe.gop),
     }
+    shown: list[int] = []
     for number, picture in enumerate(_pictures(recipe, source)):
         if number == 0:
             _write_jpeg(picture, folder / "snapshot.jpg")
         picture.pts = number
         picture.time_base = Fraction(1, recipe.fps)
-        container.mux(stream.encode(picture))
-    container.mux(stream.encode(None))
+        if recipe.b_frames:
+            # What the source's encoder made of it would be asked of ours: no B-frames.
+            picture.pict_type = av.video.frame.PictureType.NONE
+        shown += _encode_into(container, stream, picture)
+    shown += _encode_into(container, stream, None)
     container.close()
-    _describe(recipe, folder)
+    if not recipe.declares_reordering:
+        path = folder / f"stream.{recipe.codec}"
+        path.write_bytes(stream_without_vui(path.read_bytes()))
+    _describe(recipe, folder, shown)
+
+
+def _encode_into(
+    container: av.container.OutputContainer,
+    stream: av.VideoStream,
+    picture: av.VideoFrame | None,
+) -> list[int]:
+    """The display numbers of the pictures that came out, in decoding order."""
+    packets = stream.encode(picture)
+    # The encoder counts in the time base of the pictures that it was given.
+    shown = [packet.pts for packet in packets if packet.pts is not None]
+    container.mux(packets)
+    return shown
 
 
 _MUXER: dict[Codec, str] = {"h264": "h264", "h265": "hevc"}
 
 
-def _describe(recipe: Recipe, folder: Path) -> None:
+def _describe(recipe: Recipe, folder: Path, shown: list[int]) -> None:
     """Write clip.json beside the stream, having proved that the encoder gave what was asked."""
     data = (folder / f"stream.{recipe.codec}").read_bytes()
     frames = list(group_access_units(split_annex_b(data), recipe.codec))
@@ -174,6 +223,8 @@ def _describe(recipe: Recipe, folder: Path) -> None:
         raise RuntimeError(
             f"{recipe.name}: the encoder gave {len(frames)} frames with key frames at {keys[:5]}…"
         )
+    if sorted(shown) != list(range(wanted)) or (shown != sorted(shown)) != bool(recipe.b_frames):
+        raise RuntimeError(f"{recipe.name}: the encoder ordered its frames {shown[:5]}…")
     about = {
         **asdict(recipe),
         "source": SOURCE_PACKAGE,
@@ -181,6 +232,7 @@ def _describe(recipe: Recipe, folder: Path) -> None:
             {"size": frame.size, "key": frame.key, "sha256": frame_hash(frame.units, recipe.codec)}
             for frame in frames
         ],
+        "shown": shown,
     }
     (folder / "clip.json").write_text(json.dumps(about))
 

@@ -22,6 +22,13 @@ AuthScheme = Literal["wsse", "digest", "basic"]
 Server = Literal["replay", "gstreamer"]
 Web = Literal["onvif", "closed", "page", "not-found"]
 Media = Literal["whole", "p-frames-only", "sound-without-picture", "sound-only"]
+Sound = Literal["none", "pcmu", "pcma", "aac", "opus", "latm"]
+SoundPacking = Literal["single", "aggregated", "fragmented", "hostile"]
+"""How AAC lies in packets; "hostile": with packets between that make no sense."""
+SoundSetup = Literal[
+    "taken", "unsupported", "refused", "closes", "hangs", "play-fails", "on-video-channel"
+]
+"""What a camera does about the SETUP of its sound."""
 Dialect = Literal[
     "lf-only",
     "lower-case",
@@ -64,6 +71,7 @@ class CameraSettings:
     resolution: str = "360p"
     sub_resolution: str = "240p"
     start_frame: int = 0
+    b_frames: Literal["", "declared", "undeclared"] = ""
 
     # Who may look. No password: an open camera that asks nobody.
     username: str = "ingest"
@@ -125,6 +133,11 @@ class CameraSettings:
     probe_loss: float = 0.0
     media1_h265: Literal["named", "called-h264", "hidden"] = "named"
     media: Media = "whole"
+    sound: Sound = "none"
+    sound_packing: SoundPacking = "single"
+    sound_setup: SoundSetup = "taken"
+    sound_loss: int = 0
+    sound_is_back_channel: bool = False
     freeze: bool = False
     stream_dies_after_s: float = 0.0
     max_sessions: int = 0
@@ -157,7 +170,8 @@ class CameraSettings:
 
     @property
     def main_clip(self) -> str:
-        return f"{self.resolution}-{self.codec}"
+        order = {"": "", "declared": "-b", "undeclared": "-b-undeclared"}[self.b_frames]
+        return f"{self.resolution}-{self.codec}{order}"
 
     @property
     def sub_clip(self) -> str:
@@ -180,7 +194,17 @@ class CameraSettings:
 
 
 FIXED_FIELDS = frozenset(
-    {"name", "host", "onvif_port", "rtsp_port", "server", "codec", "resolution", "sub_resolution"}
+    {
+        "name",
+        "host",
+        "onvif_port",
+        "rtsp_port",
+        "server",
+        "codec",
+        "resolution",
+        "sub_resolution",
+        "b_frames",
+    }
 )
 """What a running camera cannot change: its place, its server and its clips."""
 

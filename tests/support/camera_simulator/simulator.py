@@ -18,6 +18,7 @@ from typing import Self
 
 from camera_simulator.camera import Camera, ReplayServer, RtspServer
 from camera_simulator.clips import Clip
+from camera_simulator.faults import with_faults
 from camera_simulator.gstreamer.host import GStreamerHost
 from camera_simulator.rtsp.packets import FramePackets, packetise
 from camera_simulator.rtsp.player import TICK_S, Player
@@ -66,7 +67,7 @@ class Simulator:
         """Install a camera and switch it on (unless its settings say otherwise)."""
         if settings.name in self.cameras:
             raise SettingsInvalid(f"there is a camera {settings.name!r} already")
-        names = {"main": settings.main_clip, "sub": settings.sub_clip}
+        names = {"main": with_faults(settings).main_clip, "sub": settings.sub_clip}
         clips = {stream: await self._clip(name) for stream, name in names.items()}
         packets = {stream: self._packets[name] for stream, name in names.items()}
         camera = Camera(settings, clips, packets)

@@ -74,9 +74,11 @@ class DisplayOrder:
         elif behind_key and self._reordering.declared is None and not self.depth:
             self._allow(self._shown_before(data))
         elif taken < self._window.floor and self.depth < self._reordering.most:
-            later = sum(other > taken for other in self._since_key)
-            if later <= _MOST_LEARNT and is_b_picture(data):
-                self._allow(later)
+            if is_b_picture(data):
+                later = sum(other > taken for other in self._since_key)
+                self._allow(later if later <= _MOST_LEARNT else 0)
+            else:
+                self._since_key.clear()  # the clock has stepped back, not the order
         self._since_key.append(taken)
 
     def _allow(self, depth: int) -> None:

@@ -30,4 +30,20 @@ FAULTS = (
         "scottlamb/retina 0.3.5",
         quirk=34,
     ),
+    Fault(
+        "b-frames",
+        "Pictures come in decoding order, and their timestamps step back.",
+        "replay",
+        {"resolution": "240p", "b_frames": "declared"},
+        "blakeblackshear/frigate#7720",
+        quirk=48,
+    ),
+    Fault(
+        "b-frames-undeclared",
+        "The same, and the SPS does not say how many pictures change places.",
+        "replay",
+        {"resolution": "240p", "codec": "h264", "b_frames": "undeclared"},
+        "blakeblackshear/frigate#9661",
+        quirk=48,
+    ),
 )

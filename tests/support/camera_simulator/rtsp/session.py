@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from camera_simulator.clips import Clip
 from camera_simulator.rtsp.delivery import Delivery
 from camera_simulator.rtsp.packets import FramePackets, sender_report
+from camera_simulator.rtsp.sound import PlayedSound
 from camera_simulator.settings import CameraSettings
 
 REPORT_EVERY_S = 5.0
@@ -39,6 +40,8 @@ class Session:
     base_timestamp: int = field(default_factory=lambda: secrets.randbits(32))
     rtp_channel: int = 0
     rtcp_channel: int = 1
+    sound_track: PlayedSound | None = None
+    """Set up beside the picture."""
     playing: bool = False
     frames_sent: int = 0
     _started_s: float = 0.0
@@ -59,7 +62,9 @@ class Session:
 
     @property
     def next_timestamp(self) -> int:
-        return (self.base_timestamp + self._next * self.clip.ticks_per_frame) & 0xFFFFFFFF
+        """Of the moment at which the next frame is shown (RFC 6184 §5.1)."""
+        shown = self.clip.shown_at(self.start_frame + self._next) - self.start_frame
+        return (self.base_timestamp + shown * self.clip.ticks_per_frame) & 0xFFFFFFFF
 
     def dead(self, now_s: float, settings: CameraSettings) -> bool:
         """Whether the firmware has given this stream up."""

@@ -100,8 +100,8 @@ e2e: prerequisites ## Real worker pods on a real node
 	@$(PYTEST) tests/e2e
 
 .PHONY: fuzz
-fuzz: setup ## Hostile input for every parser (INPUTS=1000000)
-	@$(PYTHON) -m fuzzer --inputs $(or $(INPUTS),1000000)
+fuzz: setup ## Hostile input for every parser, conversations with hostile cameras (INPUTS=1000000)
+	@$(PYTHON) -m fuzzer --inputs $(or $(INPUTS),1000000) --conversations $(or $(CONVERSATIONS),10000)
 
 .PHONY: test
 test: prerequisites lint types ## All tests; what CI runs

@@ -18,10 +18,11 @@ from camfleet_api.conditions import ConditionType
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.loop import MediaLoop, StreamHandle
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, no_gate, open_stream
-from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.sinks.sink import Sink, SinkCounters, SinkPhase, SinkState
 from eventually import eventually_async
 
 PASSWORD = 'mật khẩu: @#%^/?"\\'
@@ -49,6 +50,7 @@ class Ingest:
     ) -> None:
         self.camera = camera
         self.units: list[AccessUnit] = []
+        self.sound: list[AudioUnit] = []
         self.errors: list[IngestError] = []
         self.attempts = 0
         self.sink_counters = SinkCounters()
@@ -60,6 +62,10 @@ class Ingest:
         self._loop = media_loop
         self._handle: StreamHandle | None = None
         self._channel = media_loop.open_channel(camera.name, [_Sink(self)])
+
+    def add_sinks(self, *sinks: Sink) -> None:
+        """Others that get the pictures too; call it before play()."""
+        self._channel.replace_sinks([_Sink(self), *sinks])
 
     async def open(self, deadline_s: float = 5.0) -> PlayingStream:
         """The playing stream; the caller owns its socket."""
@@ -120,6 +126,9 @@ class _Sink:
 
     def push(self, unit: AccessUnit) -> None:
         self._ingest.units.append(unit)
+
+    def push_audio(self, unit: AudioUnit) -> None:
+        self._ingest.sound.append(unit)
 
     def tick(self, now: float) -> None:
         pass

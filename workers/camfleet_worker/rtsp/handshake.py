@@ -38,7 +38,7 @@ from camfleet_worker.rtsp.sdp import (
     path_of,
 )
 from camfleet_worker.rtsp.session import RtspSession, answer_request
-from camfleet_worker.rtsp.sound import Sound, offered_sound
+from camfleet_worker.rtsp.sound import offered_sound
 from camfleet_worker.rtsp.target import StreamTarget
 
 _MAX_EARLY_BYTES = 512 * 1024
@@ -258,14 +258,14 @@ class Handshake:
             return None
         except (OSError, MessageError) as error:  # TimeoutError is one
             raise SoundUnbearable("asking for it ends the conversation") from error
-        return self._settled_sound(sound, response.headers.get("transport") or asked)
-
-    def _settled_sound(self, sound: Sound, settled: str) -> AudioTrack | None:
-        channels = parse_interleaved(settled)
+        channels = parse_interleaved(response.headers.get("transport") or asked)
         if channels is None:
             self._silence = "the camera sends it over UDP only"
             return None
-        return AudioTrack(channels, sound.section.payload_type, sound.payload)
+        payload_type = sound.section.payload_type
+        if (channels.rtp, payload_type) == (taken.rtp, video.payload_type):
+            raise SoundUnbearable("nothing tells it from the video")
+        return AudioTrack(channels, payload_type, sound.payload)
 
     async def _play(self, with_sound: bool) -> None:
         try:

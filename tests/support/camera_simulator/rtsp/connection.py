@@ -24,6 +24,7 @@ from camera_simulator.rtsp import dialect, sdp
 from camera_simulator.rtsp.delivery import Datagrams, OverRtsp
 from camera_simulator.rtsp.packets import FramePackets
 from camera_simulator.rtsp.session import Session
+from camera_simulator.rtsp.sound import TRACK, PlayedSound, sound_track
 from camera_simulator.settings import CameraSettings
 
 _PHRASES = {
@@ -134,7 +135,10 @@ class RtspConnection(asyncio.Protocol):
     def _send_media(self, session: Session, transport: asyncio.Transport, now_s: float) -> None:
         settings, counters = self._camera.effective, self._camera.counters
         assert session.delivery is not None
-        if "sound" in settings.media:
+        if session.sound_track is not None and not settings.freeze:
+            sound = session.sound_track.due(now_s, settings, self._camera.camera_unix_s())
+            session.delivery.send(sound, settings)
+        elif "sound" in settings.media:
             session.delivery.send(session.sound(), settings)
         for frame in session.due(now_s, settings):
             if transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
@@ -256,6 +260,7 @@ class RtspConnection(asyncio.Protocol):
             settings.rtsp_dialect,
             settings.media,
             base,
+            self._offered_sound(settings),
         ).encode()
         headers = dialect.content_base(base, settings.rtsp_dialect)
         self._send(message, 200, headers, body)
@@ -272,8 +277,10 @@ class RtspConnection(asyncio.Protocol):
         transport = message.headers.get("transport", "")
         if stream is None:
             self._send(message, 404)
+        elif self._session is not None and message.target.endswith(f"/{TRACK}"):
+            self._setup_sound(message, self._session, transport)
         elif self._session is not None:
-            self._send(message, 455)  # one track, so a second SETUP can only be a mistake
+            self._send(message, 455)  # one picture, so its second SETUP can only be a mistake
         elif settings.max_sessions and counters.sessions_open >= settings.max_sessions:
             counters.sessions_refused += 1
             self._refuse(message)
@@ -285,6 +292,30 @@ class RtspConnection(asyncio.Protocol):
             self._open_session(message, *self._datagrams(stream, transport))
         else:
             self._send(message, 461)
+
+    def _offered_sound(self, settings: CameraSettings) -> tuple[str, ...]:
+        if settings.sound == "none":
+            return ()
+        direction = ("a=sendonly",) if settings.sound_is_back_channel else ()
+        return (*sound_track(settings.sound, settings.sound_packing).description, *direction)
+
+    def _setup_sound(self, message: Message, session: Session, transport: str) -> None:
+        settings = self._camera.effective
+        channels = re.search(r"interleaved=(\d+)-(\d+)", transport)
+        if settings.sound == "none" or _session_id(message) != session.ident or not channels:
+            self._send(message, 455)
+        elif settings.sound_setup in ("unsupported", "refused"):
+            self._send(message, 461 if settings.sound_setup == "unsupported" else 403)
+        elif settings.sound_setup == "closes":
+            self.drop()
+        elif settings.sound_setup != "hangs":
+            rtp, rtcp = int(channels[1]), int(channels[2])
+            if settings.sound_setup == "on-video-channel":
+                rtp, rtcp = session.rtp_channel, session.rtcp_channel
+            track = sound_track(settings.sound, settings.sound_packing)
+            session.sound_track = PlayedSound(track, rtp, rtcp)
+            settled = f"RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp}"
+            self._send(message, 200, [("Transport", settled), self._session_header(session)])
 
     def _interleaved(self, stream: str, transport: str) -> tuple[str, Session]:
         assert self._transport is not None
@@ -333,6 +364,9 @@ class RtspConnection(asyncio.Protocol):
     def _play(self, message: Message) -> None:
         session = self._own_session(message)
         if session is None:
+            return
+        if session.sound_track is not None and self._camera.effective.sound_setup == "play-fails":
+            self._send(message, 500)
             return
         if not session.playing:
             session.play(self._camera.monotonic_s())
@@ -397,6 +431,7 @@ class RtspConnection(asyncio.Protocol):
     def _stream(self, target: str) -> str | None:
         """`main` or `sub` of rtsp://…/live/main[/track1]; None for every other URL."""
         path = urlsplit(target).path.rstrip("/").removesuffix(f"/{sdp.TRACK}")
+        path = path.removesuffix(f"/{TRACK}")
         path = path.removeprefix(_MOVED)
         stream = path.removeprefix("/live/").rpartition("/")[2]  # a recorder's channel before it
         return stream if path.startswith("/live/") and stream in self._camera.clips else None

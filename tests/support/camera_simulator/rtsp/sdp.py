@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 from camera_simulator.clips import CLOCK_HZ, Clip, nal_type
 from camera_simulator.rtsp.packets import PAYLOAD_TYPE
@@ -18,6 +19,7 @@ def describe(
     dialect: tuple[str, ...] = (),
     media: str = "whole",
     base: str = "",
+    sound: Sequence[str] = (),
 ) -> str:
     """One video track, its control URL relative to Content-Base; sound where `media` has it."""
     encoding = "H264" if clip.codec == "h264" else "H265"
@@ -39,7 +41,8 @@ def describe(
     ]
     if "bare-sdp" in dialect:
         lines = [line for line in lines if line[0] in "ma" and line != "a=control:*"]
-    if "sound" in media:
+    lines += sound
+    if "sound" in media and not sound:
         lines += ["m=audio 0 RTP/AVP 8", "a=rtpmap:8 PCMA/8000", "a=control:track2"]
     if media == "sound-only":
         lines = [*lines[:6], *lines[-3:]]

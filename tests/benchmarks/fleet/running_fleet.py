@@ -125,6 +125,9 @@ class RunningFleet:
         """Wait until something is so; when that was seen."""
         deadline = time.monotonic() + within_s
         while not done():
+            for worker in self.workers:
+                if ended := worker.ended():
+                    raise Failed(f"worker {worker.shard} is no more:\n{ended}")
             if time.monotonic() > deadline:
                 raise Failed(f"{what}: not within {within_s:.0f} s")
             time.sleep(_POLL_S)

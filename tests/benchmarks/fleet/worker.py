@@ -68,6 +68,10 @@ class Worker:
     def log(self) -> str:
         return self._log.read_text()
 
+    def ended(self) -> str:
+        """The end of its log, where the process is no more."""
+        return "" if self._process.poll() is None else self.log()[-2000:]
+
     def started(self) -> bool:
         """Whether it serves its metrics."""
         return '"worker started"' in self.log()

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times of sound: they count from where the pictures' time began, by a clock of their own."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_worker.timeline.audio import AudioTimeline
+from camfleet_worker.timeline.timeline import TOLERANCE_S, Timeline
+
+
+def begun(at_s: float = 100.0) -> AudioTimeline:
+    """With a first picture at that moment."""
+    pictures = Timeline()
+    pictures.stamp(5, at_s)
+    return AudioTimeline(pictures)
+
+
+def test_sound_before_the_first_picture_has_no_time() -> None:
+    pictures = Timeline()
+    sound = AudioTimeline(pictures)
+    assert sound.stamp(1, 8000, 100.0) is None
+    pictures.stamp(7, 100.5)
+    assert sound.stamp(161, 8000, 101.0) == 45_000
+
+
+@pytest.mark.parametrize("clock_hz", [8000, 16_000, 44_100, 48_000])
+def test_durations_are_rtps_and_rounding_does_not_add_up(clock_hz: int) -> None:
+    sound, first = begun(), 0xFFFFFF00
+    times = [
+        sound.stamp(first + number * 1024 & 0xFFFFFFFF, clock_hz, 100 + number * 1024 / clock_hz)
+        for number in range(2000)
+    ]
+    assert times == [number * 1024 * 90_000 // clock_hz for number in range(2000)]
+
+
+def test_another_session_goes_on_by_arrival_and_by_another_clock() -> None:
+    sound = begun()
+    assert sound.stamp(0, 8000, 100.0) == 0
+    sound.restart()
+    assert sound.stamp(4_000_000_000, 48_000, 160.0) == 60 * 90_000
+    assert sound.stamp(4_000_000_960, 48_000, 160.0) == 60 * 90_000 + 1800
+
+
+@given(st.floats(-0.01, 0.01))
+def test_a_clock_that_runs_fast_or_slow_stays_with_ours(error: float) -> None:
+    sound = begun()
+    for number in range(6000):  # two minutes
+        arrival = 100 + number * 0.02
+        time = sound.stamp(int(number * 160 * (1 + error)), 8000, arrival)
+        assert time is not None
+        assert abs(time / 90_000 - (arrival - 100)) < TOLERANCE_S + 0.25
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 0xFFFFFFFF), st.floats(0, 1e6)), min_size=2, max_size=40),
+    st.integers(1, 384_000),
+)
+def test_times_rise_whatever_is_stamped(stamps: list[tuple[int, float]], clock_hz: int) -> None:
+    sound = begun(0.0)
+    times = [sound.stamp(timestamp, clock_hz, arrival) or 0 for timestamp, arrival in stamps]
+    assert all(0 <= a < b for a, b in itertools.pairwise(times))

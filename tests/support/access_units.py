@@ -9,6 +9,10 @@ from itertools import count
 from camera_simulator.clips import Clip, is_parameter_set
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 
+_DECODED_BEFORE = 2
+"""Pictures by which the clips with B-frames are decoded before they are shown: a
+pyramid's depth."""
+
 
 def video_format(clip: Clip) -> VideoFormat:
     """What a source would say of this clip."""
@@ -25,7 +29,9 @@ def access_units(
     video = video or video_format(clip)
     for number in count():
         frame = clip.frames[number % len(clip.frames)]
-        pts = number * clip.ticks_per_frame
+        due = number * clip.ticks_per_frame
+        pts = clip.shown_at(number) * clip.ticks_per_frame
+        dts = due - _DECODED_BEFORE * clip.ticks_per_frame if clip.shown else due
         yield AccessUnit(
             data=b"".join(
                 len(unit).to_bytes(4, "big") + unit
@@ -34,6 +40,7 @@ def access_units(
             ),
             key=frame.key,
             pts_90k=first_pts + pts,
-            arrived_at=start_s + pts / 90_000,
+            arrived_at=start_s + due / 90_000,
             format=video,
+            composition_offset_90k=pts - dts,
         )

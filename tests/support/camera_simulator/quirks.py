@@ -362,7 +362,9 @@ QUIRKS = (
     Quirk(
         48,
         "B-frames: pictures arrive in another order than they are shown",
-        "ITU-T H.264 section C.4",
-        "",
+        "blakeblackshear/frigate#7720, blakeblackshear/frigate#9661, ITU-T H.264 section C.4",
+        "How far pictures change places is read from the SPS, and from the pictures where it is "
+        "silent or wrong. Decoding times rise and no picture waits: recordings and RTMP carry "
+        "both times, RTSP the presentation time in decoding order.",
     ),
 )

@@ -32,8 +32,11 @@ _BUFFER_BYTES = 1 << 20
 is reserved, not touched: pages that no fragment needs cost no memory."""
 _FRAGMENT_US = 1_000_000
 """A fragment ends at a key frame or after one second, whichever comes first."""
-_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets"
-"""With negative offsets the first picture is shown at 0, though decoding began before."""
+_MOVFLAGS = "frag_keyframe+empty_moov+default_base_moof"
+_EDITED_MOVFLAGS = _MOVFLAGS + "+delay_moov"
+"""Where decoding begins before the first picture is shown, an edit list says so (ISO/IEC 14496-12
+section 8.6.6), and that the muxer knows only after the first pictures. Rejected: negative offsets,
+which need no edit list, but FFmpeg's demuxer shows such fragments late."""
 
 
 class Written:
@@ -54,15 +57,17 @@ class Written:
 class Mp4Segment:
     """One fragmented MP4 being written; its first picture is shown at 0."""
 
-    def __init__(self, video: VideoFormat) -> None:
-        self._first_dts: int | None = None
+    def __init__(self, video: VideoFormat, first_offset_90k: int = 0) -> None:
+        """`first_offset_90k`: the first picture's composition offset."""
+        self._first_pts: int | None = None
         self._written = Written()
+        movflags = _EDITED_MOVFLAGS if first_offset_90k else _MOVFLAGS
         self._container: OutputContainer = av.open(
             self._written,
             "w",
             format="mp4",
             buffer_size=_BUFFER_BYTES,
-            options={"movflags": _MOVFLAGS, "frag_duration": str(_FRAGMENT_US)},
+            options={"movflags": movflags, "frag_duration": str(_FRAGMENT_US)},
         )
         with format_template(video) as template:
             self._stream = self._container.add_stream_from_template(template)
@@ -77,12 +82,12 @@ class Mp4Segment:
 
         The duration is the one between decoding times, which MP4 counts.
         """
-        if self._first_dts is None:
-            self._first_dts = dts_90k
+        if self._first_pts is None:
+            self._first_pts = pts_90k
         packet = av.Packet(data)
         packet.stream = self._stream
         packet.time_base = TIME_BASE
-        packet.pts, packet.dts = pts_90k - self._first_dts, dts_90k - self._first_dts
+        packet.pts, packet.dts = pts_90k - self._first_pts, dts_90k - self._first_pts
         packet.duration = duration_90k
         packet.is_keyframe = key
         self._container.mux(packet)

@@ -221,7 +221,7 @@ class RecordingSink:
             return None
         self._close_segment(span, end_us=None)
         self._span = self._open_segment(
-            unit.format, span.start_us, span.start_pts, at_us, pts, span.counter + 1
+            unit, span.start_us, span.start_pts, at_us, pts, span.counter + 1
         )
         return self._span
 
@@ -239,12 +239,12 @@ class RecordingSink:
     def _begin_span(self, unit: AccessUnit) -> None:
         start_us = int(unit.arrived_at * 1_000_000)
         pts, dts = unit.pts_90k, unit.dts_90k
-        self._span = self._open_segment(unit.format, start_us, pts, start_us, pts, 0)
+        self._span = self._open_segment(unit, start_us, pts, start_us, pts, 0)
         self._pending, self._pending_pts, self._pending_dts = unit, pts, dts
 
     def _open_segment(
         self,
-        video: VideoFormat,
+        unit: AccessUnit,
         start_us: int,
         start_pts: int,
         segment_us: int,
@@ -258,9 +258,9 @@ class RecordingSink:
             segment_us=segment_us,
             newest_pts=newest_pts,
             counter=counter,
-            format=video,
-            in_force=video,
-            mp4=Mp4Segment(video),
+            format=unit.format,
+            in_force=unit.format,
+            mp4=Mp4Segment(unit.format, unit.composition_offset_90k),
             file=self._volume.segment(key, self),
         )
 

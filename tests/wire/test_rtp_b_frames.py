@@ -37,8 +37,6 @@ from media_pump import MediaPump
 from rtsp_ingest import Ingest, camera_settings, is_the_clip
 from vms import RecordServer, RtmpServer
 
-pytestmark = pytest.mark.quirk(48)
-
 CAMERAS = {
     "h264": ("h264", "b-frames"),
     "h264-undeclared": ("h264", "b-frames-undeclared"),
@@ -113,6 +111,7 @@ def packet_times(path: Path) -> list[tuple[int, int]]:
         ]
 
 
+@pytest.mark.quirk(48)
 @pytest.mark.parametrize("name", CAMERAS)
 async def test_every_picture_keeps_the_time_at_which_it_is_shown(
     simulator: Simulator, media_loop: MediaLoop, name: str
@@ -129,6 +128,7 @@ async def test_every_picture_keeps_the_time_at_which_it_is_shown(
     ]
 
 
+@pytest.mark.quirk(48)
 @pytest.mark.parametrize("name", CAMERAS)
 async def test_a_recording_shows_them_in_order_and_on_time(
     simulator: Simulator, media_loop: MediaLoop, volume: VolumeWriter, tmp_path: Path, name: str
@@ -152,6 +152,7 @@ async def test_a_recording_shows_them_in_order_and_on_time(
         assert_shows_the_clip(path, camera.clips["main"])
 
 
+@pytest.mark.quirk(48)
 @pytest.mark.parametrize("name", B_CLIPS)
 def test_every_segment_of_a_recording_begins_at_zero_and_none_overlaps(
     volume: VolumeWriter, tmp_path: Path, name: str
@@ -179,6 +180,7 @@ def relay_to(protocol: RelayProtocol, url: str) -> RelayTarget:
     return relay_target(protocol, url, names, (Codec.H264, Codec.H265))
 
 
+@pytest.mark.quirk(48)
 @pytest.mark.parametrize("name", B_CLIPS)
 def test_an_rtsp_relay_passes_them_on_as_they_came(name: str) -> None:
     clip, resolver = prepared_clip(name), Resolver()
@@ -199,6 +201,7 @@ def test_an_rtsp_relay_passes_them_on_as_they_came(name: str) -> None:
     ]
 
 
+@pytest.mark.quirk(48)
 @pytest.mark.parametrize("name", ["240p-h264-b"])
 def test_an_rtmp_player_shows_them_in_order_and_on_time(name: str) -> None:
     clip = prepared_clip(name)

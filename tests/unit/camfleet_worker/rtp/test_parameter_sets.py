@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media.access_unit import Codec
+from camera_simulator.footage import prepared_clip
+from camfleet_worker.media.access_unit import Codec, Reordering, SliceFields
 from camfleet_worker.rtp.bits import BitReader, BitsExhausted
 from camfleet_worker.rtp.parameter_sets import (
     ParameterSets,
@@ -65,6 +66,58 @@ def test_every_h264_profile_is_read(profile: str, pixels: str) -> None:
 def test_the_size_of_an_h265_picture_is_the_one_shown(width: int, height: int) -> None:
     sps = parse_h265_sps(encoded_sets(Codec.H265, width, height)[1])
     assert (sps.width, sps.height) == (width, height)
+
+
+def test_how_many_pictures_change_places_is_read_as_the_encoder_wrote_it() -> None:
+    clips = {
+        "240p-h264": Reordering(0, 0),
+        "240p-h264-b": Reordering(2, 7, SliceFields(False, 4, True, 6)),
+        "240p-h264-b-undeclared": Reordering(None, 7, SliceFields(False, 4, True, 6)),
+        "240p-h265": Reordering(0, 0),
+        "240p-h265-b": Reordering(2, 2),
+    }
+    for name, reordering in clips.items():
+        sets = ParameterSets(Codec[name.split("-")[1].upper()], prepared_clip(name).parameter_sets)
+        assert sets.format is not None
+        found = sets.format.reordering
+        assert (found.declared, found.most) == (reordering.declared, reordering.most), name
+        if found.most:
+            assert found == reordering, name
+
+
+@pytest.mark.parametrize("profile", ["baseline", "main", "high", "high422", "high444"])
+def test_every_bit_of_a_vui_may_be_missing(profile: str) -> None:
+    pixels = {"high422": "yuv422p", "high444": "yuv444p"}.get(profile, "yuv420p")
+    whole = encoded_sets(Codec.H264, 320, 240, profile, pixels)[0]
+    read = 0
+    for end in range(4, len(whole) + 1):
+        try:
+            sps = parse_h264_sps(whole[:end])
+        except ValueError:
+            continue
+        read += 1
+        assert (sps.width, sps.height) == (320, 240)
+        assert sps.reordering.declared in (None, 0, 2)
+    assert read > 3, "the size is enough"
+
+
+def test_levels_bound_what_may_change_places() -> None:
+    found = [
+        parse_h264_sps(encoded_sets(Codec.H264, width, height, "main")[0]).reordering.most
+        for width, height in SIZES
+    ]
+    assert found == [16, 7, 8, 5, 5, 4, 7]
+
+
+@given(st.binary(max_size=60), st.integers(0, 25))
+def test_no_vui_makes_a_picture_s_size_unreadable(tail: bytes, kept: int) -> None:
+    whole = encoded_sets(Codec.H264, 320, 240, "main")[0]
+    try:
+        sps = parse_h264_sps(whole[: 8 + kept] + tail)
+    except ValueError:
+        return
+    assert sps.reordering.declared is None or 0 <= sps.reordering.declared <= 16
+    assert 0 <= sps.reordering.most <= 16
 
 
 def test_interlaced_rows_count_twice() -> None:

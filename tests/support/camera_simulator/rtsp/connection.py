@@ -277,6 +277,8 @@ class RtspConnection(asyncio.Protocol):
         transport = message.headers.get("transport", "")
         if stream is None:
             self._send(message, 404)
+        elif self._session is None and "session" in message.headers:
+            self._send(message, 454)
         elif self._session is not None and message.target.endswith(f"/{TRACK}"):
             self._setup_sound(message, self._session, transport)
         elif self._session is not None:

@@ -182,6 +182,13 @@ def test_an_unfinished_unit_gives_way_to_the_next_and_is_counted() -> None:
     assert depacketiser.damaged == 1
 
 
+def test_fragments_with_a_loss_between_are_never_joined() -> None:
+    depacketiser = AacDepacketiser(PACKING)
+    first, last = (headers([8]) + b"head", 0, False), (headers([8]) + b"tail", 0, True)
+    assert fed(depacketiser, [first, None, last]) == []
+    assert depacketiser.damaged == 2
+
+
 @given(st.lists(st.tuples(st.binary(max_size=60), st.integers(0, 3), st.booleans()), max_size=40))
 def test_no_packets_break_it_or_make_it_hold_much(packets: list[Packet]) -> None:
     depacketiser = AacDepacketiser(PACKING)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which sinks are given sound, and from when on."""
+
+from __future__ import annotations
+
+from camfleet_api.conditions import ConditionType
+from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.media.channel import Channel
+from camfleet_worker.media.counters import LoopCounters
+from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
+
+VIDEO = VideoFormat(Codec.H264, (), 16, 16)
+SOUND = AudioUnit(b"sound", 1, 0.0, AudioFormat(AudioCodec.PCMA, 8000, 1))
+
+
+def picture(key: bool) -> AccessUnit:
+    return AccessUnit(b"picture", key, 0, 0.0, VIDEO)
+
+
+class PictureSink:
+    """Takes pictures only."""
+
+    name = "pictures"
+    condition = ConditionType.RECORDING
+
+    def __init__(self) -> None:
+        self.counters = SinkCounters()
+        self.state = SinkState(SinkPhase.WORKING)
+        self.pictures = 0
+
+    def push(self, unit: AccessUnit) -> None:
+        self.pictures += 1
+
+    def tick(self, now: float) -> None:
+        """Nothing is due."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class SoundSink(PictureSink):
+    """Takes both."""
+
+    broken = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sound: list[AudioUnit] = []
+
+    def push_audio(self, unit: AudioUnit) -> None:
+        if self.broken:
+            raise RuntimeError("a bug")
+        self.sound.append(unit)
+
+
+def test_sound_begins_behind_a_key_frame_and_goes_to_sinks_that_take_it() -> None:
+    deaf, hearing = PictureSink(), SoundSink()
+    channel = Channel("gate", [deaf, hearing], LoopCounters())
+    channel.push(picture(key=False))
+    channel.push_audio(SOUND)
+    assert hearing.sound == []
+    channel.push(picture(key=True))
+    channel.push_audio(SOUND)
+    assert hearing.sound == [SOUND]
+    assert deaf.pictures == hearing.pictures == 1
+
+
+def test_a_sink_that_joins_later_has_sound_from_its_first_key_frame_on() -> None:
+    first, later = SoundSink(), SoundSink()
+    channel = Channel("gate", [first], LoopCounters())
+    channel.push(picture(key=True))
+    channel.replace_sinks([first, later])
+    channel.push_audio(SOUND)
+    assert (len(first.sound), len(later.sound)) == (1, 0)
+    channel.push(picture(key=True))
+    channel.push_audio(SOUND)
+    assert (len(first.sound), len(later.sound)) == (2, 1)
+    channel.replace_sinks([later])
+    channel.push_audio(SOUND)
+    assert (len(first.sound), len(later.sound)) == (2, 2)
+
+
+def test_a_bug_in_one_sink_takes_the_sound_from_no_other() -> None:
+    broken, whole = SoundSink(), SoundSink()
+    broken.broken = True
+    counters = LoopCounters()
+    channel = Channel("gate", [broken, whole], counters)
+    channel.push(picture(key=True))
+    channel.push_audio(SOUND)
+    channel.push_audio(SOUND)
+    assert (len(whole.sound), counters.sink_faults) == (2, 1)
+    broken.broken = False
+    channel.push(picture(key=True))
+    channel.push_audio(SOUND)
+    assert len(broken.sound) == 1

@@ -39,6 +39,10 @@ class Timeline:
         self._raw_pts = 0
         """Where RTP and corrections alone put the last picture; differs from the time handed out
         only where that had to be pushed up to keep rising."""
+        self._newest = 0
+        """The furthest `_raw_pts`: B-frames lie behind it."""
+        self._stretch = (0, 1)
+        """Correction and step of that picture: what the B-frames behind it are stretched by."""
         self._window_from_s = 0.0
         self._earliest = 0
         self._earliest_before: int | None = None
@@ -76,7 +80,8 @@ class Timeline:
         return self._lag() / CLOCK_HZ
 
     def _anchor(self, arrival: int) -> None:
-        self._raw_pts = arrival
+        self._raw_pts = self._newest = arrival
+        self._stretch = (0, 1)
         self._window_from_s = arrival / CLOCK_HZ
         self._earliest, self._earliest_before = 0, None
         self.slewed_90k = 0
@@ -109,10 +114,15 @@ class Timeline:
         if lag > JUMP_S * CLOCK_HZ:
             # The camera counts pictures it did not send, or its clock stood still.
             self._anchor(arrival)
-        elif step > 0 and abs(lag) > tolerance:
+        elif step > 0 and self._raw_pts > self._newest:
             excess = lag - tolerance if lag > 0 else lag + tolerance
-            limit = step // _MAX_SLEW
-            self._slew(max(-limit, min(limit, excess)))
+            limit = step // _MAX_SLEW if abs(lag) > tolerance else 0
+            self._stretch = (max(-limit, min(limit, excess)), step)
+            self._slew(self._stretch[0])
+            self._newest = self._raw_pts
+        else:
+            # Stretched as the step before it, or B-frames would leave their place in the order.
+            self._slew(step * self._stretch[0] // self._stretch[1])
 
     def _slew(self, correction: int) -> None:
         self._raw_pts += correction

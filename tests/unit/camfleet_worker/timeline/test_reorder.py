@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from camfleet_worker.media.access_unit import Codec, Reordering, SliceFields, VideoFormat
 from camfleet_worker.timeline.reorder import DisplayOrder, ReorderWindow
+from camfleet_worker.timeline.timeline import CLOCK_HZ, Timeline
 
 FRAME = 3600
 DECLARED = {
@@ -212,3 +213,25 @@ def test_pictures_of_another_depth_follow_in_order() -> None:
         assert [pts for pts, _ in times] == [start + number * FRAME for _, number in pictures]
         start += len(pictures) * FRAME
     assert_sound(stream.times)
+
+
+@pytest.mark.parametrize(("real_fps", "stamped_fps"), [(21, 25), (25, 21), (25, 25.0125)])
+@pytest.mark.parametrize("shown", [TWO_B, PYRAMID, DEEP])
+def test_a_wrong_clock_is_followed_without_changing_the_order_of_pictures(
+    shown: tuple[int, ...], real_fps: int, stamped_fps: float
+) -> None:
+    timeline, order = Timeline(), DisplayOrder()
+    pictures = mini_gops(*shown, times=600 * 25 // len(shown))
+    pts: dict[int, int] = {}
+    for place, (kind, number) in enumerate(pictures):
+        rising = timeline.stamp(int(number * CLOCK_HZ / stamped_fps), place / real_fps)
+        pts[number], dts = order.place(
+            picture(kind), kind == "I", video(DECLARED[3]), rising, timeline.taken_90k
+        )
+        assert dts <= pts[number]
+    frame = CLOCK_HZ / stamped_fps
+    steps = [pts[number + 1] - pts[number] for number in range(len(pictures) - 1)]
+    assert timeline.anchors == 1
+    assert all(frame * 0.2 <= step <= frame * 2.2 for step in steps)
+    assert sum(frame * 0.7 <= step <= frame * 1.3 for step in steps) > 0.95 * len(steps)
+    assert abs(pts[len(pictures) - 1] / CLOCK_HZ - len(pictures) / real_fps) < 5

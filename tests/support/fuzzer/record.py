@@ -13,9 +13,11 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from camera_simulator import CameraSettings, Simulator
 from camera_simulator.camera import Camera
+from camera_simulator.settings import Sound
 from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
@@ -67,22 +69,42 @@ async def _pump(
 
 
 async def _record_stream(camera: Camera, name: str) -> None:
-    relay = _Relay(camera.host, camera.rtsp_port)
-    async with relay.listening() as port:
-        target = StreamTarget.at("127.0.0.1", port, camera.stream_path())
-        stream = await open_stream(target, _LOGIN, deadline_s=10)
-        assert isinstance(stream.socket, socket.socket), "plain TCP"
-        while len(relay.said[-1]) < _STREAM_BYTES:
-            data = await asyncio.get_running_loop().sock_recv(stream.socket, 65536)
-            assert data, "the camera went away"
-        stream.socket.close()
-    said = bytes(relay.said[-1])
-    handshake, media = _at_first_frame(said)
+    handshake, media = await _said(camera, audio=False)
     _write(f"rtsp-{name}", handshake + media[:2048])
     _write(f"stream-{name}", media[:_STREAM_BYTES])
     _write(f"sdp-{name}", _body(handshake))
     lines = re.findall(rb"(?im)^www-authenticate: (.*)\r$", handshake)
     _write(f"challenge-{name}", b"\n".join(lines) or b'Digest realm="r", nonce="n"')
+
+
+async def _record_sound(simulator: Simulator) -> None:
+    """Video and sound in one session: AAC in fragments, and a law of G.711."""
+    codecs: tuple[Sound, ...] = ("aac", "pcma")
+    for codec in codecs:
+        settings = CameraSettings(
+            name=f"sound-{codec}",
+            resolution="240p",
+            password=_LOGIN.password,
+            sound=codec,
+            sound_packing="fragmented",
+        )
+        handshake, media = await _said(await simulator.add(settings), audio=True)
+        _write(f"sound-{codec}", media[:_STREAM_BYTES])
+        _write(f"sdp-sound-{codec}", _body(handshake))
+
+
+async def _said(camera: Camera, audio: bool) -> tuple[bytes, bytes]:
+    """What the camera says in a session: its answers, its packets."""
+    relay = _Relay(camera.host, camera.rtsp_port)
+    async with relay.listening() as port:
+        target = StreamTarget.at("127.0.0.1", port, camera.stream_path())
+        stream = await open_stream(replace(target, audio=audio), _LOGIN, deadline_s=10)
+        assert isinstance(stream.socket, socket.socket), "plain TCP"
+        while len(relay.said[-1]) < _STREAM_BYTES:
+            data = await asyncio.get_running_loop().sock_recv(stream.socket, 65536)
+            assert data, "the camera went away"
+        stream.socket.close()
+    return _at_first_frame(bytes(relay.said[-1]))
 
 
 def _at_first_frame(said: bytes) -> tuple[bytes, bytes]:
@@ -191,6 +213,7 @@ async def main() -> None:
             )
             await _record_stream(camera, codec)
             await _record_onvif(camera, codec)
+        await _record_sound(simulator)
         await _record_media2(simulator)
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
 from camfleet_worker.onvif import wsdl
@@ -26,14 +27,19 @@ from camfleet_worker.onvif.envelope import Operation, SoapCodec
 from camfleet_worker.onvif.transport import HttpAnswer
 from camfleet_worker.resolve.addresses import hidden, path_and_query, revealed
 from camfleet_worker.resolve.refusal import refusal_of, rejection
+from camfleet_worker.rtp.audio import AacPacking, AudioPayload
 from camfleet_worker.rtp.parameter_sets import ParameterSets
 from camfleet_worker.rtp.rtcp import find_sender_report
 from camfleet_worker.rtsp.auth import Authorizer, parse_challenges
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 from camfleet_worker.rtsp.headers import Channels, parse_interleaved, parse_public, parse_session
 from camfleet_worker.rtsp.message import MessageError, MessageReader, Request, Response
+from camfleet_worker.rtsp.playing import AudioTrack
 from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description
 from camfleet_worker.rtsp.session import RtspSession, answer_request
+from camfleet_worker.rtsp.sound import Sound, offered_sound
+from camfleet_worker.timeline.audio import AudioTimeline
+from camfleet_worker.timeline.timeline import Timeline
 from fuzzer.mutation import cuts, mutated
 from fuzzer.structure import mutated_elements, mutated_frames, mutated_lines
 
@@ -113,6 +119,7 @@ def session_description(data: bytes) -> None:
         if section.codec is not None:
             sets = ParameterSets(section.codec, section.parameter_sets)
             _plausible(sets)
+            _takable(offered_sound(description, section))
     if not description.offered().isprintable():
         raise BrokenPromise("what is offered is not printable")
 
@@ -127,6 +134,16 @@ def _plausible(sets: ParameterSets) -> None:
     video = sets.format
     if video is not None and not (0 <= video.width <= 65535 and 0 <= video.height <= 65535):
         raise BrokenPromise(f"a picture of {video.width}x{video.height}")
+
+
+def _takable(sound: Sound | None) -> None:
+    if sound is None:
+        return
+    audio, packing = sound.payload.format, sound.payload.packing
+    if not (0 < audio.clock_hz < 1_000_000 and 0 < audio.channels <= 8):
+        raise BrokenPromise(f"sound of {audio.channels} channels at {audio.clock_hz} Hz")
+    if packing is not None and not 1 <= packing.size_bits <= 16:
+        raise BrokenPromise(f"sizes of {packing.size_bits} bits")
 
 
 def challenges(data: bytes) -> None:
@@ -148,6 +165,13 @@ def h265_stream(data: bytes) -> None:
     _stream(data, Codec.H265)
 
 
+def _nobody() -> socket.socket:
+    """A socket that leads nowhere."""
+    closed = socket.socket()
+    closed.close()
+    return closed
+
+
 @functools.cache
 def _parameter_sets(codec: Codec) -> tuple[bytes, ...]:
     """What the recorded description says, so that pictures come out at all."""
@@ -160,10 +184,8 @@ _MAX_PICTURE_BYTES = 16 * 1024 * 1024
 
 def _stream(data: bytes, codec: Codec) -> None:
     """As the media loop does: pieces into one buffer, what is not consumed comes again."""
-    nobody = socket.socket()
-    nobody.close()
     sets = _parameter_sets(codec)
-    playing = PlayingStream(nobody, RtspSession(None), Channels(0, 1), codec, 96, sets, b"")
+    playing = PlayingStream(_nobody(), RtspSession(None), Channels(0, 1), codec, 96, sets, b"")
     receiver = StreamReceiver(playing, StreamCounters(), lambda message: None)
     rest = b""
     for piece in cuts(data, len(data)):
@@ -180,6 +202,42 @@ def _stream(data: bytes, codec: Codec) -> None:
             if not picture.data or len(picture.data) > _MAX_PICTURE_BYTES:
                 raise BrokenPromise(f"a picture of {len(picture.data)} octets")
         receiver.receiver_report(6.0)
+
+
+def sound_stream(data: bytes) -> None:
+    """Everything after PLAY, with sound beside the video; by each way to pack it."""
+    for payload_type, payload in _SOUNDS:
+        _sound(data, AudioTrack(Channels(2, 3), payload_type, payload))
+
+
+_SOUNDS = (
+    (97, AudioPayload(AudioFormat(AudioCodec.AAC, 16_000, 1), AacPacking(13, 3, 3, 1024))),
+    (97, AudioPayload(AudioFormat(AudioCodec.AAC, 16_000, 1), AacPacking(6, 2, 2, 1024))),
+    (8, AudioPayload(AudioFormat(AudioCodec.PCMA, 8000, 1))),
+)
+
+
+def _sound(data: bytes, track: AudioTrack) -> None:
+    playing = PlayingStream(
+        _nobody(), RtspSession(None), Channels(0, 1), Codec.H264, 96, (), b"", audio=track
+    )
+    receiver = StreamReceiver(playing, StreamCounters(), lambda message: None)
+    try:
+        receiver.consume(memoryview(bytearray(data)), len(data), 5.0)
+    except MessageError:
+        pass
+    assert receiver.audio is not None
+    frames = receiver.audio.take_frames()
+    if not all(frame.data for frame in frames):
+        raise BrokenPromise("a unit without sound")
+    if sum(len(frame.data) for frame in frames) > len(data):
+        raise BrokenPromise("more sound than was sent")
+    timeline, before = AudioTimeline(Timeline(0.0)), -1
+    for frame in frames:
+        time = timeline.stamp(frame.timestamp, track.payload.format.clock_hz, 1.0)
+        if time is None or time <= before:
+            raise BrokenPromise(f"time {time} after {before}")
+        before = time
 
 
 def parameter_sets(data: bytes) -> None:
@@ -285,6 +343,8 @@ TARGETS = {
         Target("h264-frames", "stream-h264", h264_stream, mutated_frames),
         Target("h265-stream", "stream-h265", h265_stream),
         Target("h265-frames", "stream-h265", h265_stream, mutated_frames),
+        Target("sound-stream", "sound", sound_stream),
+        Target("sound-frames", "sound", sound_stream, mutated_frames),
         Target("parameter-sets", "sets", parameter_sets),
         Target("sender-report", "rtcp", sender_report),
         Target("soap", "soap", soap),

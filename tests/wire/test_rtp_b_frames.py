@@ -25,6 +25,7 @@ from camera_simulator.footage import prepared_clip
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.media.access_unit import AccessUnit, Codec
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.sinks.layout import parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
@@ -173,6 +174,22 @@ def test_every_segment_of_a_recording_begins_at_zero_and_none_overlaps(
         assert dts == -2 * FRAME
         pictures += len(packet_times(path))
     assert pictures == 225
+
+
+@pytest.mark.quirk(48)
+def test_a_recording_ends_after_the_picture_shown_last_not_the_one_decoded_last(
+    volume: VolumeWriter, tmp_path: Path
+) -> None:
+    clip, began_s = prepared_clip("240p-h264-b"), 1_700_000_040.0
+    assert clip.shown[25:29] == (25, 28, 26, 27)
+    sink = RecordingSink(RecordingSettings("phu-yen/gate.0a1b2c3d"), volume)
+    for unit in islice(access_units(clip, began_s), 29):
+        sink.push(unit)
+    sink.close()
+    eventually(lambda: volume.busy_s(0) == 0 and volume.idle)
+    names = (str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    (span,) = spans([key for name in names if (key := parse_key(name))])
+    assert span.end_us == int((began_s + 29 / clip.fps) * 1e6)
 
 
 def relay_to(protocol: RelayProtocol, url: str) -> RelayTarget:

@@ -235,3 +235,12 @@ def test_a_wrong_clock_is_followed_without_changing_the_order_of_pictures(
     assert all(frame * 0.2 <= step <= frame * 2.2 for step in steps)
     assert sum(frame * 0.7 <= step <= frame * 1.3 for step in steps) > 0.95 * len(steps)
     assert abs(pts[len(pictures) - 1] / CLOCK_HZ - len(pictures) / real_fps) < 5
+
+
+@pytest.mark.parametrize("back", [1, 5, 1000])
+def test_a_key_frame_is_shown_after_everything_before_it_whatever_its_clock_says(back: int) -> None:
+    stream = Stream()
+    before = stream.push(DECLARED[2], mini_gops(*PYRAMID, times=300), start=1000)
+    newest = max(pts for pts, _ in before)
+    ((pts, _),) = stream.push(DECLARED[2], [("I", 0)], start=newest - back * FRAME)
+    assert newest < pts <= newest + FRAME

@@ -53,6 +53,12 @@ class WorkerCollector(Collector):
         lost = CounterMetricFamily(
             "camfleet_ingest_lost_packets", "RTP packets lost.", labels=CAMERA
         )
+        sound = CounterMetricFamily(
+            "camfleet_ingest_audio_units", "Units of sound received.", labels=CAMERA
+        )
+        lost_sound = CounterMetricFamily(
+            "camfleet_ingest_lost_audio_packets", "RTP packets of sound lost.", labels=CAMERA
+        )
         connects = CounterMetricFamily(
             "camfleet_ingest_reconnects", "Sessions that streamed.", labels=CAMERA
         )
@@ -70,11 +76,14 @@ class WorkerCollector(Collector):
             units.add_metric(labels, received.access_units)
             octets.add_metric(labels, received.bytes)
             lost.add_metric(labels, received.lost_packets)
+            if supervisor.assignment.policy.audio:
+                sound.add_metric(labels, received.audio_units)
+                lost_sound.add_metric(labels, received.lost_audio_packets)
             connects.add_metric(labels, supervisor.reconnects)
             refused.add_metric(labels, supervisor.auth_failures)
             if received.last_access_unit_monotonic:
                 age.add_metric(labels, now - received.last_access_unit_monotonic)
-        return (up, units, octets, lost, connects, refused, age)
+        return (up, units, octets, lost, sound, lost_sound, connects, refused, age)
 
     def _sinks(self) -> Iterable[Metric]:
         units = CounterMetricFamily("camfleet_sink_access_units", "Pictures passed.", labels=SINK)

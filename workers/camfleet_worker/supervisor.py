@@ -313,6 +313,8 @@ class CameraSupervisor:
         self._session_timeout_s = stream.session.timeout_s
         if self._learned is not None:
             self._learned = learned_from_stream(self._learned, stream)
+        if stream.silence:
+            log.info("video without sound", extra=self._names() | {"cause": stream.silence})
         self._make_sinks()
         events = SessionEvents()
         session = self._channel.play(stream, events)
@@ -457,6 +459,8 @@ def _sum(past: StreamCounters, session: StreamCounters) -> StreamCounters:
         bytes=past.bytes + session.bytes,
         packets=past.packets + session.packets,
         lost_packets=past.lost_packets + session.lost_packets,
+        lost_audio_packets=past.lost_audio_packets + session.lost_audio_packets,
+        audio_units=past.audio_units + session.audio_units,
         access_units=past.access_units + session.access_units,
         last_access_unit_monotonic=max(
             past.last_access_unit_monotonic, session.last_access_unit_monotonic

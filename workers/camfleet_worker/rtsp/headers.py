@@ -57,7 +57,7 @@ def parse_interleaved(value: str) -> Channels | None:
     numbers = [int(text) for text in (low, high) if text.isdecimal() and len(text) <= 3]
     if not numbers or max(numbers) > 255:
         return None
-    return Channels(numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] + 1)
+    return Channels(numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] + 1 & 0xFF)
 
 
 @dataclass(frozen=True, slots=True)

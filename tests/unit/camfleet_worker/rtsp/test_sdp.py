@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media.audio_unit import AudioCodec
 from camfleet_worker.rtsp.client import StreamTarget
 from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description, path_of
+from camfleet_worker.rtsp.sound import offered_sound
 
 H264 = b"""v=0\r
 o=- 1 1 IN IP4 192.168.1.88\r
@@ -135,3 +137,62 @@ def test_no_description_raises(body: bytes) -> None:
 @given(st.text(max_size=80))
 def test_no_url_raises(url: str) -> None:
     path_of(url)
+
+
+SOUND = """v=0
+a=control:*
+m=video 0 RTP/AVP 96
+a=rtpmap:96 H264/90000
+a=control:trackID=0
+{sound}
+"""
+AAC = """m=audio 0 RTP/AVP 97
+a=rtpmap:97 mpeg4-generic/16000/2
+a=fmtp:97 streamtype=5;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1410
+a=control:trackID=1"""
+BACK_CHANNEL = "m=audio 0 RTP/AVP 0\na=control:trackID=9\na=sendonly\n"
+
+
+@pytest.mark.parametrize(
+    ("sound", "codec", "clock_hz", "channels"),
+    [
+        (AAC, AudioCodec.AAC, 16_000, 2),
+        ("m=audio 0 RTP/AVP 8\na=control:a", AudioCodec.PCMA, 8000, 1),
+        ("m=audio 0 RTP/AVP 0\na=rtpmap:0 PCMU/8000/1\na=control:a", AudioCodec.PCMU, 8000, 1),
+        ("m=audio 0 RTP/AVP 99\na=rtpmap:99 opus/48000/2\na=control:a", AudioCodec.OPUS, 48_000, 2),
+        (f"{BACK_CHANNEL}{AAC}", AudioCodec.AAC, 16_000, 2),
+        ("m=audio 0 RTP/AVP 4\na=control:b\n" + AAC, AudioCodec.AAC, 16_000, 2),
+    ],
+    ids=["aac", "static", "pcmu", "opus", "behind-a-back-channel", "behind-another-codec"],
+)
+def test_sound_that_we_take_is_found(
+    sound: str, codec: AudioCodec, clock_hz: int, channels: int
+) -> None:
+    description = parse_description(SOUND.format(sound=sound).encode())
+    found = offered_sound(description, description.media[0])
+    assert found is not None
+    audio = found.payload.format
+    assert (audio.codec, audio.clock_hz, audio.channels) == (codec, clock_hz, channels)
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        BACK_CHANNEL,
+        "m=audio 0 RTP/AVP 8",
+        "m=audio 0 RTP/AVP 8\na=control:trackID=0",
+        "m=audio 0 RTP/AVP 97\na=rtpmap:97 MP4A-LATM/16000\na=control:a",
+        "m=audio 0 RTP/AVP 97\na=rtpmap:97 PCMA/\u00b2\na=control:a",
+        "m=application 0 RTP/AVP 8\na=control:a",
+    ],
+    ids=["back-channel", "no-control", "control-of-the-video", "latm", "no-number", "metadata"],
+)
+def test_sound_that_we_do_not_take_is_left_alone(sound: str) -> None:
+    description = parse_description(SOUND.format(sound=sound).encode())
+    assert offered_sound(description, description.media[0]) is None
+
+
+def test_a_camera_that_calls_all_its_media_sendonly_has_sound() -> None:
+    text = SOUND.format(sound=AAC).replace("a=control:track", "a=sendonly\na=control:track")
+    description = parse_description(text.encode())
+    assert offered_sound(description, description.media[0]) is not None

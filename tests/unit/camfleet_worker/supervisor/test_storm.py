@@ -88,7 +88,9 @@ class Line:
         finally:
             self.pending[target.host] -= 1
         session = SimpleNamespace(timeout_s=60.0)
-        stream = SimpleNamespace(codec=Codec.H264, session=session, certificate="", transport="tcp")
+        stream = SimpleNamespace(
+            codec=Codec.H264, session=session, certificate="", transport="tcp", silence=""
+        )
         return cast(PlayingStream, stream)
 
     async def cut(self, seconds: float) -> None:

@@ -88,6 +88,12 @@ def test_udp_is_asked_for_first_where_it_was_needed_and_only_where_it_is_allowed
     assert not stream_target(camera(), policy(udp=True), forgotten, "/", 0).udp_first
 
 
+def test_sound_is_asked_for_where_the_policy_wants_it() -> None:
+    sound = policy().model_copy(update={"audio": True})
+    assert stream_target(camera(), sound, learned(), "/", 0).audio
+    assert not stream_target(camera(), policy(), learned(), "/", 0).audio
+
+
 def test_asking_onvif_again_forgets_nothing_of_the_stream() -> None:
     before = learned("udp", FIRST)
     after = learned_status(recalled(before), 2, before)

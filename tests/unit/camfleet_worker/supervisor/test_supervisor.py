@@ -102,7 +102,9 @@ class Tape:
         if self.rtsp is not None:
             raise self.rtsp
         session = SimpleNamespace(timeout_s=60)
-        stream = SimpleNamespace(codec=Codec.H264, session=session, certificate="", transport="tcp")
+        stream = SimpleNamespace(
+            codec=Codec.H264, session=session, certificate="", transport="tcp", silence=""
+        )
         return cast(PlayingStream, stream)
 
     async def probe_port(self, host: str, port: int, within_s: float) -> IngestError | None:

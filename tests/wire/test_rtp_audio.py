@@ -14,6 +14,7 @@ import pytest
 from camera_simulator import Camera, Simulator
 from camera_simulator.rtsp.sound import SoundTrack, sound_track
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.credentials import Credentials
 from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media.loop import MediaLoop
@@ -102,6 +103,32 @@ async def test_times_of_sound_rise_and_lie_with_the_video(
     assert abs(began - ingest.units[0].pts_90k / 90_000) < TOGETHER_S
     spent = (times[-1] - times[0]) * track.clock_hz / 90_000 / track.unit_ticks
     assert spent == pytest.approx(len(times) - 1, abs=1)
+
+
+@pytest.mark.parametrize(("sound", "packing", "audio_format"), ALL)
+async def test_sound_that_gstreamer_has_packed_comes_out_as_it_went_in(
+    simulator: Simulator,
+    media_loop: MediaLoop,
+    sound: str,
+    packing: str,
+    audio_format: AudioFormat,
+) -> None:
+    camera = await simulator.add(
+        camera_settings(server="gstreamer", password="plain", sound=sound, sound_packing=packing)
+    )
+    ingest = Ingest(camera, media_loop, Credentials("ingest", "plain", "1"), audio=True)
+    stream = await ingest.play()
+    assert stream.audio is not None, stream.silence
+    await eventually_async(lambda: len(ingest.sound) > 30 or ingest.errors, within_s=20)
+    # GStreamer gathers samples of G.711 as it likes: the units are its own, their octets the tone's.
+    whole = b"".join(sound_track(camera.settings.sound).units) * 3
+    assert b"".join(unit.data for unit in ingest.sound) in whole
+    if sound in ("aac", "opus"):
+        assert places(ingest.sound, track_of(camera))
+    assert {unit.format for unit in ingest.sound} == {audio_format}
+    assert ingest.counters.damaged_audio_units == 0
+    times = [unit.pts_90k for unit in ingest.sound]
+    assert all(a < b for a, b in itertools.pairwise(times))
 
 
 async def test_no_sound_is_asked_for_where_the_policy_wants_none(

@@ -18,6 +18,7 @@ from typing import Any
 from camera_simulator.camera import Camera
 from camera_simulator.counters import Attempt, Verdict
 from camera_simulator.listener import bound_socket
+from camera_simulator.rtsp.sound import sound_track
 from camera_simulator.settings import CameraSettings
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -130,6 +131,7 @@ class GStreamerServer:
                 "host": settings.host,
                 "port": self.port,
                 "streams": {name: str(clip.folder) for name, clip in self._camera.clips.items()},
+                "sound": _sound(settings),
                 "start_frame": settings.start_frame,
                 "username": settings.username,
                 "password": settings.password,
@@ -148,6 +150,21 @@ class GStreamerServer:
         finally:
             self._host.forget(self._camera.name)
             self._holder.close()
+
+
+def _sound(settings: CameraSettings) -> dict[str, Any] | None:
+    """The tone for GStreamer to pack: it has no PyAV there."""
+    if settings.sound == "none":
+        return None
+    track = sound_track(settings.sound)
+    return {
+        "codec": settings.sound,
+        "config": track.config.hex(),
+        "in_fragments": settings.sound_packing == "fragmented",
+        "clock_hz": track.clock_hz,
+        "unit_ticks": track.unit_ticks,
+        "units": [unit.hex() for unit in track.units],
+    }
 
 
 def _count(camera: Camera, event: dict[str, Any]) -> None:

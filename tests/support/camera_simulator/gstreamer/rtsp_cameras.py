@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gi
 
@@ -75,7 +75,7 @@ class RtspCamera:
         self._server.set_service(str(command["port"]))
         self._server.connect("client-connected", self._client_connected)
         self._streams = [
-            ClipFactory(load(folder), command["start_frame"])
+            ClipFactory(load(folder), command["start_frame"], command["sound"])
             for folder in command["streams"].values()
         ]
         for stream, factory in zip(command["streams"], self._streams, strict=True):
@@ -137,9 +137,10 @@ class RtspCamera:
 class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi has no types
     """One stream: a pipeline while somebody watches, shared by all who do."""
 
-    def __init__(self, clip: Clip, start_frame: int) -> None:
+    def __init__(self, clip: Clip, start_frame: int, sound: dict[str, Any] | None) -> None:
         super().__init__()
         self._clip = clip
+        self._sound = Tone(sound) if sound else None
         self._first = start_frame - start_frame % clip.gop
         self._source: Any = None
         self._next = 0
@@ -158,12 +159,15 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi h
         return Gst.parse_launch(
             f"( appsrc name=source is-live=true format=time caps={caps},"
             f"framerate={self._clip.fps}/1 ! {codec}parse "
-            f"! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )"
+            f"! rtp{codec}pay name=pay0 pt=96 config-interval=-1 "
+            f"{self._sound.pipeline if self._sound else ''} )"
         )
 
     def _configured(self, factory: Any, media: Any) -> None:
         self._source = media.get_element().get_by_name("source")
         self._next = 0
+        if self._sound is not None:
+            self._sound.begin(media.get_element().get_by_name("tone"))
         media.connect("unprepared", self._unwatched, self._source)
 
     def _unwatched(self, media: Any, source: Any) -> None:
@@ -185,6 +189,8 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi h
             if not frozen:
                 self._push(source, self._next * frame_ns)
             self._next += 1
+        if self._sound is not None:
+            self._sound.feed(now)
 
     def _push(self, source: Any, pts: int) -> None:
         data = buffers(self._clip.folder)[(self._first + self._next) % len(self._clip.frames)]
@@ -194,6 +200,46 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi h
         source.emit("push-buffer", buffer)
         self.frames_sent += 1
         self.bytes_sent += data.get_size()
+
+
+class Tone:
+    """The sound beside a clip, round and round."""
+
+    _PAYLOADS: ClassVar = {
+        "pcmu": ("audio/x-mulaw,rate=8000,channels=1", "rtppcmupay name=pay1 pt=0"),
+        "pcma": ("audio/x-alaw,rate=8000,channels=1", "rtppcmapay name=pay1 pt=8"),
+        "opus": (
+            "audio/x-opus,rate=48000,channels=1,channel-mapping-family=0",
+            "rtpopuspay name=pay1 pt=97",
+        ),
+        "aac": (
+            "audio/mpeg,mpegversion=4,stream-format=raw,rate=16000,channels=1,codec_data=(buffer)",
+            "rtpmp4gpay name=pay1 pt=97",
+        ),
+    }
+
+    def __init__(self, sound: dict[str, Any]) -> None:
+        caps, payloader = self._PAYLOADS[sound["codec"]]
+        size = " mtu=150" if sound["in_fragments"] else ""
+        self.pipeline = (
+            f"appsrc name=tone is-live=true format=time caps={caps}{sound['config']} "
+            f"! {payloader}{size}"
+        )
+        self._unit_ns = Gst.SECOND * sound["unit_ticks"] // sound["clock_hz"]
+        self._units = [Gst.Buffer.new_wrapped(bytes.fromhex(unit)) for unit in sound["units"]]
+        self._source: Any = None
+        self._next = 0
+
+    def begin(self, source: Any) -> None:
+        self._source, self._next = source, 0
+
+    def feed(self, now: int) -> None:
+        while self._next * self._unit_ns <= now:
+            buffer = self._units[self._next % len(self._units)].copy()
+            buffer.pts = buffer.dts = self._next * self._unit_ns
+            buffer.duration = self._unit_ns
+            self._source.emit("push-buffer", buffer)
+            self._next += 1
 
 
 class Doorman(GstRtspServer.RTSPAuth):  # type: ignore[misc]  # gi has no types

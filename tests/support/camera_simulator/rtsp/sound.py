@@ -50,6 +50,8 @@ class SoundTrack:
     units: tuple[bytes, ...]
     packets: tuple[SoundPacket, ...]
     description: tuple[str, ...]
+    config: bytes = b""
+    """AudioSpecificConfig of AAC (ISO/IEC 14496-3 §1.6.2.1)."""
 
     @property
     def ticks(self) -> int:
@@ -126,9 +128,12 @@ def _track(
     units: tuple[bytes, ...],
     packets: Iterator[SoundPacket],
     lines: tuple[str, ...],
+    config: bytes = b"",
 ) -> SoundTrack:
     description = (f"m=audio 0 RTP/AVP {payload_type}", *lines, f"a=control:{TRACK}")
-    return SoundTrack(payload_type, clock_hz, unit_ticks, units, tuple(packets), description)
+    return SoundTrack(
+        payload_type, clock_hz, unit_ticks, units, tuple(packets), description, config
+    )
 
 
 def _one_each(units: tuple[bytes, ...], ticks: int) -> Iterator[SoundPacket]:
@@ -187,7 +192,7 @@ def _aac(sound: Sound, packing: SoundPacking) -> SoundTrack:
         "fragmented": _fragmented(units),
         "hostile": _hostile(units),
     }[packing]
-    return _track(97, 16_000, 1024, units, packets, lines)
+    return _track(97, 16_000, 1024, units, packets, lines, config)
 
 
 def _headers(sizes: list[int]) -> bytes:

@@ -72,14 +72,19 @@ def camera_folders(root: Path) -> Iterator[Path]:
 
 
 def oldest_first(folder: Path) -> Iterator[tuple[Path, ObjectKey]]:
-    """The objects of one camera by time, listing a day and an hour only when they are reached."""
+    """The objects of one camera by time, listing a day only when it is reached."""
     for day in _sorted_names(folder):
         if is_day(day):
-            for hour in _sorted_names(folder / day):
-                for name in _sorted_names(folder / day / hour):
-                    key = parse_key(f"{day}/{hour}/{name}")
-                    if key is not None:
-                        yield folder / day / hour / name, key
+            yield from objects_of_day(folder, day)
+
+
+def objects_of_day(folder: Path, day: str) -> Iterator[tuple[Path, ObjectKey]]:
+    """The objects of one camera and one UTC day by time, an hour listed when it is reached."""
+    for hour in _sorted_names(folder / day):
+        for name in _sorted_names(folder / day / hour):
+            key = parse_key(f"{day}/{hour}/{name}")
+            if key is not None:
+                yield folder / day / hour / name, key
 
 
 def newest_hour(folder: Path) -> list[tuple[Path, ObjectKey]]:

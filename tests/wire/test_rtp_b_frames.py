@@ -25,6 +25,7 @@ from camera_simulator.footage import prepared_clip
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.media.access_unit import AccessUnit, Codec
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.sinks.flv import FlvStream
 from camfleet_worker.sinks.layout import parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
@@ -236,3 +237,18 @@ def test_an_rtmp_player_shows_them_in_order_and_on_time(name: str) -> None:
     ]
     assert all((a.dts or 0) < (b.dts or 0) for a, b in pairwise(packets))
     assert all((packet.dts or 0) <= (packet.pts or 0) for packet in packets)
+
+
+@pytest.mark.quirk(48)
+@pytest.mark.parametrize("name", B_CLIPS)
+def test_flv_carries_both_times(name: str) -> None:
+    clip = prepared_clip(name)
+    units = list(islice(access_units(clip, first_pts=500_000), 60))
+    flv = FlvStream(units[0].format)
+    octets = b"".join(flv.add(u.data, u.pts_90k, u.dts_90k, u.key) for u in units)
+    with av.open(io.BytesIO(octets), format="flv") as opened:
+        assert isinstance(opened, InputContainer)
+        packets = [packet for packet in opened.demux(video=0) if packet.size]
+    assert [bytes(packet) for packet in packets] == [unit.data for unit in units]
+    assert [packet.dts for packet in packets] == [place * 40 for place in range(60)]
+    assert [packet.pts for packet in packets] == [(clip.shown[p] + 2) * 40 for p in range(60)]

@@ -8,6 +8,7 @@ to the exact sequence.
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,8 @@ from camfleet_worker.rtsp import handshake as handshake_module
 from camfleet_worker.rtsp.headers import Channels
 from eventually import eventually_async
 from rtsp_ingest import Ingest, camera_settings, first_error, is_the_clip
+from worker_parts import PASSWORD as WORKER_PASSWORD
+from worker_parts import CameraObjects, SecretObjects, WorkerParts, entry, policy_to
 
 AAC_16K = bytes.fromhex("140856e500")
 """AAC LC, 16,000 Hz, one channel, and the encoder's note that there is no SBR."""
@@ -131,6 +134,15 @@ async def test_sound_that_gstreamer_has_packed_comes_out_as_it_went_in(
     assert all(a < b for a, b in itertools.pairwise(times))
 
 
+async def test_sound_comes_over_tls_too(simulator: Simulator, media_loop: MediaLoop) -> None:
+    camera = await simulator.add(camera_settings(sound="opus", rtsp_tls=True))
+    ingest = Ingest(camera, media_loop, audio=True, tls=True)
+    await ingest.play()
+    await heard(ingest, seconds=1)
+    assert places(ingest.sound, track_of(camera))
+    assert ingest.counters.lost_audio_packets == 0
+
+
 async def test_no_sound_is_asked_for_where_the_policy_wants_none(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
@@ -163,7 +175,8 @@ async def test_a_camera_whose_sound_cannot_be_had_streams_its_video(
     changes: dict[str, object],
     why: str,
 ) -> None:
-    monkeypatch.setattr(handshake_module, "_SOUND_PATIENCE_S", 0.3)
+    if changes.get("sound_setup") == "hangs":
+        monkeypatch.setattr(handshake_module, "_SOUND_PATIENCE_S", 0.3)
     camera = await simulator.add(camera_settings(max_sessions=1, **changes))
     ingest = Ingest(camera, media_loop, audio=True)
     stream = await ingest.play()
@@ -270,3 +283,24 @@ async def test_times_of_sound_go_on_rising_after_a_reconnect(
     times = [unit.pts_90k for unit in ingest.sound]
     assert all(a < b for a, b in itertools.pairwise(times))
     assert abs(times[before] - ingest.units[pictures].pts_90k) < TOGETHER_S * 90_000
+
+
+async def test_a_policy_that_begins_to_want_sound_opens_a_session_with_it(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    camera = await simulator.add(camera_settings(password=WORKER_PASSWORD, sound="aac"))
+    objects, secrets = CameraObjects(), SecretObjects()
+    secrets.put("cameras", username="ingest", password=WORKER_PASSWORD)
+    async with WorkerParts(tmp_path, objects, secrets) as worker:
+        one = entry(objects, camera)
+        await worker.run(policy_to(None), one)
+        await eventually_async(lambda: objects.ready(camera.name)[0] == "True", within_s=30)
+        assert camera.counters.rtsp_requests["SETUP"] == 1
+        await worker.run(policy_to(None).model_copy(update={"audio": True}), one)
+
+        def units() -> int:
+            return sum(each.received.audio_units for each in worker.fleet.supervisors)
+
+        await eventually_async(lambda: units() > 10, within_s=30)
+        await eventually_async(lambda: objects.ready(camera.name)[0] == "True", within_s=30)
+        assert camera.counters.rtsp_requests["SETUP"] == 3

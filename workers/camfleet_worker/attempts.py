@@ -133,8 +133,12 @@ class AttemptLedger:
         account = self._account(key)
         account.refusal = error
         if account.attempts is not None and account.attempts.proven:
-            count = max(1, account.attempts.count)
-            account.attempts = Attempts(account=key, count=count, last=self._clock())
+            # The camera's own count has begun anew with the login that it took.
+            account.attempts = Attempts(account=key, count=1, last=self._clock())
+        if error.last_chance and account.attempts is not None:
+            # Reaches the status with the refusal: no restart spends what is left.
+            count = max(MOST_ATTEMPTS, account.attempts.count)
+            account.attempts = account.attempts.model_copy(update={"count": count})
 
     def check_rtsp(self, key: str) -> None:
         """IngestError where RTSP refused these credentials less than half an hour ago."""

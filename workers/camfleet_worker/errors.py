@@ -34,6 +34,7 @@ class IngestError(Exception):
     period that names what was seen. It must hold no secret, no timestamp and no counter: the
     message of a condition must not change while the fact is the same. `retry_after_s` is how long
     the device itself says that trying again is useless: the rest of a session that lingers.
+    `last_chance`: the device says that it locks the account at the next refused login.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class IngestError(Exception):
         fact: str,
         retry: Retry = Retry.BACKOFF,
         retry_after_s: float | None = None,
+        *,
+        last_chance: bool = False,
     ) -> None:
         super().__init__(f"{reason}: {fact}")
         self.condition = condition
@@ -50,6 +53,7 @@ class IngestError(Exception):
         self.fact = fact
         self.retry = retry
         self.retry_after_s = retry_after_s
+        self.last_chance = last_chance
 
     @property
     def message(self) -> str:

@@ -29,6 +29,10 @@ _NONCES_KEPT = 4096
 """Digest nonces and UsernameToken nonces remembered; a camera forgets too, and we must not grow."""
 
 
+_OLD = timedelta(seconds=2)
+"""Requests may overtake each other on their way."""
+
+
 @dataclass(frozen=True)
 class UsernameToken:
     """A WS-UsernameToken as it came in (OASIS WSS UsernameToken Profile 1.0 §3.1)."""
@@ -47,6 +51,7 @@ class Doorkeeper:
         self._counters = counters
         self._digest_nonces: OrderedDict[str, int] = OrderedDict()
         self._token_nonces: OrderedDict[str, None] = OrderedDict()
+        self._newest_created = datetime(1970, 1, 1, tzinfo=UTC)
         self._refused_in_a_row: dict[str, int] = {}
         self._locked_until: dict[str, float] = {}
 
@@ -144,8 +149,10 @@ class Doorkeeper:
         if not hmac.compare_digest(wanted.encode(), token.password.encode()):
             return Verdict.WRONG_PASSWORD
         # Replay is judged last: a nonce counts as used only when it opened the door.
-        if token.nonce in self._token_nonces:
+        old = settings.refuses_old_created and created < self._newest_created - _OLD
+        if old or token.nonce in self._token_nonces:
             return Verdict.REPLAYED
+        self._newest_created = max(created, self._newest_created)
         _remember(self._token_nonces, token.nonce, None)
         return Verdict.ACCEPTED
 

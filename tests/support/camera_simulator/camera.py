@@ -114,7 +114,11 @@ class Camera:
 
     def camera_now(self) -> datetime:
         """The camera's own clock, wrong by its offset."""
-        return datetime.now(UTC) + timedelta(seconds=self._effective.clock_offset_s)
+        settings = self._effective
+        offset_s = settings.clock_offset_s
+        if settings.clock_step_s and self.counters.accepted("onvif") >= settings.clock_steps_after:
+            offset_s += settings.clock_step_s
+        return datetime.now(UTC) + timedelta(seconds=offset_s)
 
     def camera_unix_s(self) -> float:
         return self.camera_now().timestamp()

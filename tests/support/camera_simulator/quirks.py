@@ -29,37 +29,48 @@ QUIRKS = (
         1,
         "Logins are refused outside a window around the camera's clock",
         "lumeohq/onvif-rs#121, agsh/onvif#249, home-assistant/core#121952",
-        "",
+        "GetSystemDateAndTime is asked before every login, and WS-UsernameToken is signed with the "
+        "camera's time, whatever it is. An offset of more than 5 s is told as TimeSynchronized=False, "
+        "ClockOff; the camera streams.",
     ),
     Quirk(
         2,
         "GetSystemDateAndTime asks for a login, is missing, or lacks UTC",
         "lumeohq/onvif-rs#65, agsh/onvif#65",
-        "",
+        "The Date header tells the time instead, else LocalDateTime without its whole hours, else the "
+        "operation once more after the login. A camera that tells nothing is signed for with our time; "
+        "refused then, it is ClockSkewRejected after one attempt.",
     ),
     Quirk(
         3,
         "The UTC field carries local time, wrong by whole hours",
         "OpenIPC/majestic-webui#292",
-        "",
+        "Digest goes first, it needs no clock; the Date header tells local time from UTC without a "
+        "login. Else a signature refused at an offset of whole hours is tried once without them, as "
+        "the second attempt, and the offset that was taken is learnt for later.",
     ),
     Quirk(
         4,
         "The clock steps while we hold an offset",
         "NVIDIA video-search-and-summarization#1273",
-        "",
+        "The clock is read anew at each asking. A signature refused between two calls has the clock "
+        "asked once more: where it has stepped, the call is signed anew, once; the new offset is "
+        "learnt and proven credentials stay proven.",
     ),
     Quirk(
         5,
         "A repeated nonce or an old Created is refused as a replay",
         "milg0/onvif-java-lib#2, edgexfoundry device-onvif-camera#195",
-        "",
+        "Every call is signed anew, with a fresh random nonce and the camera's present time; a login "
+        "whose answer was lost is not sent again.",
     ),
     Quirk(
         6,
         "HTTP Digest only, on some services only; WS-UsernameToken ignored",
         "agsh/onvif#294, lumeohq/onvif-rs#38, blakeblackshear/frigate#22623",
-        "",
+        "What each service takes is learnt by its path from its refusal: Digest (MD5 and SHA-256, "
+        "-sess, qop) with a challenge just received for that path, or WS-UsernameToken. An account "
+        "that one scheme has proven costs no attempt for the other.",
     ),
     Quirk(
         7,
@@ -278,19 +289,24 @@ QUIRKS = (
         36,
         "RTP timestamps jump, run backwards, wrap, or count another frame rate",
         "blakeblackshear/frigate#7720, open-nvr#229",
-        "",
+        "Durations come from RTP while it rises; wraps are followed, jumps are bridged by the time of "
+        "arrival, and a wrong rate is followed slowly. Pictures whose timestamps do not rise at all "
+        "are stamped by arrival and counted. Times rise for every sink, and no session ends.",
     ),
     Quirk(
         37,
         "Sender reports are absent or wrong, clocks step and drift",
         "bluenviron/mediamtx#5550, scottlamb/moonfire-nvr design/time.md",
-        "",
+        "Arrival is the timeline; a camera's clock is never used for order. What sender reports "
+        "say of it and how fast its RTP clock runs are metrics of the camera.",
     ),
     Quirk(
         38,
         "The recorder's own clock is wrong or steps",
         "scottlamb/moonfire-nvr#9, bluenviron/mediamtx#4778",
-        "",
+        "Streams run on the monotonic clock and notice nothing. A step of more than two seconds "
+        "is logged and counted; the running span ends at its next cut, and no segment is ever "
+        "renamed.",
     ),
     Quirk(
         39,

@@ -29,6 +29,12 @@ SoundSetup = Literal[
     "taken", "unsupported", "refused", "closes", "hangs", "play-fails", "on-video-channel"
 ]
 """What a camera does about the SETUP of its sound."""
+Timestamps = Literal[
+    "true", "jump-back", "jump-ahead", "backwards", "constant", "random", "wrap", "too-fast"
+]
+"""How pictures are stamped; jumps and the wrap come two seconds after PLAY."""
+ReportClock = Literal["true", "zero", "in-1970", "steps"]
+"""The wall clock in sender reports; "steps": a day ahead from the second report on."""
 Dialect = Literal[
     "lf-only",
     "lower-case",
@@ -79,8 +85,12 @@ class CameraSettings:
     realm: str = ""
     """Of its challenges; its model and serial number where empty."""
     onvif_schemes: tuple[AuthScheme, ...] = ("wsse", "digest")
+    media_schemes: tuple[AuthScheme, ...] = ()
+    """Of the media services, where they differ from the device service's."""
     rtsp_schemes: tuple[AuthScheme, ...] = ("digest",)
     wsse_window_s: float = 60.0
+    refuses_old_created: bool = False
+    """A Created that is older than the newest one taken is a replay."""
     lockout_after: int = 0
     lockout_s: float = 1800.0
     digest_algorithms: tuple[str, ...] = ("MD5",)
@@ -101,6 +111,13 @@ class CameraSettings:
     # How it behaves.
     power: bool = True
     clock_offset_s: float = 0.0
+    clock_step_s: float = 0.0
+    clock_steps_after: int = 0
+    """ONVIF logins taken before the clock makes its step."""
+    clock_told: Literal["utc", "local-as-utc", "local-alone", "empty", "not-implemented"] = "utc"
+    zone_hours: int = 7
+    """What its local time is ahead of UTC."""
+    date_header: Literal["absent", "right", "local"] = "absent"
     date_needs_login: bool = False
     web: Web = "onvif"
     advertised_host: str = ""
@@ -162,6 +179,10 @@ class CameraSettings:
     rtsp_dialect: tuple[Dialect, ...] = ()
     sender_reports: bool = True
     sdp_parameter_sets: bool = True
+    timestamps: Timestamps = "true"
+    frame_rate: float = 0.0
+    """Pictures a second that it sends, stamped as the clip's rate; 0: the clip's."""
+    report_clock: ReportClock = "true"
 
     faults: tuple[str, ...] = ()
 

@@ -8,7 +8,7 @@ in media1.py and media2.py; where its service stands is found out in device_path
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
@@ -20,7 +20,14 @@ from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
 from camfleet_worker.onvif.login import Call, Login
 from camfleet_worker.onvif.transport import protocol_error
 from camfleet_worker.resolve.addresses import MAX_PATH, hidden, path_and_query
-from camfleet_worker.resolve.clock import utc_epoch
+from camfleet_worker.resolve.attempts import AuthScheme
+from camfleet_worker.resolve.clock import (
+    ClockReading,
+    differs,
+    offsets_to_sign_with,
+    stepped_s,
+    utc_epoch,
+)
 from camfleet_worker.resolve.profiles import Offer
 from camfleet_worker.resolve.refusal import Fault, refusal_of
 from camfleet_worker.resolve.text import printable
@@ -78,9 +85,18 @@ class OnvifDevice:
     """Calls to one device. Its parts never run at the same time: cameras crash under that."""
 
     def __init__(
-        self, login: Login, codec: SoapCodec, device_path: str, port: int, now: Callable[[], float]
+        self,
+        login: Login,
+        codec: SoapCodec,
+        device_path: str,
+        port: int,
+        now: Callable[[], float],
+        learnt_offset_s: float | None = None,
     ) -> None:
         self._login = login
+        self._login.other_offset = self._other_offset
+        self._learnt_offset_s = learnt_offset_s
+        self._reading = ClockReading()
         self._codec = codec
         self.path = path_and_query(device_path)
         """Of the device service; a device that stands elsewhere is moved to."""
@@ -99,37 +115,63 @@ class OnvifDevice:
         send = self._login.send_as_proven if dispensable else self._login.send
         return await self._read(operation, await send(call))
 
-    async def learn_clock(self) -> float | None:
-        """Camera's clock minus ours in seconds, and from now on logins are signed with it.
+    async def learn_clock(self) -> None:
+        """Ask the camera's time, with which logins are signed from now on.
 
         The first call to every device: ONVIF Core has GetSystemDateAndTime open to all. A device
         that guards it all the same tells its time in the Date header, if at all.
         """
+        self._reading = await self._clock()
+        offsets = offsets_to_sign_with(self._reading, self._learnt_offset_s)
+        self._login.offset_s = offsets[0] if offsets else None
+
+    async def clock_offset(self) -> float | None:
+        """Camera's clock minus ours in seconds; asked once more where it is told only to those
+        who are logged in."""
+        if self._login.offset_s is not None or self._login.scheme is AuthScheme.NONE:
+            return self._login.offset_s
+        # A signature that was taken shows that the clocks are the same.
+        taken_s = 0.0 if self._login.scheme is AuthScheme.USERNAME_TOKEN else None
+        try:
+            reading = await self._clock(self._login.send_as_proven)
+        except IngestError:  # no stream waits for what time it is
+            return None
+        offsets = [] if reading == ClockReading() else offsets_to_sign_with(reading, taken_s)
+        return offsets[0] if offsets else None
+
+    async def _other_offset(self, refused_s: float | None) -> float | None:
+        """What the clock may be when a signature was refused: it has stepped, or, where none was
+        ever taken, its UTC is none."""
+        before, self._reading = self._reading, await self._clock()
+        step_s = stepped_s(before, self._reading)
+        if step_s:
+            return (refused_s or 0.0) + step_s
+        if self._login.scheme is AuthScheme.USERNAME_TOKEN:
+            return None
+        offsets = offsets_to_sign_with(self._reading, self._learnt_offset_s)
+        return next((s for s in offsets if differs(s, refused_s or 0.0)), None)
+
+    async def _clock(
+        self, send: Callable[[Call], Awaitable[SoapAnswer]] | None = None
+    ) -> ClockReading:
         operation = Operation(wsdl.DEVICE, "GetSystemDateAndTime")
         before = self._now()
-        answer = await self._login.send_anonymous(Call(self.path, operation, {}))
+        answer = await (send or self._login.send_anonymous)(Call(self.path, operation, {}))
         our_time = (before + self._now()) / 2
-        camera_time = await self._camera_time(operation, answer)
-        self._login.offset_s = None if camera_time is None else camera_time - our_time
-        return self._login.offset_s
-
-    async def _camera_time(self, operation: Operation, answer: SoapAnswer) -> float | None:
+        if answer.document is None and not _refused(answer):
+            raise NotOnvif(self._port, answer)
+        said = None
         if answer.document is not None and answer.fault is None:
             said = await self._codec.read(operation, answer)
-            utc = field(said, "UTCDateTime")
-            epoch = utc_epoch(
-                whole(utc, "Date", "Year"),
-                whole(utc, "Date", "Month"),
-                whole(utc, "Date", "Day"),
-                whole(utc, "Time", "Hour"),
-                whole(utc, "Time", "Minute"),
-                whole(utc, "Time", "Second"),
-            )
-            if epoch is not None:
-                return epoch + HALF_A_SECOND
-        elif answer.document is None and not _refused(answer):
-            raise NotOnvif(self._port, answer)
-        return _http_date(answer)
+
+        def offset(camera_s: float | None) -> float | None:
+            return None if camera_s is None else camera_s + HALF_A_SECOND - our_time
+
+        return ClockReading(
+            utc_s=offset(_date_time(field(said, "UTCDateTime"))),
+            date_s=offset(_http_date(answer)),
+            local_s=offset(_date_time(field(said, "LocalDateTime"))),
+        )
 
     async def service_paths(self) -> dict[str, str]:
         """Path of each service by its namespace; old firmware has GetCapabilities only."""
@@ -174,9 +216,21 @@ def _refused(answer: SoapAnswer) -> bool:
 def _http_date(answer: SoapAnswer) -> float | None:
     """The Date header (RFC 9110 section 6.6.1), good to a second."""
     try:
-        return parsedate_to_datetime(answer.http.date).timestamp() + HALF_A_SECOND
+        return parsedate_to_datetime(answer.http.date).timestamp()
     except ValueError:
         return None
+
+
+def _date_time(said: Any) -> float | None:
+    """A DateTime of ONVIF's schema, as if it were UTC."""
+    return utc_epoch(
+        whole(said, "Date", "Year"),
+        whole(said, "Date", "Month"),
+        whole(said, "Date", "Day"),
+        whole(said, "Time", "Hour"),
+        whole(said, "Time", "Minute"),
+        whole(said, "Time", "Second"),
+    )
 
 
 def field(value: Any, *names: str) -> Any:

@@ -27,7 +27,6 @@ MAX_HINTS = 4
 class Found:
     """A device that answers, and what it says at once."""
 
-    offset_s: float | None
     services: dict[str, str]
     """Path of each service by its namespace."""
     endpoint_hint: str = ""
@@ -81,8 +80,8 @@ async def _perhaps_at(device: OnvifDevice, path: str, endpoint_hint: str = "") -
 
 async def _at(device: OnvifDevice, path: str, endpoint_hint: str = "") -> Found:
     device.path = path
-    offset_s = await device.learn_clock()
-    return Found(offset_s, await device.service_paths(), endpoint_hint)
+    await device.learn_clock()
+    return Found(await device.service_paths(), endpoint_hint)
 
 
 def _misplaced(error: IngestError) -> IngestError:

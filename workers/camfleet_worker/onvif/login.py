@@ -3,12 +3,13 @@
 
 Called by the device for every operation. A request goes out without credentials until the device
 refuses one and says how it wants to be asked; then each scheme that it offers is tried once, the
-gate's leave taken first. What it took once is used from then on.
+gate's leave taken first. What a service took once is used there from then on. A refused signature
+is the one thing tried twice, once: where the camera's clock, asked again, may be another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,13 @@ from camfleet_worker.resolve.refusal import (
     rejection,
 )
 from camfleet_worker.resolve.text import printable
+
+OtherOffset = Callable[[float | None], Awaitable[float | None]]
+"""Another reading of the camera's clock than the one that a login was refused with."""
+
+
+async def _no_other_offset(refused: float | None) -> float | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +68,35 @@ class Login:
         self._preferred = preferred
         self._proven: set[AuthScheme] = set()
         self._rejected: dict[AuthScheme, IngestError] = {}
+        self._taken_at: dict[str, AuthScheme] = {}
+        self._clock_asked_again = False
         self.scheme = AuthScheme.NONE
         """The scheme that the device took last; NONE while it has asked for none."""
         self.offset_s: float | None = None
         """Camera's clock minus ours, for signing; None when unknown."""
+        self.other_offset: OtherOffset = _no_other_offset
+        """Asks the camera's clock again; set by the device, which knows where to ask."""
 
     async def send(self, call: Call) -> SoapAnswer:
         """The device's answer to the operation, logged in as far as it asks for it."""
-        answer = await self._send_first(call)
+        scheme = self._scheme_at(call.path)
+        answer = await self._send_first(call, scheme)
         refusal = _refusal(answer)
         if refusal is None:
             return answer
         if self._credentials is None:
             raise credentials_missing()
-        return await self._send_logged_in(call, self._credentials, refusal)
+        if refusal.locked:
+            raise await self._note_rejected(scheme, refusal)
+        signed_alone = (
+            scheme is AuthScheme.USERNAME_TOKEN and AuthScheme.DIGEST not in refusal.offers
+        )
+        if signed_alone and await self._takes_other_offset():
+            answer = await self._send_first(call, scheme)
+            refusal = _refusal(answer)
+            if refusal is None:
+                return answer
+        return await self._send_logged_in(call, self._credentials, refusal, refused=scheme)
 
     async def send_as_proven(self, call: Call) -> SoapAnswer:
         """The device's answer to an operation that we can do without, be it a refusal.
@@ -81,54 +104,92 @@ class Login:
         Nothing but what the device has taken before is tried: an account without the right to one
         operation is not worth an attempt.
         """
-        answer = await self._send_first(call)
+        first = self._scheme_at(call.path)
+        answer = await self._send_first(call, first)
         refusal = _refusal(answer)
-        if refusal is None or self._credentials is None or self.scheme not in refusal.offers:
+        if refusal is None or self._credentials is None:
             return answer
-        if self.scheme is AuthScheme.USERNAME_TOKEN:  # it was signed already
-            return answer
-        return await self._answer(call, self._credentials, refusal, repeatable=True)
+        for scheme in refusal.offers:
+            signed_already = scheme is AuthScheme.USERNAME_TOKEN is first
+            if scheme in self._proven and not signed_already:
+                return await self._send_as(
+                    scheme, call, self._credentials, refusal, repeatable=True
+                )
+        return answer
 
     async def send_anonymous(self, call: Call) -> SoapAnswer:
         """The device's answer to the operation without credentials, be it a refusal."""
         return await self._post(call, None, None, repeatable=True)
 
-    async def _send_first(self, call: Call) -> SoapAnswer:
+    def _scheme_at(self, path: str) -> AuthScheme:
+        """What was taken there; elsewhere, what was taken last (field report 6)."""
+        return self._taken_at.get(path, self.scheme)
+
+    async def _send_first(self, call: Call, scheme: AuthScheme) -> SoapAnswer:
         """Signed where the device took a signature before; Digest needs a challenge first."""
-        if self._credentials is not None and self.scheme is AuthScheme.USERNAME_TOKEN:
+        if self._credentials is not None and scheme is AuthScheme.USERNAME_TOKEN:
             return await self._post(call, self._signature(self._credentials), None, repeatable=True)
         return await self.send_anonymous(call)
 
     async def _send_logged_in(
-        self, call: Call, credentials: Credentials, refusal: Refusal
+        self, call: Call, credentials: Credentials, refusal: Refusal, refused: AuthScheme
     ) -> SoapAnswer:
-        """Use what the device offers: each unproven scheme at most once in this login's life."""
-        for scheme in self._order(refusal.offers):
-            proven = scheme in self._proven
-            if not proven:
-                await self._attempts.before_attempt(scheme)
-            answer = await self._send_as(scheme, call, credentials, refusal, repeatable=proven)
-            again = _refusal(answer)
+        """Use what the device offers: each unproven scheme at most once in this login's life, a
+        signature a second time where the camera's clock may be another than it was taken for."""
+        for scheme in self._order(call.path, refusal.offers):
+            if scheme is AuthScheme.USERNAME_TOKEN is refused:
+                continue  # it was signed already
+            answer, again = await self._attempt(scheme, call, credentials, refusal)
+            only = not self._rejected.keys() - {AuthScheme.USERNAME_TOKEN}
+            by_clock = again is not None and only and scheme is AuthScheme.USERNAME_TOKEN
+            # Digest does not depend on any clock: where it was refused, the clock is no excuse.
+            if by_clock and await self._takes_other_offset():
+                answer, again = await self._attempt(scheme, call, credentials, refusal)
             if again is None:
-                await self._note_proven(scheme, answer)
+                await self._note_proven(scheme, call.path, answer)
                 return answer
-            if proven:
-                continue
-            error = await self._note_rejected(scheme, again)
-            if error.reason is Reason.ACCOUNT_LOCKED:
-                raise error
         raise self._why_not(call, refusal)
 
-    def _order(self, offers: tuple[AuthScheme, ...]) -> list[AuthScheme]:
+    async def _attempt(
+        self, scheme: AuthScheme, call: Call, credentials: Credentials, refusal: Refusal
+    ) -> tuple[SoapAnswer, Refusal | None]:
+        """Log in once, the gate's leave taken; the answer, and the refusal that it may be."""
+        proven = scheme in self._proven
+        if not proven:
+            await self._attempts.before_attempt(scheme)
+        answer = await self._send_as(scheme, call, credentials, refusal, repeatable=proven)
+        again = _refusal(answer)
+        if again is not None and (again.locked or not proven):
+            error = await self._note_rejected(scheme, again)
+            if error.reason is Reason.ACCOUNT_LOCKED or error.last_chance:
+                raise error
+        return answer, again
+
+    async def _takes_other_offset(self) -> bool:
+        """Whether a refused signature may be for the clock: asked once, and signed anew after."""
+        if self._clock_asked_again:
+            return False
+        self._clock_asked_again = True
+        other = await self.other_offset(self.offset_s)
+        if other is None:
+            return False
+        self.offset_s = other
+        return True
+
+    def _order(self, path: str, offers: tuple[AuthScheme, ...]) -> list[AuthScheme]:
         """The schemes not yet refused: what is proven first, then what was learnt before."""
         untried = [scheme for scheme in offers if scheme not in self._rejected]
-        return sorted(untried, key=lambda s: (s not in self._proven, s != self._preferred))
+        here = self._scheme_at(path)
+        return sorted(
+            untried, key=lambda s: (s not in self._proven, s != here, s != self._preferred)
+        )
 
-    async def _note_proven(self, scheme: AuthScheme, answer: SoapAnswer) -> None:
+    async def _note_proven(self, scheme: AuthScheme, path: str, answer: SoapAnswer) -> None:
         """An answer by SOAP shows that the device took the credentials; a web page does not."""
         if answer.document is None:
             return
-        self.scheme = scheme
+        self.scheme = self._taken_at[path] = scheme
+        self._rejected.pop(scheme, None)
         if scheme not in self._proven:
             self._proven.add(scheme)
             await self._attempts.proven(scheme)

@@ -126,7 +126,14 @@ class OnvifResolver:
         )
         preferred = request.learned.auth_scheme if request.learned else None
         login = Login(transport, self._codec, credentials, attempts, self._now, preferred)
-        device = OnvifDevice(login, self._codec, request.device_path, request.onvif_port, self._now)
+        device = OnvifDevice(
+            login,
+            self._codec,
+            request.device_path,
+            request.onvif_port,
+            self._now,
+            request.learned.clock_offset_s if request.learned else None,
+        )
         try:
             return await ask(device, login)
         except IngestError as error:
@@ -148,9 +155,10 @@ class OnvifResolver:
         stream = await offered_stream(device, found.services, request)
         path = checked_stream_path(stream.address, credentials)
         await self._require_rtsp(request, stream.address)
+        offset_s = await device.clock_offset()
         return Resolution(
             device=await with_hardware(device, identity, found.endpoint_hint),
-            learned=_learned(request, device, stream, path, login.scheme.value, found.offset_s),
+            learned=_learned(request, device, stream, path, login.scheme.value, offset_s),
             deviations=stream.choice.deviations,
         )
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.resolve.attempts import AuthScheme
+from camfleet_worker.resolve.lockout import FEWEST_LEFT, attempts_left, says_locked
 from camfleet_worker.resolve.text import listed, printable
 
 # OASIS WS-Security 1.1 section 12 (fault codes), ONVIF Core "Generic SOAP faults".
@@ -34,9 +35,6 @@ _REFUSING_CODES = frozenset(
 # Quirks (field reports): devices that put the refusal into the text of a generic fault only.
 _REFUSING_TEXT = re.compile(
     r"not\s+authori[sz]ed|unauthori[sz]ed|authori[sz]ation|authenticat|authority failure", re.I
-)
-_LOCKED = re.compile(
-    r"\block(ed|out|ed out)?\b|accountlocked|too many (failed|login|attempt)", re.I
 )
 _CLOCK = re.compile(
     r"\bclock\b|time\s?stamp|messageexpired|\bcreated\b|token (has )?expired"
@@ -88,6 +86,11 @@ class Refusal:
         return bool(self.digest_challenges) and bool(_STALE.search(self.digest_challenges[0]))
 
     @property
+    def locked(self) -> bool:
+        """The device says that the account is locked."""
+        return says_locked(self.words)
+
+    @property
     def offers(self) -> tuple[AuthScheme, ...]:
         """The ways in, safest first.
 
@@ -122,11 +125,9 @@ def rejection(
     tried: tuple[AuthScheme, ...], refusal: Refusal, offset_s: float | None
 ) -> IngestError:
     """Name the reason for which credentials were refused after `tried` (in order of trying)."""
-    schemes = ", then ".join(_NAMES[scheme] for scheme in tried)
-    if _LOCKED.search(refusal.words):
-        return _refused(
-            Reason.ACCOUNT_LOCKED, "The camera says that the account is locked", Retry.SLOW
-        )
+    schemes = ", then ".join(_NAMES[scheme] for scheme in dict.fromkeys(tried))
+    if refusal.locked:
+        return account_locked()
     if _CLOCK.search(refusal.words):
         return _refused(
             Reason.CLOCK_SKEW_REJECTED,
@@ -134,17 +135,30 @@ def rejection(
             Retry.SLOW,
         )
     # Digest does not depend on any clock: where it was refused too, the clock is no excuse.
-    if tried == (AuthScheme.USERNAME_TOKEN,) and offset_s is None:
+    if set(tried) == {AuthScheme.USERNAME_TOKEN} and offset_s is None:
         return _refused(
             Reason.CLOCK_SKEW_REJECTED,
             "The camera does not tell its time and refuses the login that is signed with ours",
             Retry.SLOW,
         )
-    return _refused(
+    left = attempts_left(refusal.words)
+    said = "" if left is None else f"; the camera says {_attempts(left)} left"
+    return IngestError(
+        ConditionType.AUTHENTICATED,
         Reason.CREDENTIALS_REJECTED,
-        f"The camera refuses the user name or the password ({schemes})",
+        f"The camera refuses the user name or the password ({schemes}){said}",
         Retry.ON_SECRET_CHANGE,
+        last_chance=left is not None and left < FEWEST_LEFT,
     )
+
+
+def _attempts(left: int) -> str:
+    return "1 attempt is" if left == 1 else f"{left} attempts are"
+
+
+def account_locked() -> IngestError:
+    """Every further attempt would lengthen it."""
+    return _refused(Reason.ACCOUNT_LOCKED, "The camera says that the account is locked", Retry.SLOW)
 
 
 def credentials_missing() -> IngestError:

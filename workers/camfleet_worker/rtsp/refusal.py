@@ -3,26 +3,16 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urlsplit
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.resolve import lockout
 from camfleet_worker.rtsp.headers import DEFAULT_SESSION_TIMEOUT_S, parse_session
 from camfleet_worker.rtsp.message import Response
 
 _LONGEST_WAIT_S = 120.0
 _TEXT_BYTES = 4096
-_LOCKED = re.compile(
-    r"\block(ed|out)\b|lockStatus\W+lock\b|illegal login"
-    r"|too many (failed |wrong )?(login |log-in )?attempts",
-    re.IGNORECASE,
-)
-_ATTEMPTS_LEFT = re.compile(
-    r"(?P<before>\d{1,4})\s+(?:more\s+|login\s+)*(?:attempts?|tries|chances?)\b"
-    r"|(?:attempts?|tries|retry\s?times?)[\s_-]*(?:left|remaining)?\s*[:=>]+\s*(?P<after>\d{1,4})",
-    re.IGNORECASE,
-)
 
 
 def redirected_host(location: str) -> str:
@@ -35,15 +25,12 @@ def redirected_host(location: str) -> str:
 
 def attempts_left(response: Response) -> int | None:
     """How many logins the camera says it will still take; None where it says nothing."""
-    found = _ATTEMPTS_LEFT.search(_text(response))
-    return int(found["before"] or found["after"]) if found else None
+    return lockout.attempts_left(_text(response))
 
 
 def locked(response: Response) -> bool:
     """Whether a refusal says that the account is locked (quirk 9)."""
-    left = attempts_left(response)
-    # "One more attempt before the account is locked" says that it is not.
-    return left == 0 or (left is None and bool(_LOCKED.search(_text(response))))
+    return lockout.says_locked(_text(response))
 
 
 def refused(method: str, response: Response, session_timeout_s: float = 0.0) -> IngestError:

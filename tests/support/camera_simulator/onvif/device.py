@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Protocol
 from xml.sax.saxutils import escape
 
@@ -85,8 +86,18 @@ def answer(request: Request, camera: OnvifState) -> Response:
     moved = request.path == DEFAULT_PATH != settings.device_path
     if moved and call.operation not in _OF_THE_DEFAULT_PATH:
         return _nothing_here(request.path, settings)
-    refusal = _refusal(request, call, camera)
-    return refusal or _dispatch(request, call, camera)
+    response = _refusal(request, call, camera) or _dispatch(request, call, camera)
+    return _dated(response, camera)
+
+
+def _dated(response: Response, camera: OnvifState) -> Response:
+    """With the Date header of a web server that has the camera's clock."""
+    settings = camera.effective
+    if settings.date_header == "absent":
+        return response
+    hours = settings.zone_hours if settings.date_header == "local" else 0
+    date = format_datetime(camera.camera_now() + timedelta(hours=hours), usegmt=True)
+    return dataclasses.replace(response, headers=(*response.headers, ("Date", date)))
 
 
 def _served(path: str, settings: CameraSettings) -> bool:
@@ -139,16 +150,19 @@ def _refusal(request: Request, call: soap.Call, camera: OnvifState) -> Response 
     )
     if open_to_all or settings.password is None:
         return None
+    if settings.media_schemes and call.namespace in (soap.MEDIA, soap.MEDIA2):
+        settings = dataclasses.replace(settings, onvif_schemes=settings.media_schemes)
+    settings = _with_onvif_users(settings)
     if call.token is not None and "wsse" in settings.onvif_schemes:
         verdict = camera.doorkeeper.judge_token(
-            call.token, _with_onvif_users(settings), camera.camera_now(), camera.monotonic_s()
+            call.token, settings, camera.camera_now(), camera.monotonic_s()
         )
         if verdict is Verdict.ACCEPTED:
             return None
         # Cameras do not say whether it was the password or the clock (ONVIF Core §5.9.4.2:
         # NotAuthorized).
-        return _fault(400, "Sender", ("NotAuthorized",), "Sender not authorized")
-    return _http_refusal(request, camera)
+        return _fault(400, "Sender", ("NotAuthorized",), _told(settings, camera, True))
+    return _http_refusal(request, camera, settings)
 
 
 def _with_onvif_users(settings: CameraSettings) -> CameraSettings:
@@ -156,16 +170,28 @@ def _with_onvif_users(settings: CameraSettings) -> CameraSettings:
     return dataclasses.replace(settings, username=settings.onvif_username or settings.username)
 
 
-def _http_refusal(request: Request, camera: OnvifState) -> Response | None:
+def _told(settings: CameraSettings, camera: OnvifState, tried: bool) -> str:
+    """What a talkative camera writes under a refusal."""
+    words = "Sender not authorized"
+    if not settings.tells_attempts or not tried:
+        return words
+    if camera.doorkeeper.locked(settings.username, camera.monotonic_s()):
+        return f"{words}. The account is locked."
+    left = camera.doorkeeper.attempts_left(settings, settings.username)
+    return f"{words}. You still have {left} attempts."
+
+
+def _http_refusal(
+    request: Request, camera: OnvifState, settings: CameraSettings
+) -> Response | None:
     """HTTP Digest and Basic; without any the answer is the challenge, or a fault where none is
     offered."""
-    settings = camera.effective
     header = request.headers.get("authorization")
     verdict = None
     if header is not None:
         verdict = camera.doorkeeper.judge_authorization(
             header,
-            _with_onvif_users(settings),
+            settings,
             "onvif",
             request.method,
             request.target,
@@ -174,9 +200,10 @@ def _http_refusal(request: Request, camera: OnvifState) -> Response | None:
         if verdict is Verdict.ACCEPTED:
             return None
     challenges = camera.doorkeeper.challenges(
-        settings, "onvif", stale=verdict is Verdict.STALE_NONCE
+        settings, "onvif", stale=verdict is Verdict.STALE_NONCE, uri=request.target
     )
-    body = soap.fault("Sender", ("NotAuthorized",), "Sender not authorized")
+    words = _told(settings, camera, verdict is not None)
+    body = soap.fault("Sender", ("NotAuthorized",), words)
     if not challenges:
         return Response(400, body, soap.CONTENT_TYPE)
     return Response(
@@ -186,7 +213,8 @@ def _http_refusal(request: Request, camera: OnvifState) -> Response | None:
 
 def _snapshot(request: Request, camera: OnvifState) -> Response:
     if camera.effective.password is not None:
-        refusal = _http_refusal(request, camera)
+        settings = _with_onvif_users(camera.effective)
+        refusal = _http_refusal(request, camera, settings)
         if refusal is not None:
             return refusal
     return Response(200, camera.clips["main"].snapshot, "image/jpeg")
@@ -197,7 +225,10 @@ def _fault(status: int, code: str, subcodes: tuple[str, ...], reason: str) -> Re
 
 
 def _get_system_date_and_time(call: soap.Call, camera: OnvifState, place: Place) -> str:
+    told = camera.effective.clock_told
     now = camera.camera_now()
+    if told in ("local-as-utc", "local-alone"):
+        now += timedelta(hours=camera.effective.zone_hours)
     date = (
         f"<tt:Year>{now.year}</tt:Year><tt:Month>{now.month}</tt:Month><tt:Day>{now.day}</tt:Day>"
     )
@@ -205,11 +236,13 @@ def _get_system_date_and_time(call: soap.Call, camera: OnvifState, place: Place)
         f"<tt:Hour>{now.hour}</tt:Hour><tt:Minute>{now.minute}</tt:Minute>"
         f"<tt:Second>{now.second}</tt:Second>"
     )
+    field = "LocalDateTime" if told == "local-alone" else "UTCDateTime"
+    both = "" if told == "empty" else f"<tt:Time>{time}</tt:Time><tt:Date>{date}</tt:Date>"
     return (
         "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime>"
         "<tt:DateTimeType>Manual</tt:DateTimeType>"
         "<tt:DaylightSavings>false</tt:DaylightSavings><tt:TimeZone><tt:TZ>UTC0</tt:TZ></tt:TimeZone>"
-        f"<tt:UTCDateTime><tt:Time>{time}</tt:Time><tt:Date>{date}</tt:Date></tt:UTCDateTime>"
+        f"<tt:{field}>{both}</tt:{field}>"
         "</tds:SystemDateAndTime></tds:GetSystemDateAndTimeResponse>"
     )
 
@@ -334,6 +367,8 @@ def _device_operation(
     call: soap.Call, settings: CameraSettings
 ) -> Callable[[soap.Call, OnvifState, Place], str] | None:
     if call.namespace != soap.DEVICE:
+        return None
+    if settings.clock_told == "not-implemented" and call.operation == "GetSystemDateAndTime":
         return None
     if settings.hardware == "missing" and call.operation in _HARDWARE:
         return None

@@ -130,7 +130,6 @@ class Reason(StrEnum):
     SESSION_LIMIT = "SessionLimit"
     STREAM_REFUSED = "StreamRefused"
     STREAM_ENDED = "StreamEnded"
-    TIMESTAMPS_BROKEN = "TimestampsBroken"
     # Relaying
     RELAYING = "Relaying"
     VMS_UNREACHABLE = "VmsUnreachable"
@@ -359,11 +358,6 @@ REASONS: dict[Reason, ReasonRow] = {
         (_C.STREAMING,),
         "The camera closed the stream.",
         "Nothing yet: we reconnect; check the line if it goes on.",
-    ),
-    _R.TIMESTAMPS_BROKEN: ReasonRow(
-        (_C.STREAMING,),
-        "The stream's timestamps cannot be ordered.",
-        "Update the camera's firmware.",
     ),
     _R.RELAYING: ReasonRow((_C.RELAYING,), "Every monitoring system asked for takes the stream."),
     _R.VMS_UNREACHABLE: ReasonRow(

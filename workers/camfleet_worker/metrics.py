@@ -68,6 +68,21 @@ class WorkerCollector(Collector):
         age = GaugeMetricFamily(
             "camfleet_ingest_last_frame_age_seconds", "Since the last picture.", labels=CAMERA
         )
+        senseless = CounterMetricFamily(
+            "camfleet_ingest_stamped_by_arrival",
+            "Pictures whose own timestamps do not rise.",
+            labels=CAMERA,
+        )
+        offset = GaugeMetricFamily(
+            "camfleet_ingest_camera_clock_offset_seconds",
+            "The camera's wall clock minus ours, by its sender reports.",
+            labels=CAMERA,
+        )
+        drift = GaugeMetricFamily(
+            "camfleet_ingest_clock_drift_ppm",
+            "How much faster than ours the camera's RTP clock runs, after ten minutes.",
+            labels=CAMERA,
+        )
         now = time.monotonic()
         for supervisor in self._fleet.supervisors:
             labels = self._labels(supervisor)
@@ -81,9 +96,15 @@ class WorkerCollector(Collector):
                 lost_sound.add_metric(labels, received.lost_audio_packets)
             connects.add_metric(labels, supervisor.reconnects)
             refused.add_metric(labels, supervisor.auth_failures)
+            senseless.add_metric(labels, received.stamped_by_arrival)
+            if received.camera_clock_offset_s is not None:
+                offset.add_metric(labels, received.camera_clock_offset_s)
+            if received.drift_ppm is not None:
+                drift.add_metric(labels, received.drift_ppm)
             if received.last_access_unit_monotonic:
                 age.add_metric(labels, now - received.last_access_unit_monotonic)
-        return (up, units, octets, lost, sound, lost_sound, connects, refused, age)
+        clocks = (senseless, offset, drift)
+        return (up, units, octets, lost, sound, lost_sound, connects, refused, age, *clocks)
 
     def _sinks(self) -> Iterable[Metric]:
         units = CounterMetricFamily("camfleet_sink_access_units", "Pictures passed.", labels=SINK)
@@ -115,6 +136,11 @@ class WorkerCollector(Collector):
         )
         yield CounterMetricFamily(
             "camfleet_media_loop_busy_seconds", "Time spent working.", loop.busy_s
+        )
+        yield CounterMetricFamily(
+            "camfleet_worker_wall_clock_steps",
+            "Steps of this node's clock, by which recordings are named.",
+            loop.wall_clock_steps,
         )
         faults = loop.stream_faults + loop.sink_faults + loop.listener_faults
         yield CounterMetricFamily(

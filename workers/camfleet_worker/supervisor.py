@@ -462,6 +462,9 @@ def _sum(past: StreamCounters, session: StreamCounters) -> StreamCounters:
         lost_audio_packets=past.lost_audio_packets + session.lost_audio_packets,
         audio_units=past.audio_units + session.audio_units,
         access_units=past.access_units + session.access_units,
+        stamped_by_arrival=past.stamped_by_arrival + session.stamped_by_arrival,
+        camera_clock_offset_s=session.camera_clock_offset_s,
+        drift_ppm=session.drift_ppm,
         last_access_unit_monotonic=max(
             past.last_access_unit_monotonic, session.last_access_unit_monotonic
         ),

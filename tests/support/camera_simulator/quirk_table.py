@@ -36,7 +36,7 @@ _FAULTS_HEAD = """
 
 Played by: *onvif* is the ONVIF device, which stands before either RTSP server; *replay* the server
 that sends prepared RTP; *both* means GStreamer's RTSP server too; *vms* is the
-test VMS.
+test VMS, *worker* the test itself, on our own side.
 
 | fault | what the camera does | played by | quirk | evidence |
 | --- | --- | --- | --- | --- |

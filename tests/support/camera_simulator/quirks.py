@@ -289,9 +289,9 @@ QUIRKS = (
         36,
         "RTP timestamps jump, run backwards, wrap, or count another frame rate",
         "blakeblackshear/frigate#7720, open-nvr#229",
-        "Durations come from RTP while it rises; wraps are followed, jumps are bridged by the time of "
-        "arrival, and a wrong rate is followed slowly. Pictures whose timestamps do not rise at all "
-        "are stamped by arrival and counted. Times rise for every sink, and no session ends.",
+        "Durations come from RTP while it rises; wraps are followed, jumps are bridged by the time "
+        "of arrival, and a wrong rate is followed slowly. Pictures whose timestamps do not rise at "
+        "all are stamped by arrival and counted. Times rise for every sink, and no session ends.",
     ),
     Quirk(
         37,

@@ -29,6 +29,12 @@ class StreamCounters:
     capped_ticks: int = 0
     """Ticks that left octets in the socket because the camera had used up its share."""
     last_access_unit_monotonic: float = 0.0
+    stamped_by_arrival: int = 0
+    """Pictures whose own timestamps do not rise."""
+    camera_clock_offset_s: float | None = None
+    """The camera's wall clock minus ours, by its last sender report; None while it tells none."""
+    drift_ppm: float | None = None
+    """How much faster than ours its RTP clock runs; None while that cannot be told."""
     drift_s: float = 0.0
     """How late the earliest picture of late arrived, against the camera's own clock."""
 
@@ -49,5 +55,7 @@ class LoopCounters:
     """Exceptions of a sink: bugs."""
     listener_faults: int = 0
     """Exceptions of a listener: bugs."""
+    wall_clock_steps: int = 0
+    """Of our own clock."""
     loop_faults: int = 0
     """Exceptions in a command to the loop: bugs."""

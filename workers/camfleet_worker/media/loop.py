@@ -23,6 +23,7 @@ from camfleet_worker.media.counters import LoopCounters, StreamCounters
 from camfleet_worker.media.stream import Stream, StreamListener, TickLimits
 from camfleet_worker.rtsp.client import PlayingStream
 from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.timeline.clock_steps import ClockSteps
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,17 @@ unfinished message with its body) and what one receive gives."""
 class MediaLoop:
     """The thread, its streams and channels. Public methods may be called from any thread."""
 
-    def __init__(self, tick_s: float = TICK_S, limits: TickLimits | None = None) -> None:
+    def __init__(
+        self,
+        tick_s: float = TICK_S,
+        limits: TickLimits | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`wall` tells the time of day, in seconds since the epoch; it names what is recorded."""
         self.counters = LoopCounters()
         self._tick_s = tick_s
+        self._wall = wall
+        self._clock_steps = ClockSteps()
         self._limits = limits or TickLimits()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -72,7 +81,7 @@ class MediaLoop:
 
     def play(self, channel: Channel, playing: PlayingStream, listener: StreamListener) -> Stream:
         """Used by CameraChannel."""
-        stream = Stream(playing, channel, listener, self._limits, time.monotonic())
+        stream = Stream(playing, channel, listener, self._limits, time.monotonic(), self._wall)
         self._submit(lambda: self._begin(stream))
         return stream
 
@@ -133,8 +142,18 @@ class MediaLoop:
             self._tick_stream(stream)
         self._tick_closing()
         now = time.monotonic()
+        self._note_clock_step(now)
         for channel in self._channels:
             channel.tick(now)
+
+    def _note_clock_step(self, now: float) -> None:
+        step_s = self._clock_steps.observe(self._wall(), now)
+        if step_s:
+            self.counters.wall_clock_steps += 1
+            log.warning(
+                "the clock of this node has stepped: recordings are named by it",
+                extra={"step_seconds": round(step_s, 1)},
+            )
 
     def _tick_closing(self) -> None:
         for stream, done in tuple(self._closing.items()):

@@ -8,7 +8,7 @@ ended; every other exception is a bug, which the loop counts and which ends this
 from __future__ import annotations
 
 import socket
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from camfleet_worker.media.channel import Channel
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
 from camfleet_worker.media.watchdog import Watchdog
+from camfleet_worker.rtp.rtcp import SenderReport
 from camfleet_worker.rtsp.message import MessageError, Request, Response
 from camfleet_worker.rtsp.playing import PlayingStream
 from camfleet_worker.rtsp.session import answer_request
@@ -64,6 +65,7 @@ class Stream:
         listener: StreamListener,
         limits: TickLimits,
         now: float,
+        wall: Callable[[], float],
     ) -> None:
         self.channel = channel
         self.listener = listener
@@ -71,6 +73,9 @@ class Stream:
         self._socket = playing.socket
         self._session = playing.session
         self._limits = limits
+        self._wall = wall
+        self._report: SenderReport | None = None
+        self._by_arrival_before = channel.timeline.by_arrival
         self._rest = playing.received
         """Of an item that is not complete yet."""
         self._outgoing = bytearray()
@@ -178,7 +183,7 @@ class Stream:
 
     def _deliver(self, now: float) -> None:
         counters, timeline, order = self.counters, self.channel.timeline, self.channel.order
-        wall = time.time()
+        wall = self._wall()
         for picture in self._receiver.take_pictures():
             rising = timeline.stamp(picture.timestamp, now)
             pts, dts = order.place(
@@ -191,9 +196,21 @@ class Stream:
             self.channel.push(unit)
             counters.last_access_unit_monotonic = now
         counters.drift_s = timeline.lag_s
+        counters.drift_ppm = timeline.drift_ppm
+        counters.stamped_by_arrival = timeline.by_arrival - self._by_arrival_before
+        if self._receiver.sender_report is not self._report:
+            self._report = self._receiver.sender_report
+            self._note_camera_clock(now, wall)
+
+    def _note_camera_clock(self, now: float, wall: float) -> None:
+        """What the camera believes the time to be: told, and used for nothing."""
+        report = self._report
+        if report is not None and report.ntp:
+            arrived = wall - (now - report.arrived_at)
+            self.counters.camera_clock_offset_s = report.camera_time - arrived
 
     def _deliver_audio(self, audio: AudioReceiver, now: float) -> None:
-        timeline, wall = self.channel.audio_timeline, time.time()
+        timeline, wall = self.channel.audio_timeline, self._wall()
         for frame in audio.take_frames():
             pts = timeline.stamp(frame.timestamp, audio.format.clock_hz, now)
             self.counters.audio_units += 1

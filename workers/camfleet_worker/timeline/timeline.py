@@ -21,6 +21,11 @@ REORDER_S = 0.5
 """Timestamps of B-frames run back by less; a larger step back is a jump."""
 TOLERANCE_S = 1.0
 """Network delay and encoder bursts move arrival by less; beyond it the timeline is corrected."""
+MOST_REORDERED = 16
+"""Pictures in a row that do not come after the newest: B-frames are fewer (ITU-T H.264 section
+A.3.1, max_dec_frame_buffering). Behind them the timestamps mean nothing, and arrival counts."""
+DRIFT_AFTER_S = 600.0
+"""Arrival is known to some 50 ms: a shorter time tells no drift of less than 100 ppm."""
 WINDOW_S = 10.0
 """How long the earliest arrival is looked for: the stall watchdog ends a stream after as long."""
 _MAX_SLEW = 4
@@ -50,6 +55,10 @@ class Timeline:
         """How often the timeline was anchored: at least once per session."""
         self.slewed_90k = 0
         """Sum of the corrections: the camera's clock against ours since the last anchor."""
+        self.by_arrival = 0
+        """Pictures stamped by their arrival, because their timestamps do not rise."""
+        self._not_rising = 0
+        self._anchored_at = self._arrived_at = 0
 
     def restart(self) -> None:
         """The next picture is the first of another session: its RTP clock starts anywhere."""
@@ -79,19 +88,34 @@ class Timeline:
         """How far the earliest arrival of the window lies behind the timeline; the drift seen."""
         return self._lag() / CLOCK_HZ
 
+    @property
+    def drift_ppm(self) -> float | None:
+        """How much faster than ours the camera's RTP clock runs; None before that can be told."""
+        elapsed = self._arrived_at - self._anchored_at
+        if elapsed < DRIFT_AFTER_S * CLOCK_HZ or self._not_rising > MOST_REORDERED:
+            return None
+        return -(self._lag() + self.slewed_90k) / elapsed * 1e6
+
     def _anchor(self, arrival: int) -> None:
         self._raw_pts = self._newest = arrival
         self._stretch = (0, 1)
         self._window_from_s = arrival / CLOCK_HZ
         self._earliest, self._earliest_before = 0, None
         self.slewed_90k = 0
+        self._anchored_at = arrival
         self.anchors += 1
 
     def _advance(self, step: int, arrival: int) -> None:
+        self._arrived_at = arrival
         self._raw_pts += step
         lag = arrival - self._raw_pts
-        jumped = abs(step) > JUMP_S * CLOCK_HZ and abs(lag) > JUMP_S * CLOCK_HZ
-        if jumped or step < -REORDER_S * CLOCK_HZ:
+        leapt = abs(step) > JUMP_S * CLOCK_HZ and abs(lag) > JUMP_S * CLOCK_HZ
+        jumped = leapt or step < -REORDER_S * CLOCK_HZ
+        rises = not jumped and self._raw_pts > self._newest
+        self._not_rising = 0 if rises else self._not_rising + 1
+        senseless = self._not_rising > MOST_REORDERED
+        self.by_arrival += senseless
+        if senseless or jumped:
             self._anchor(arrival)
             return
         self._observe(lag, arrival / CLOCK_HZ)

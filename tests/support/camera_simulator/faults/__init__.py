@@ -41,9 +41,9 @@ def known_fault(name: str) -> Fault:
 
 def refuse_unplayable(settings: CameraSettings) -> None:
     """SettingsInvalid when a fault asks for something that this camera's RTSP server cannot do."""
-    others = [name for name in settings.faults if known_fault(name).played_by == "vms"]
+    others = [name for name in settings.faults if known_fault(name).played_by in ("vms", "worker")]
     if others:
-        raise SettingsInvalid(f"{', '.join(others)}: no camera plays this, the test VMS does")
+        raise SettingsInvalid(f"{', '.join(others)}: no camera plays this")
     if settings.server == "gstreamer":
         wrong = [name for name in settings.faults if known_fault(name).played_by == "replay"]
         if wrong:

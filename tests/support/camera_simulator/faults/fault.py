@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-PlayedBy = Literal["both", "replay", "onvif", "vms"]
+PlayedBy = Literal["both", "replay", "onvif", "vms", "worker"]
 """Which part shows it: the ONVIF device (before either RTSP server), the replay server, or both
-servers. "vms" is a fault of the monitoring system, in which no camera has a part."""
+servers. "vms" and "worker" are faults of the monitoring system and of our own side, in which
+no camera has a part."""
 
 
 @dataclass(frozen=True)

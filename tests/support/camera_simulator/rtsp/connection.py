@@ -151,7 +151,7 @@ class RtspConnection(asyncio.Protocol):
             counters.frames_sent += 1
             counters.bytes_sent += len(frame)
         if settings.sender_reports and not settings.freeze:
-            report = session.report_due(now_s, self._camera.camera_unix_s())
+            report = session.report_due(now_s, self._camera.camera_unix_s(), settings)
             if report is not None:
                 session.delivery.send(report, settings)
 

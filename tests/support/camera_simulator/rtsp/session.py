@@ -9,6 +9,7 @@ asks.
 
 from __future__ import annotations
 
+import random
 import secrets
 import struct
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ from camera_simulator.clips import Clip
 from camera_simulator.rtsp.delivery import Delivery
 from camera_simulator.rtsp.packets import FramePackets, sender_report
 from camera_simulator.rtsp.sound import PlayedSound
-from camera_simulator.settings import CameraSettings
+from camera_simulator.settings import CameraSettings, ReportClock, Timestamps
 
 REPORT_EVERY_S = 5.0
+_TROUBLE_AFTER_TICKS = 2 * 90_000
+_HOUR_TICKS = 3600 * 90_000
 _MAX_BEHIND_FRAMES = 50
 """A session that fell further behind (the machine stood still) skips ahead instead of bursting."""
 
@@ -50,6 +53,7 @@ class Session:
     _octets_sent: int = 0
     _report_due_s: float = 0.0
     _sounds: int = 0
+    _reports: int = 0
 
     def play(self, now_s: float) -> None:
         """Begin, or go on after PAUSE, with the key frame at or before the clip's current place."""
@@ -85,14 +89,14 @@ class Session:
 
     def due(self, now_s: float, settings: CameraSettings) -> list[bytes]:
         """The frames that this session should have sent by now, stamped, oldest first."""
-        latest = int((now_s - self._started_s) * self.clip.fps)
+        latest = int((now_s - self._started_s) * (settings.frame_rate or self.clip.fps))
         if latest - self._next > _MAX_BEHIND_FRAMES:
             self._next = latest
         frames = []
         while self._next <= latest:
             frame = self.packets[(self.start_frame + self._next) % len(self.packets)]
             if self._wanted(frame, settings):
-                frames.append(self._stamp(frame))
+                frames.append(self._stamp(frame, settings))
             self._next += 1
         return frames
 
@@ -101,12 +105,36 @@ class Session:
             return False
         return not (settings.media == "p-frames-only" and frame.key)
 
-    def _stamp(self, frame: FramePackets) -> bytes:
-        data = frame.stamped(self.rtp_channel, self.sequence, self.next_timestamp, self.ssrc)
+    def _stamp(self, frame: FramePackets, settings: CameraSettings) -> bytes:
+        timestamp = self._told_timestamp(settings.timestamps)
+        data = frame.stamped(self.rtp_channel, self.sequence, timestamp, self.ssrc)
         self.sequence = (self.sequence + len(frame.offsets)) & 0xFFFF
         self._packets_sent += len(frame.offsets)
         self._octets_sent += frame.payload_bytes
         return data
+
+    def _told_timestamp(self, how: Timestamps) -> int:
+        """What the next frame is stamped with, right or wrong."""
+        true, ticks = self.next_timestamp, self._next * self.clip.ticks_per_frame
+        late = ticks >= _TROUBLE_AFTER_TICKS
+        told = {
+            "true": true,
+            "jump-back": true - late * _HOUR_TICKS,
+            "jump-ahead": true + late * _HOUR_TICKS,
+            "backwards": self.base_timestamp - ticks,
+            "constant": self.base_timestamp,
+            "random": random.getrandbits(32),
+            "wrap": ticks - _TROUBLE_AFTER_TICKS,
+            "too-fast": self.base_timestamp + ticks * 5 // 4,
+        }
+        return told[how] & 0xFFFFFFFF
+
+    def _told_clock(self, camera_unix_s: float, how: ReportClock) -> float:
+        """The wall clock of the next sender report."""
+        self._reports += 1
+        if how == "steps" and self._reports > 1:
+            return camera_unix_s + 86_400
+        return {"zero": -2_208_988_800.0, "in-1970": 0.0}.get(how, camera_unix_s)
 
     def sound(self) -> bytes:
         """Twenty milliseconds of silence by G.711 A-law, on the channel after the picture's."""
@@ -115,7 +143,9 @@ class Session:
         packet += b"\xd5" * 160
         return struct.pack("!sBH", b"$", self.rtcp_channel + 1, len(packet)) + packet
 
-    def report_due(self, now_s: float, camera_unix_s: float) -> bytes | None:
+    def report_due(
+        self, now_s: float, camera_unix_s: float, settings: CameraSettings
+    ) -> bytes | None:
         """A sender report when one is due: the camera's wall clock beside the RTP clock of this
         moment."""
         if now_s < self._report_due_s:
@@ -125,7 +155,7 @@ class Session:
         return sender_report(
             self.rtcp_channel,
             self.ssrc,
-            camera_unix_s,
+            self._told_clock(camera_unix_s, settings.report_clock),
             self.base_timestamp + elapsed_90k,
             self._packets_sent,
             self._octets_sent,

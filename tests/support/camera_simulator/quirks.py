@@ -29,40 +29,41 @@ QUIRKS = (
         1,
         "Logins are refused outside a window around the camera's clock",
         "lumeohq/onvif-rs#121, agsh/onvif#249, home-assistant/core#121952",
-        "GetSystemDateAndTime is asked before every login, and WS-UsernameToken is signed with the "
-        "camera's time, whatever it is. An offset of more than 5 s is told as TimeSynchronized=False, "
-        "ClockOff; the camera streams.",
+        "GetSystemDateAndTime is asked before every login, and WS-UsernameToken is signed with "
+        "the camera's time, whatever it is. An offset of more than 5 s is told as "
+        "TimeSynchronized=False, ClockOff; the camera streams.",
     ),
     Quirk(
         2,
         "GetSystemDateAndTime asks for a login, is missing, or lacks UTC",
         "lumeohq/onvif-rs#65, agsh/onvif#65",
-        "The Date header tells the time instead, else LocalDateTime without its whole hours, else the "
-        "operation once more after the login. A camera that tells nothing is signed for with our time; "
-        "refused then, it is ClockSkewRejected after one attempt.",
+        "The Date header tells the time instead, else LocalDateTime without its whole hours, "
+        "else the operation once more after the login. A camera that tells nothing is signed "
+        "for with our time; refused then, it is ClockSkewRejected after one attempt.",
     ),
     Quirk(
         3,
         "The UTC field carries local time, wrong by whole hours",
         "OpenIPC/majestic-webui#292",
-        "Digest goes first, it needs no clock; the Date header tells local time from UTC without a "
-        "login. Else a signature refused at an offset of whole hours is tried once without them, as "
-        "the second attempt, and the offset that was taken is learnt for later.",
+        "Digest goes first, it needs no clock; the Date header tells local time from UTC "
+        "without a login. Else a signature refused at an offset of whole hours is tried once "
+        "without them, as the second attempt, and the offset that was taken is learnt for "
+        "later.",
     ),
     Quirk(
         4,
         "The clock steps while we hold an offset",
         "NVIDIA video-search-and-summarization#1273",
-        "The clock is read anew at each asking. A signature refused between two calls has the clock "
-        "asked once more: where it has stepped, the call is signed anew, once; the new offset is "
-        "learnt and proven credentials stay proven.",
+        "The clock is read anew at each asking. A signature refused between two calls has the "
+        "clock asked once more: where it has stepped, the call is signed anew, once; the new "
+        "offset is learnt and proven credentials stay proven.",
     ),
     Quirk(
         5,
         "A repeated nonce or an old Created is refused as a replay",
         "milg0/onvif-java-lib#2, edgexfoundry device-onvif-camera#195",
-        "Every call is signed anew, with a fresh random nonce and the camera's present time; a login "
-        "whose answer was lost is not sent again.",
+        "Every call is signed anew, with a fresh random nonce and the camera's present time; a "
+        "login whose answer was lost is not sent again.",
     ),
     Quirk(
         6,

@@ -9,17 +9,17 @@ ask for.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Protocol
 
 from camera_simulator.authentication import Doorkeeper
 from camera_simulator.clips import Clip
 from camera_simulator.counters import Counters
 from camera_simulator.faults import refuse_unplayable, with_faults
-from camera_simulator.http_server import HttpConnection
+from camera_simulator.http_server import HttpConnection, Request, Response
 from camera_simulator.listener import Listener
 from camera_simulator.onvif import device
 from camera_simulator.onvif.discovery import DiscoveryPort
@@ -28,6 +28,8 @@ from camera_simulator.onvif.profiles import stream_path
 from camera_simulator.rtsp.connection import Players, RtspConnection
 from camera_simulator.rtsp.packets import FramePackets
 from camera_simulator.settings import CameraSettings, SettingsInvalid, changed
+
+_BROKEN_EVERY = 5
 
 
 class RtspServer(Protocol):
@@ -52,6 +54,7 @@ class Camera:
         self.counters = Counters()
         self.doorkeeper = Doorkeeper(self.counters)
         self.clips = dict(clips)
+        self._web_answers = 0
         self._packets = packets
         self._rtsp: RtspServer | None = None
         self._web = Listener(settings.host, settings.onvif_port, self._http_connection)
@@ -168,7 +171,15 @@ class Camera:
         await self._rtsp.apply(settings)
 
     def _http_connection(self, listener: Listener) -> HttpConnection:
-        return HttpConnection(listener, partial(device.answer, camera=self), self._count_connect)
+        return HttpConnection(listener, self._web_answer, self._count_connect)
+
+    def _web_answer(self, request: Request) -> Response:
+        """What the device answers, in the manner that its web server has."""
+        self._web_answers += 1
+        manner, spared = self._effective.web_answers, self._web_answers % _BROKEN_EVERY
+        if spared and manner not in ("fin", "silent"):
+            manner = "whole"
+        return dataclasses.replace(device.answer(request, camera=self), manner=manner)
 
     def _count_connect(self) -> None:
         self.counters.onvif_connects += 1

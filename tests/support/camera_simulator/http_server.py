@@ -17,6 +17,7 @@ from typing import Any
 
 from camera_simulator.listener import Listener
 from camera_simulator.messages import Message, MessageInvalid, MessageReader
+from camera_simulator.settings import WebAnswers
 
 __all__ = ["HttpConnection", "Request", "Response", "json_response"]
 
@@ -39,6 +40,8 @@ class Response:
     content_type: str = "text/plain; charset=utf-8"
     headers: tuple[tuple[str, str], ...] = ()
     close: bool = False
+    manner: WebAnswers = "whole"
+    """How it comes over the wire."""
 
 
 Answer = Response | asyncio.Task[Response]
@@ -98,10 +101,27 @@ class HttpConnection(asyncio.Protocol):
         assert self._transport is not None
         if self._transport.is_closing():
             return
+        if response.manner not in ("whole", "fin"):
+            self._misbehave(self._transport, response)
+            return
         head = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
         head += [f"{name}: {value}" for name, value in response.headers]
         head += [f"Content-Type: {response.content_type}", f"Content-Length: {len(response.body)}"]
         head += [f"Connection: {'close' if close else 'keep-alive'}", "", ""]
         self._transport.write("\r\n".join(head).encode() + response.body)
-        if close:
+        if close or response.manner == "fin":
             self._transport.close()
+
+    def _misbehave(self, transport: asyncio.Transport, response: Response) -> None:
+        """Say less than an answer, or nothing at all."""
+        if response.manner == "silent":
+            return
+        length = len(response.body)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {response.content_type}\r\n".encode()
+        said = {
+            "half": head + b"Content-Length: %d\r\n\r\n" % length + response.body[: length // 2],
+            "chunk-cut": head + b"Transfer-Encoding: chunked\r\n\r\nfff\r\n" + response.body[:64],
+            "garbage": b"\x00\x17\xff nonsense\r\n\r\n",
+        }
+        transport.write(said.get(response.manner, b""))
+        transport.close()

@@ -214,13 +214,16 @@ QUIRKS = (
         25,
         "HTTP connections end without notice, replies are halved, chunked badly, empty",
         "python-onvif-zeep-async#140, python-onvif-zeep-async#80",
-        "",
+        "Each request has a connection of its own. A request whose answer is lost, halved or no "
+        "HTTP is sent once more on a fresh one, but for a login that is not proven: it may have "
+        "been counted.",
     ),
     Quirk(
         26,
         "A connection is taken and never answered",
         "zeep#60",
-        "",
+        "Each call has a deadline; then it is Timeout. One call at a time for each device, so "
+        "devices that hang hold up nobody else's.",
     ),
     Quirk(
         27,
@@ -278,13 +281,16 @@ QUIRKS = (
         34,
         "Parameter sets missing or wrong, Annex B in RTP, misused markers, odd fragments",
         "scottlamb/retina 0.3.5–0.4.19",
-        "",
+        "Parameter sets are taken from the SDP and from the stream, the stream has the last word. "
+        "Start codes in a payload are taken apart, markers are believed until timestamps "
+        "contradict them, empty packets are passed over, the first fragment names the type.",
     ),
     Quirk(
         35,
         "Parameter sets and picture size change in the middle",
         "bluenviron/mediamtx#4262, scottlamb/moonfire-nvr#217",
-        "",
+        "Each access unit carries the format it needs. The recording begins a new segment, the "
+        "relay announces anew, the session goes on.",
     ),
     Quirk(
         36,

@@ -29,6 +29,13 @@ SoundSetup = Literal[
     "taken", "unsupported", "refused", "closes", "hangs", "play-fails", "on-video-channel"
 ]
 """What a camera does about the SETUP of its sound."""
+Payloads = Literal[
+    "plain", "marker-on-each-unit", "no-marker", "annex-b", "empty-packets",
+    "changing-fragment-type", "aggregated",
+]  # fmt: skip
+"""How pictures lie in RTP packets."""
+WebAnswers = Literal["whole", "fin", "half", "empty", "garbage", "chunk-cut", "silent"]
+"""How answers of the web port come; all but "fin" and "silent" one time out of five."""
 Timestamps = Literal[
     "true", "jump-back", "jump-ahead", "backwards", "constant", "random", "wrap", "too-fast"
 ]
@@ -120,6 +127,7 @@ class CameraSettings:
     date_header: Literal["absent", "right", "local"] = "absent"
     date_needs_login: bool = False
     web: Web = "onvif"
+    web_answers: WebAnswers = "whole"
     advertised_host: str = ""
     advertised_port: int = 0
     address_form: Literal["url", "schemeless", "with-credentials"] = "url"
@@ -179,6 +187,9 @@ class CameraSettings:
     rtsp_dialect: tuple[Dialect, ...] = ()
     sender_reports: bool = True
     sdp_parameter_sets: bool = True
+    payloads: Payloads = "plain"
+    flips_size: bool = False
+    """The main stream alternates between its clip and the sub-stream's, group by group."""
     timestamps: Timestamps = "true"
     frame_rate: float = 0.0
     """Pictures a second that it sends, stamped as the clip's rate; 0: the clip's."""

@@ -19,7 +19,12 @@ from camfleet_api.conditions import Reason
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError
 from camfleet_worker.onvif.envelope import Operation, Signature, SoapAnswer, SoapCodec
-from camfleet_worker.onvif.transport import Transport, protocol_error
+from camfleet_worker.onvif.transport import (
+    ConnectionLost,
+    NotHttp,
+    Transport,
+    protocol_error,
+)
 from camfleet_worker.resolve.attempts import AttemptGate, AuthScheme
 from camfleet_worker.resolve.refusal import (
     Refusal,
@@ -230,12 +235,22 @@ class Login:
     async def _answer(
         self, call: Call, credentials: Credentials, refusal: Refusal, *, repeatable: bool
     ) -> SoapAnswer:
-        """Send the operation with the answer to a Digest challenge."""
+        """Send the operation with the answer to a Digest challenge.
+
+        An answer that is lost is asked for by a fresh challenge: the nonce's count was taken, and
+        the same request again would be refused as a replay, which counts towards a lockout.
+        """
 
         def answer_challenge(request: httpx.Request) -> None:
             _answer_challenge(request, credentials, refusal.digest_challenges[0])
 
-        return await self._post(call, None, answer_challenge, repeatable=repeatable)
+        try:
+            return await self._post(call, None, answer_challenge, repeatable=False)
+        except (ConnectionLost, NotHttp):
+            fresh = _refusal(await self.send_anonymous(call)) if repeatable else None
+            if fresh is None or not fresh.digest_challenges:
+                raise
+            return await self._answer(call, credentials, fresh, repeatable=False)
 
     async def _post(
         self,
@@ -245,11 +260,22 @@ class Login:
         *,
         repeatable: bool,
     ) -> SoapAnswer:
-        body = await self._codec.build(call.operation, call.arguments, signature)
-        request = self._transport.request(call.path, body, call.operation.content_type)
-        if authorize is not None:
-            authorize(request)
-        return await self._codec.open(await self._transport.send(request, repeatable=repeatable))
+        """Send, and once more on a fresh connection where the answer is lost (quirk 25).
+
+        A login that is not proven must not be repeated: it may have been counted. A signature is
+        made anew, with a nonce of its own.
+        """
+        for last in (not repeatable, True):
+            body = await self._codec.build(call.operation, call.arguments, signature)
+            request = self._transport.request(call.path, body, call.operation.content_type)
+            if authorize is not None:
+                authorize(request)
+            try:
+                return await self._codec.open(await self._transport.send(request))
+            except (ConnectionLost, NotHttp):
+                if last:
+                    raise
+        raise AssertionError("the second time is the last")
 
     def _signature(self, credentials: Credentials) -> Signature:
         """A signature by the camera's clock, as far as that is known."""

@@ -99,19 +99,8 @@ class Transport:
             "POST", url, content=body, headers={"Content-Type": content_type}
         )
 
-    async def send(self, request: httpx.Request, *, repeatable: bool) -> HttpAnswer:
-        """Send and read the answer. A `repeatable` request is sent again when none comes.
-
-        A login that is not proven must not be repeated: it may have been counted.
-        """
-        try:
-            return await self._send_once(request)
-        except ConnectionLost:
-            if not repeatable:
-                raise
-            return await self._send_once(request)
-
-    async def _send_once(self, request: httpx.Request) -> HttpAnswer:
+    async def send(self, request: httpx.Request) -> HttpAnswer:
+        """Send and read the answer, once: what may be sent again only the login knows."""
         connected = asyncio.Event()
         request.extensions["trace"] = _tcp_watch(connected)
         with self._named_failures(connected):

@@ -25,6 +25,7 @@ MAX_PICTURE_BYTES = 8 * 1024 * 1024
 
 _LENGTH = struct.Struct("!I")
 _NO_LENGTH = bytes(4)
+_START_CODE = b"\0\0\1"
 
 # What a NAL unit type means to us.
 _SLICE = 1
@@ -110,8 +111,8 @@ class Depacketiser(ABC):
             self._finish()
             self._timestamp = timestamp
         self._unpack(view, start, end)
-        if marker and self._marker_ends_picture:
-            self._finish()
+        if marker and self._marker_ends_picture and self._has_slice:
+            self._finish()  # a marker before any slice is misused: it ends no picture
 
     @abstractmethod
     def _unpack(self, view: memoryview, start: int, end: int) -> None:
@@ -167,12 +168,29 @@ class Depacketiser(ABC):
             return
         self._nal_at = -1
         buffer = self._buffer
-        if self._nal_meaning & (_PARAMETERS | _DROPPED):
+        if not self._nal_meaning & _SLICE and buffer.find(_START_CODE, at + 4) >= 0:
+            unit = bytes(buffer[at + 4 :])
+            del buffer[at:]
+            self._add_annex_b(unit)
+        elif self._nal_meaning & (_PARAMETERS | _DROPPED):
             if self._nal_meaning & _PARAMETERS and not self._damaged:
                 self._parameter_sets.take(bytes(buffer[at + 4 :]))
             del buffer[at:]
         else:
             _LENGTH.pack_into(buffer, at, len(buffer) - at - 4)
+
+    def _add_annex_b(self, data: bytes) -> None:
+        """Units with start codes between them, where one unit should be (quirk 34).
+
+        No NAL unit can hold a start code (ITU-T H.264 section 7.4.1). It is looked for in all but
+        slices, which are most of the octets: such a payload begins with something else.
+        """
+        head = self._fragment_header_bytes - 1
+        for unit in data.split(_START_CODE):
+            unit = unit.rstrip(b"\0")  # the first octet of a start code of four
+            if len(unit) > head:
+                kind = unit[0] & 0x1F if head == 1 else unit[0] >> 1 & 0x3F
+                self._add_unit(kind, memoryview(unit), 0, len(unit), unit[head])
 
     def _finish(self) -> None:
         """End the picture: hand it out, or count why not."""

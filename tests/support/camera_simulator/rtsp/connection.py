@@ -349,6 +349,7 @@ class RtspConnection(asyncio.Protocol):
         return Session(
             clip=self._camera.clips[stream],
             packets=self._camera.packets(stream),
+            sub_packets=self._camera.packets("sub"),
             start_frame=settings.start_frame,
             timeout_s=settings.session_timeout_s,
             last_alive_s=self._camera.monotonic_s(),

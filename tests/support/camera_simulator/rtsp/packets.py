@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from camera_simulator.clips import AccessUnit, Clip, Codec
+from camera_simulator.settings import Payloads
 
 PAYLOAD_TYPE = 96
 MAX_PAYLOAD_BYTES = 1400
@@ -56,19 +57,60 @@ def packetise(clip: Clip) -> tuple[FramePackets, ...]:
     return tuple(_frame_packets(frame, clip.codec) for frame in clip.frames)
 
 
+def packetised(frame: AccessUnit, codec: Codec, how: Payloads) -> FramePackets:
+    """One access unit in packets as firmware makes them (quirk 34)."""
+    units = frame.units
+    if how == "annex-b":
+        units = (b"\0\0\0\1".join(units),)
+    payloads: list[tuple[bytes, bool]] = []
+    for unit in units:
+        cut = list(payloads_of(unit, codec))
+        if how == "empty-packets":
+            cut = [part for payload in cut for part in (payload, b"")]
+        if how == "changing-fragment-type" and len(cut) > 1:
+            cut = [cut[0], *(_of_another_type(part, codec) for part in cut[1:])]
+        payloads += [(payload, payload is cut[-1]) for payload in cut]
+    if how == "aggregated" and len(units) > 1:
+        payloads = _aggregated(units, codec)
+    last = len(payloads) - 1
+    marked = [
+        how != "no-marker" and (number == last or (how == "marker-on-each-unit" and ends))
+        for number, (_, ends) in enumerate(payloads)
+    ]
+    return _as_packets([payload for payload, _ in payloads], marked, frame.key)
+
+
+def _aggregated(units: tuple[bytes, ...], codec: Codec) -> list[tuple[bytes, bool]]:
+    """All but the last unit in one packet: STAP-A (RFC 6184 §5.7.1), AP (RFC 7798 §4.4.2)."""
+    head = b"\x78" if codec == "h264" else b"\x60\x01"
+    body = b"".join(struct.pack("!H", len(unit)) + unit for unit in units[:-1])
+    rest = list(payloads_of(units[-1], codec))
+    return [(head + body, True), *((part, part is rest[-1]) for part in rest)]
+
+
+def _of_another_type(payload: bytes, codec: Codec) -> bytes:
+    """A later fragment whose header names another NAL unit type than the first one's."""
+    at = 1 if codec == "h264" else 2
+    return payload[:at] + bytes([payload[at] & 0xC0 | 2]) + payload[at + 1 :]
+
+
 def _frame_packets(frame: AccessUnit, codec: Codec) -> FramePackets:
     payloads = [payload for unit in frame.units for payload in payloads_of(unit, codec)]
+    marked = [number == len(payloads) - 1 for number in range(len(payloads))]
+    return _as_packets(payloads, marked, frame.key)
+
+
+def _as_packets(payloads: list[bytes], marked: list[bool], key: bool) -> FramePackets:
+    """`marked` says which packets carry the marker: the last of the picture (RFC 6184 §5.1)."""
     template = bytearray()
     offsets = []
-    for number, payload in enumerate(payloads):
+    for payload, last in zip(payloads, marked, strict=True):
         offsets.append(len(template))
-        marker = (
-            0x80 if number == len(payloads) - 1 else 0
-        )  # RFC 6184 §5.1: the last of the picture
+        marker = 0x80 if last else 0
         length = _RTP_HEADER_BYTES + len(payload)
         template += _HEADER.pack(b"$", 0, length, 0x80, marker | PAYLOAD_TYPE, 0, 0, 0)
         template += payload
-    return FramePackets(bytes(template), tuple(offsets), frame.key, sum(map(len, payloads)))
+    return FramePackets(bytes(template), tuple(offsets), key, sum(map(len, payloads)))
 
 
 def payloads_of(unit: bytes, codec: Codec, limit: int = MAX_PAYLOAD_BYTES) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from camera_simulator.clips import Clip
 from camera_simulator.rtsp.delivery import Delivery
-from camera_simulator.rtsp.packets import FramePackets, sender_report
+from camera_simulator.rtsp.packets import FramePackets, packetised, sender_report
 from camera_simulator.rtsp.sound import PlayedSound
 from camera_simulator.settings import CameraSettings, ReportClock, Timestamps
 
@@ -36,6 +36,8 @@ class Session:
     start_frame: int
     timeout_s: float
     last_alive_s: float
+    sub_packets: tuple[FramePackets, ...] = ()
+    """Of the sub-stream, for cameras that change the size of their pictures."""
     delivery: Delivery | None = None
     ident: str = field(default_factory=lambda: secrets.token_hex(4).upper())
     ssrc: int = field(default_factory=lambda: secrets.randbits(32))
@@ -94,11 +96,19 @@ class Session:
             self._next = latest
         frames = []
         while self._next <= latest:
-            frame = self.packets[(self.start_frame + self._next) % len(self.packets)]
+            frame = self._frame(settings)
             if self._wanted(frame, settings):
                 frames.append(self._stamp(frame, settings))
             self._next += 1
         return frames
+
+    def _frame(self, settings: CameraSettings) -> FramePackets:
+        place = (self.start_frame + self._next) % len(self.packets)
+        if settings.flips_size and place // self.clip.gop % 2:
+            return self.sub_packets[place % len(self.sub_packets)]
+        if settings.payloads != "plain":
+            return packetised(self.clip.frames[place], self.clip.codec, settings.payloads)
+        return self.packets[place]
 
     def _wanted(self, frame: FramePackets, settings: CameraSettings) -> bool:
         if settings.freeze or "sound" in settings.media:

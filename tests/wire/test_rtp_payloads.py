@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures in packets as firmware makes them (quirk 34), and pictures that change their size
+(quirk 35): each ends in the pictures that were sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import pytest
+
+from camera_simulator import Simulator
+from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
+from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
+from rtsp_ingest import Ingest, camera_settings, is_the_clip
+
+
+@pytest.mark.quirk(34)
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "sdp-without-parameter-sets",
+        "marker-on-each-unit",
+        "no-marker",
+        "annex-b-in-rtp",
+        "empty-packets",
+        "changing-fragment-type",
+        "aggregated-packets",
+    ],
+)
+async def test_every_picture_arrives_whole_however_it_is_packed(
+    simulator: Simulator, media_loop: MediaLoop, fault: str, codec: str
+) -> None:
+    camera = await simulator.add(camera_settings(codec=codec, faults=(fault,)))
+    ingest = Ingest(camera, media_loop)
+    await ingest.play()
+    await ingest.received(60)
+    assert is_the_clip(ingest.units, camera)
+    assert ingest.counters.damaged_access_units <= 1
+    assert ingest.counters.skipped_access_units == 0
+
+
+@pytest.mark.quirk(35)
+async def test_another_picture_size_begins_a_segment_and_ends_no_session(
+    simulator: Simulator, media_loop: MediaLoop, tmp_path: Path
+) -> None:
+    volume = VolumeWriter(VolumeSettings(tmp_path))
+    volume.start()
+    settings = camera_settings(resolution="360p", faults=("picture-size-flips",))
+    camera = await simulator.add(settings)
+    ingest = Ingest(camera, media_loop)
+    recording = RecordingSink(RecordingSettings("phu-yen/gate.0a1b2c3d"), volume)
+    ingest.add_sinks(recording)
+    await ingest.play()
+    await ingest.received(3 * camera.clips["main"].gop)
+    await ingest.stop()
+    recording.close()
+    assert volume.close(within_s=10)
+    assert not ingest.errors
+    assert {unit.format.height for unit in ingest.units} == {240, 360}
+    files = sorted(tmp_path.rglob("*.mp4"))
+    heights = [_decoded(path) for path in files]
+    assert [set(each) for each in heights][:3] in ([{360}, {240}, {360}], [{240}, {360}, {240}])
+    assert sum(map(len, heights)) == len(ingest.units)
+
+
+def _decoded(path: Path) -> list[int]:
+    with av.open(str(path)) as container:
+        return [frame.height for frame in container.decode(video=0)]

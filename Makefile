@@ -116,3 +116,7 @@ bench-fleet: prerequisites ## 500 cameras lose their line and return: time, conn
 .PHONY: bench-flapping
 bench-flapping: prerequisites ## A third of a worker's cameras come and go: memory, files, tasks, frames (MINUTES=60)
 	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.fleet flapping --minutes $(or $(MINUTES),60)
+
+.PHONY: bench-receive
+bench-receive: prerequisites ## What receiving costs: ours, PyAV's reader and ffmpeg in one run (5 min)
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.receive

@@ -6,7 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
@@ -89,6 +96,32 @@ class Model(BaseModel):
             schema["x-kubernetes-validations"] = [rule.to_wire() for rule in cls.cel]
         if cls.atomic:
             schema["x-kubernetes-map-type"] = "atomic"
+        return schema
+
+
+class SparseModel(Model):
+    """A model whose fields are absent on the wire where they hold their default.
+
+    For what every object of a fleet carries in its status: the API server, too, fills nothing in,
+    so that a field that says nothing takes no room.
+    """
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        wire: dict[str, Any] = dump(self)
+        for name, field in type(self).model_fields.items():
+            for key in (name, field.alias):
+                if not field.is_required() and key in wire and wire[key] == field.default:
+                    del wire[key]
+        return wire
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        for of_field in schema["properties"].values():
+            of_field.pop("default", None)
         return schema
 
 

@@ -16,6 +16,7 @@ from camfleet_api.base import (
     Model,
     ObjectName,
     Rule,
+    SparseModel,
 )
 from camfleet_api.conditions import Condition
 from camfleet_api.kind import (
@@ -146,7 +147,7 @@ class CameraSpec(Model):
     paused: bool = Field(False, description="True: connected to nothing, counted as paused.")
 
 
-class DeviceStatus(Model):
+class DeviceStatus(SparseModel):
     """What the device says it is (ONVIF GetDeviceInformation).
 
     Held on to: when another device answers, IdentityStable says so and this stays until a person
@@ -172,7 +173,7 @@ class DeviceStatus(Model):
     )
 
 
-class LearnedStatus(Model):
+class LearnedStatus(SparseModel):
     """What a worker found out about the camera, so that a restart goes straight to RTSP."""
 
     atomic: ClassVar[bool] = True

@@ -222,10 +222,14 @@ def test_kubectl_get_shows_what_works_and_why_the_rest_does_not(
         "ready": "0/1",
         "conditions": [
             {
-                "type": type_, "status": "False", "reason": reason,
+                "type": type_, "status": status, "reason": reason,
                 "lastTransitionTime": "2021-06-01T00:00:00Z",
             }
-            for type_, reason in (("CamerasReady", "NoneReady"), ("Covered", "CoverageGap"))
+            for type_, status, reason in (
+                ("CamerasReady", "False", "NoneReady"),
+                ("Covered", "False", "CoverageGap"),
+                ("Reachable", "True", "Reachable"),
+            )
         ],
     }  # fmt: skip
     _patch_status(cluster, namespace, "site", "barracks", site)
@@ -246,8 +250,8 @@ def test_kubectl_get_shows_what_works_and_why_the_rest_does_not(
         ],
     ]  # fmt: skip
     assert table("site") == [
-        ["NAME", "MANAGED-BY", "CAMERAS", "CAMERASREADY", "REASON", "COVERED"],
-        ["barracks", "military", "0/1", "False", "NoneReady", "False"],
+        ["NAME", "MANAGED-BY", "CAMERAS", "CAMERASREADY", "REASON", "REACHABLE", "COVERED"],
+        ["barracks", "military", "0/1", "False", "NoneReady", "True", "False"],
     ]
 
 

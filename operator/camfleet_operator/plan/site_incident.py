@@ -98,13 +98,18 @@ def _incident_since(
 
 
 def _began(devices: Sequence[_Device]) -> datetime | None:
-    """When devices began to fall together, if they did. Those that fell earlier do not count."""
+    """When devices began to fall together, if they did. Those that fell earlier do not count.
+
+    What would be over at once does not begin: devices that were reached again since, and have gone
+    silent since, would otherwise begin and end an incident at each plan.
+    """
     falls = sorted(device.fell_at for device in devices if device.fell_at is not None)
     standing = len(devices) - len(falls)
     for earlier, start in enumerate(falls):
         together = sum(start <= fall <= start + TOGETHER for fall in falls)
         fallen = len(falls) - earlier
-        if together >= LEAST_DEVICES and 5 * fallen >= 4 * (fallen + standing):
+        many = together >= LEAST_DEVICES and 5 * fallen >= 4 * (fallen + standing)
+        if many and not _is_over(devices, start):
             return start
     return None
 

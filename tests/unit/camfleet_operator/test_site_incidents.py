@@ -347,6 +347,11 @@ turns = st.lists(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(turns)
+@example(
+    [(0, "host", 0), (1, "host", 1), (3, "host", 0), (0, "no frames", 0), (1, "no frames", 0),
+     (2, "host", 0), (4, "no frames", 0), (6, "no frames", 0), (2, "no frames", 0),
+     (3, "no frames", 0), (5, "no frames", 0)]
+)  # fmt: skip
 def test_no_history_tells_an_incident_twice_or_writes_without_a_cause(
     province: Any, history: list[tuple[int, str, int]]
 ) -> None:

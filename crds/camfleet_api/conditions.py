@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from camfleet_api.base import Model
+from camfleet_api.base import SparseModel
 
 
 class ConditionType(StrEnum):
@@ -454,11 +454,12 @@ REASONS: dict[Reason, ReasonRow] = {
 }
 
 
-class Condition(Model):
+class Condition(SparseModel):
     """A Kubernetes condition (metav1.Condition).
 
     Items are atomic under server-side apply: otherwise a forced handover between field managers
-    leaves half a condition behind and every later apply fails with 422.
+    leaves half a condition behind and every later apply fails with 422. An empty message is left
+    out: readers of metav1.Condition take an absent one as empty, and a healthy camera has nine.
     """
 
     atomic: ClassVar[bool] = True

@@ -36,8 +36,9 @@ ATTEMPTS = {"account": "a" * 32, "count": 1, "proven": True, "last": SINCE}
 
 
 def _condition(type_: str, status: str = "True", reason: str = "", message: str = "") -> Any:
+    told = {"message": message} if message else {}
     return {
-        "type": type_, "status": status, "reason": reason or type_, "message": message,
+        "type": type_, "status": status, "reason": reason or type_, **told,
         "lastTransitionTime": SINCE, "observedGeneration": 3,
     }  # fmt: skip
 

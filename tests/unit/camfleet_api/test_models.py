@@ -76,7 +76,7 @@ def test_the_zone_rule_forbids_exactly_the_forbidden_zones() -> None:
 
 def test_times_carry_their_zone() -> None:
     wire = {
-        "type": "Ready", "status": "True", "reason": "Ready", "message": "",
+        "type": "Ready", "status": "True", "reason": "Ready",
         "lastTransitionTime": "2021-06-01T00:00:00Z", "observedGeneration": 1,
     }  # fmt: skip
     condition = Condition.read(wire)

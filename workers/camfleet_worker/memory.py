@@ -54,6 +54,8 @@ def learned_status(
             "media_version": learned.media_version,
             "media_path": learned.media_path,
             "device_path": learned.device_path,
+            "scheme": learned.scheme,
+            "certificate": learned.certificate,
             "profile_token": learned.profile_token,
             "stream_path": learned.stream_path,
             "codec": learned.codec,
@@ -109,6 +111,8 @@ def recalled(status: LearnedStatus) -> Learned:
         width=status.width,
         height=status.height,
         clock_offset_s=status.clock_offset_seconds,
+        scheme=status.scheme,
+        certificate=status.certificate,
     )
 
 

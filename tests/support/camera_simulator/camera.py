@@ -55,6 +55,7 @@ class Camera:
         self.doorkeeper = Doorkeeper(self.counters)
         self.clips = dict(clips)
         self._web_answers = 0
+        self._web_tls: tuple[int, bool] | None = None
         self._packets = packets
         self._rtsp: RtspServer | None = None
         self._web = Listener(settings.host, settings.onvif_port, self._http_connection)
@@ -159,8 +160,12 @@ class Camera:
 
     async def _open_and_close(self) -> None:
         settings = self._effective
+        tls = (settings.web_certificate, settings.tls_of_2008) if settings.web_tls else None
+        if tls != self._web_tls:
+            self._web.close()
+            self._web_tls = tls
         if settings.power and settings.web != "closed":
-            await self._web.open()
+            await self._web.open(_tls(settings, settings.web_certificate if tls else 0))
         else:
             self._web.close()
         if settings.power and settings.discovery:
@@ -185,13 +190,13 @@ class Camera:
         self.counters.onvif_connects += 1
 
 
-def _tls(name: str, certificate: int) -> ssl.SSLContext | None:
+def _tls(settings: CameraSettings, certificate: int) -> ssl.SSLContext | None:
     """None without TLS. Imported late: the image has no `cryptography`."""
     if not certificate:
         return None
     from camera_simulator.certificates import server_context
 
-    return server_context(name, certificate)
+    return server_context(settings.name, certificate, of_2008=settings.tls_of_2008)
 
 
 class ReplayServer:
@@ -216,7 +221,7 @@ class ReplayServer:
             self._listener.close()
             self._certificate = certificate
         if settings.power:
-            await self._listener.open(_tls(settings.name, certificate))
+            await self._listener.open(_tls(settings, certificate))
         else:
             self._listener.close()
 

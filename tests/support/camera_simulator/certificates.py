@@ -12,6 +12,7 @@ import functools
 import hashlib
 import ssl
 import tempfile
+import warnings
 from pathlib import Path
 
 from cryptography import x509
@@ -52,9 +53,15 @@ def fingerprint(name: str, number: int) -> str:
     return hashlib.sha256(_pair(name, number)[0]).hexdigest()
 
 
-def server_context(name: str, number: int) -> ssl.SSLContext:
-    """For a server that shows this certificate."""
+def server_context(name: str, number: int, *, of_2008: bool = False) -> ssl.SSLContext:
+    """For a server that shows this certificate; `of_2008`: by TLS 1.1 at most."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if of_2008:
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        with warnings.catch_warnings():  # Python deprecates what the camera does
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
     with tempfile.NamedTemporaryFile() as file:
         file.write(_pair(name, number)[1])
         file.flush()

@@ -133,7 +133,11 @@ QUIRKS = (
         14,
         "https only behind an http address, self-signed, expired, old TLS, another certificate",
         "home-assistant/core#41800, AlexxIT/go2rtc#15",
-        "",
+        "A port declared http that does not answer by HTTP is asked by https where it takes a TLS "
+        "handshake, old versions included; what answers is kept in status.learned.scheme. No "
+        "authority is asked: the first certificate is held on to, and another one is "
+        "CertificateChanged before a word is said to it, until spec.certificateFingerprint names "
+        "it. Declared https is a demand and never becomes http.",
     ),
     Quirk(
         15,

@@ -127,6 +127,10 @@ class CameraSettings:
     date_header: Literal["absent", "right", "local"] = "absent"
     date_needs_login: bool = False
     web: Web = "onvif"
+    web_tls: bool = False
+    web_certificate: int = 1
+    tls_of_2008: bool = False
+    """TLS 1.0 and 1.1 alone (RFC 8996 has deprecated them), on every port that speaks TLS."""
     web_answers: WebAnswers = "whole"
     advertised_host: str = ""
     advertised_port: int = 0

@@ -12,7 +12,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from camfleet_api.camera import Scheme
 from camfleet_api.conditions import Reason
+from camfleet_worker.camera_tls import camera_tls
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError
 from camfleet_worker.onvif import discovery, wsdl
@@ -21,9 +23,9 @@ from camfleet_worker.onvif.device_path import Found, find_device
 from camfleet_worker.onvif.envelope import SoapCodec
 from camfleet_worker.onvif.identity import device_information, with_hardware
 from camfleet_worker.onvif.login import Login
-from camfleet_worker.onvif.ports import port_trouble
+from camfleet_worker.onvif.ports import port_trouble, speaks_tls
 from camfleet_worker.onvif.streams import OfferedStream, offered_stream
-from camfleet_worker.onvif.transport import Deadlines, Transport, lenient_tls, unreachable
+from camfleet_worker.onvif.transport import Deadlines, Transport, unreachable
 from camfleet_worker.onvif.turns import DeviceTurns
 from camfleet_worker.resolve.addresses import named_port, path_and_query
 from camfleet_worker.resolve.attempts import AttemptGate
@@ -31,12 +33,15 @@ from camfleet_worker.resolve.request import ResolveRequest
 from camfleet_worker.resolve.resolution import DeviceIdentity, Learned, Resolution
 
 T = TypeVar("T")
-Ask = Callable[[OnvifDevice, Login], Awaitable[T]]
+Ask = Callable[[OnvifDevice, Login, Transport], Awaitable[T]]
 
 MAX_SERVICE_PATH = 256
 MAX_TOKEN = 64
 MAX_CODEC = 16
 """Bounds of status.learned; what is longer is not kept, and found out anew."""
+
+_NOT_BY_HTTP = frozenset({Reason.NOT_ONVIF, Reason.PROTOCOL_ERROR})
+"""How a TLS port fails that is asked by HTTP: it hangs up, sends an alert, or an HTML page."""
 
 RESOLVE_DEADLINE_S = 60.0
 """For a whole resolve: a device that answers every call just in time must not hold others up."""
@@ -56,7 +61,7 @@ class OnvifResolver:
         self._discovery_port = discovery_port
         self._codec = SoapCodec()
         self._turns = DeviceTurns()
-        self._tls = lenient_tls()
+        self._tls = camera_tls()
 
     def close(self) -> None:
         """End the codec's thread."""
@@ -67,8 +72,8 @@ class OnvifResolver:
     ) -> Resolution:
         """Ask the device for its stream; IngestError with the reason when it gives none."""
 
-        async def ask(device: OnvifDevice, login: Login) -> Resolution:
-            return await self._ask_for_stream(request, device, login, credentials)
+        async def ask(device: OnvifDevice, login: Login, way: Transport) -> Resolution:
+            return await self._ask_for_stream(request, device, login, way, credentials)
 
         return await self._in_turn(request, credentials, attempts, ask)
 
@@ -77,7 +82,7 @@ class OnvifResolver:
     ) -> DeviceIdentity:
         """Ask the device who it is and nothing about streams: the re-check after an outage."""
 
-        async def ask(device: OnvifDevice, login: Login) -> DeviceIdentity:
+        async def ask(device: OnvifDevice, login: Login, way: Transport) -> DeviceIdentity:
             found = await self._find(request, device)
             identity = await self._information(device, found)
             return await with_hardware(device, identity, found.endpoint_hint)
@@ -108,21 +113,52 @@ class OnvifResolver:
     ) -> T:
         try:
             async with asyncio.timeout(RESOLVE_DEADLINE_S):
-                return await self._connected(request, credentials, attempts, ask)
+                return await self._by_either_scheme(request, credentials, attempts, ask)
         except TimeoutError as error:
             raise unreachable(
                 Reason.TIMEOUT, f"Port {request.onvif_port} answers too slowly"
             ) from error
 
-    async def _connected(
+    async def _by_either_scheme(
         self,
         request: ResolveRequest,
         credentials: Credentials | None,
         attempts: AttemptGate,
         ask: Ask[T],
     ) -> T:
+        """Ask by the likelier scheme, and by the other where the port turns out to speak that."""
+        first, *others = request.schemes
+        try:
+            return await self._connected(first, request, credentials, attempts, ask)
+        except IngestError as error:
+            if not others or not await self._speaks(others[0], request, error):
+                raise
+        return await self._connected(others[0], request, credentials, attempts, ask)
+
+    async def _speaks(self, other: Scheme, request: ResolveRequest, error: IngestError) -> bool:
+        """Whether a port that failed so may be asked by the other scheme; no login is spent."""
+        if other is Scheme.HTTP:
+            return error.reason is Reason.TLS_FAILED
+        if error.reason not in _NOT_BY_HTTP:
+            return False
+        within_s = self._deadlines.connect_s
+        return await speaks_tls(request.host, request.onvif_port, self._tls, within_s)
+
+    async def _connected(
+        self,
+        scheme: Scheme,
+        request: ResolveRequest,
+        credentials: Credentials | None,
+        attempts: AttemptGate,
+        ask: Ask[T],
+    ) -> T:
         transport = Transport(
-            request.scheme, request.host, request.onvif_port, self._deadlines, self._tls
+            scheme,
+            request.host,
+            request.onvif_port,
+            self._deadlines,
+            self._tls,
+            request.pinned,
         )
         preferred = request.learned.auth_scheme if request.learned else None
         login = Login(transport, self._codec, credentials, attempts, self._now, preferred)
@@ -135,7 +171,7 @@ class OnvifResolver:
             request.learned.clock_offset_s if request.learned else None,
         )
         try:
-            return await ask(device, login)
+            return await ask(device, login, transport)
         except IngestError as error:
             if error.reason is Reason.CONNECTION_REFUSED:
                 raise await self._refused_by(request) from error
@@ -148,6 +184,7 @@ class OnvifResolver:
         request: ResolveRequest,
         device: OnvifDevice,
         login: Login,
+        way: Transport,
         credentials: Credentials | None,
     ) -> Resolution:
         found = await self._find(request, device)
@@ -158,7 +195,7 @@ class OnvifResolver:
         offset_s = await device.clock_offset()
         return Resolution(
             device=await with_hardware(device, identity, found.endpoint_hint),
-            learned=_learned(request, device, stream, path, login.scheme.value, offset_s),
+            learned=_learned(request, device, way, stream, path, login.scheme.value, offset_s),
             deviations=stream.choice.deviations,
         )
 
@@ -223,6 +260,7 @@ def _without_password(error: IngestError, credentials: Credentials | None) -> In
 def _learned(
     request: ResolveRequest,
     device: OnvifDevice,
+    way: Transport,
     stream: OfferedStream,
     path: str,
     auth_scheme: str,
@@ -235,6 +273,8 @@ def _learned(
         media_version=media.version,
         media_path=_kept(media.path),
         device_path=_kept(device.path) if moved else "",
+        scheme="" if way.scheme is request.scheme else way.scheme.value,
+        certificate=way.certificate,
         profile_token=profile.token[:MAX_TOKEN],
         stream_path=path,
         codec=profile.codec[:MAX_CODEC],

@@ -20,6 +20,7 @@ import httpx
 
 from camfleet_api.camera import Scheme
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.camera_tls import fingerprint, require_pinned
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.resolve.addresses import authority
 from camfleet_worker.resolve.text import printable
@@ -65,9 +66,19 @@ class Transport:
     """
 
     def __init__(
-        self, scheme: Scheme, host: str, port: int, deadlines: Deadlines, tls: ssl.SSLContext
+        self,
+        scheme: Scheme,
+        host: str,
+        port: int,
+        deadlines: Deadlines,
+        tls: ssl.SSLContext,
+        pinned: str = "",
     ) -> None:
         self.port = port
+        self.scheme = scheme
+        self.certificate = ""
+        """Fingerprint of the certificate shown; "" before the first connection and without TLS."""
+        self._pinned = pinned
         self._base = _declared_url(f"{scheme.value}://{authority(host, port)}", host)
         self._host = host
         self._deadlines = deadlines
@@ -102,7 +113,7 @@ class Transport:
     async def send(self, request: httpx.Request) -> HttpAnswer:
         """Send and read the answer, once: what may be sent again only the login knows."""
         connected = asyncio.Event()
-        request.extensions["trace"] = _tcp_watch(connected)
+        request.extensions["trace"] = self._watch(connected)
         with self._named_failures(connected):
             async with asyncio.timeout(self._deadlines.call_s):
                 async with self._stream(request) as response:
@@ -114,6 +125,34 @@ class Transport:
                         server=response.headers.get("server", ""),
                         body=await _bounded_body(response),
                     )
+
+    def _watch(
+        self, connected: asyncio.Event
+    ) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+        """A trace hook of httpcore (extension "trace"): TCP stands, TLS stands.
+
+        httpx calls TLS a part of connecting, and only here is the certificate known before the
+        request is written.
+        """
+
+        async def watch(event: str, info: Mapping[str, Any]) -> None:
+            if event == "connection.connect_tcp.complete":
+                connected.set()
+            elif event == "connection.start_tls.complete":
+                stream = info["return_value"]
+                shown = stream.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                try:
+                    self._hold_to(fingerprint(shown))
+                except IngestError:
+                    await stream.aclose()
+                    raise
+
+        return watch
+
+    def _hold_to(self, shown: str) -> None:
+        """The pinned certificate, else the first that is shown, from then on."""
+        require_pinned("ONVIF port", shown, self._pinned or self.certificate)
+        self.certificate = shown
 
     @asynccontextmanager
     async def _stream(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
@@ -221,16 +260,6 @@ def tls_error(error: BaseException, port: int) -> IngestError:
     return unreachable(Reason.TLS_FAILED, f"Port {port} does not answer by TLS")
 
 
-def _tcp_watch(connected: asyncio.Event) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
-    """A trace hook of httpcore that notes when TCP stands: httpx calls TLS a part of connecting."""
-
-    async def watch(event: str, info: Mapping[str, Any]) -> None:
-        if event == "connection.connect_tcp.complete":
-            connected.set()
-
-    return watch
-
-
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """The chain of causes, exception groups opened (anyio groups the attempts of a dual stack)."""
     while error is not None:
@@ -252,15 +281,3 @@ async def _bounded_body(response: httpx.Response) -> bytes:
                 f"The camera's answer is longer than {MAX_BODY_BYTES // 1024 // 1024} MiB"
             )
     return bytes(body)
-
-
-def lenient_tls() -> ssl.SSLContext:
-    """TLS for cameras: whatever certificate, TLS 1.2 and up.
-
-    Cameras sign their certificates themselves, name no host in them and let them expire; checking
-    against authorities would refuse every one. Pinning on first use is to come.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

@@ -25,6 +25,22 @@ class ResolveRequest:
     limits: VideoLimits
     role: StreamRole
     learned: Learned | None = None
+    declared_certificate: str = ""
+    """spec.certificateFingerprint."""
+
+    @property
+    def pinned(self) -> str:
+        """The certificate that the ONVIF port is held to: what is declared, else the first seen."""
+        return self.declared_certificate or (self.learned.certificate if self.learned else "")
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        """How the ONVIF port may be asked, in this order. Declared https is a demand."""
+        if self.scheme is Scheme.HTTPS:
+            return (Scheme.HTTPS,)
+        if self.learned is not None and self.learned.scheme == Scheme.HTTPS.value:
+            return (Scheme.HTTPS, Scheme.HTTP)
+        return (Scheme.HTTP, Scheme.HTTPS)
 
     @classmethod
     def of(
@@ -41,4 +57,5 @@ class ResolveRequest:
             limits=policy.video,
             role=policy.stream,
             learned=learned,
+            declared_certificate=camera.certificate_fingerprint or "",
         )

@@ -51,6 +51,10 @@ class Learned:
     """Camera's clock minus ours; None when it does not tell its time."""
     device_path: str = ""
     """Path of the device service, where it differs from the declared one."""
+    scheme: str = ""
+    """How the ONVIF port is asked, where it differs from the declared scheme."""
+    certificate: str = ""
+    """Fingerprint of the certificate of the ONVIF port, where it speaks TLS."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.camera_tls import require_pinned
+from camfleet_worker.errors import IngestError
 from camfleet_worker.rtsp.media_socket import MediaSocket
 from camfleet_worker.rtsp.target import StreamTarget
 from camfleet_worker.rtsp.tls import TlsSocket
@@ -138,20 +139,13 @@ async def _secured(plain: socket.socket, target: StreamTarget, deadline: float) 
         tls = TlsSocket(plain, target.host)
         async with asyncio.timeout_at(deadline):
             await _shake_hands(tls)
+        require_pinned("RTSP port", tls.fingerprint, target.pinned)
     except (ConnectionResetError, BrokenPipeError, TimeoutError) as error:
         plain.close()
         raise ssl.SSLError("no end to the TLS handshake") from error
     except BaseException:
         plain.close()
         raise
-    if target.pinned and tls.fingerprint != target.pinned.lower():
-        plain.close()
-        raise IngestError(
-            ConditionType.REACHABLE,
-            Reason.CERTIFICATE_CHANGED,
-            f"The RTSP port shows another certificate than before, {tls.fingerprint}",
-            Retry.SLOW,
-        )
     return Connection(plain, tls)
 
 

@@ -8,11 +8,12 @@ verified against authorities (cameras sign their own); the caller pins the finge
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import socket
 import ssl
 from typing import cast
+
+from camfleet_worker.camera_tls import camera_tls, fingerprint
 
 _RECEIVE_BYTES = 256 * 1024
 _MAX_UNSENT_BYTES = 64 * 1024
@@ -24,7 +25,7 @@ class TlsSocket:
     def __init__(self, connection: socket.socket, host: str) -> None:
         self._socket = connection
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = _context().wrap_bio(
+        self._tls = camera_tls().wrap_bio(
             self._incoming, self._outgoing, server_hostname=_server_name(host)
         )
         self._unsent = b""
@@ -45,8 +46,7 @@ class TlsSocket:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the peer's certificate; known after the handshake."""
-        certificate = self._tls.getpeercert(binary_form=True) or b""
-        return hashlib.sha256(certificate).hexdigest()
+        return fingerprint(self._tls.getpeercert(binary_form=True))
 
     def recv_into(self, buffer: memoryview, /) -> int:
         """Every record that has arrived, as far as there is room."""
@@ -112,16 +112,6 @@ class TlsSocket:
             except BlockingIOError:
                 return
             self._unsent = self._unsent[sent:]
-
-
-def _context() -> ssl.SSLContext:
-    """As old as cameras are: the pinned certificate protects, not the age of the cipher."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.set_ciphers("DEFAULT:@SECLEVEL=0")
-    return context
 
 
 def _server_name(host: str) -> str | None:

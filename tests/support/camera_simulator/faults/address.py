@@ -524,4 +524,28 @@ FAULTS = (
         "zeep#60",
         quirk=26,
     ),
+    Fault(
+        "https-only",
+        "The ONVIF port speaks TLS alone, by a certificate of its own that expired long ago.",
+        "onvif",
+        {"web_tls": True},
+        "home-assistant/core#41800",
+        quirk=14,
+    ),
+    Fault(
+        "https-as-in-2008",
+        "The ONVIF port speaks TLS 1.1 and older alone.",
+        "onvif",
+        {"web_tls": True, "tls_of_2008": True},
+        "AlexxIT/go2rtc#15",
+        quirk=14,
+    ),
+    Fault(
+        "https-another-certificate",
+        "The ONVIF port speaks TLS and shows another certificate than before.",
+        "onvif",
+        {"web_tls": True, "web_certificate": 2},
+        "home-assistant/core#41800",
+        quirk=14,
+    ),
 )

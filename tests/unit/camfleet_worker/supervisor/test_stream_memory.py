@@ -20,6 +20,7 @@ from camfleet_worker.memory import (
     stream_target,
     without_transport,
 )
+from camfleet_worker.resolve import Learned, ResolveRequest
 from camfleet_worker.rtsp.client import PlayingStream
 
 FIRST, DECLARED = "a" * 64, "b" * 64
@@ -69,6 +70,23 @@ def test_the_first_certificate_is_held_to_until_another_is_declared() -> None:
     assert stream_target(rtsps, policy(), LearnedStatus(generation=1), "/", 0).pinned is None
     assert stream_target(rtsps, policy(), after, "/", 0).pinned == FIRST
     assert stream_target(declared, policy(), after, "/", 0).pinned == DECLARED
+
+
+def test_what_the_onvif_port_has_shown_is_remembered_and_held_to() -> None:
+    asked = Learned("digest", "1", "/m", "p", "/live", "H264", scheme="https", certificate=FIRST)
+    status = learned_status(asked, 1, None)
+    assert (status.scheme, status.certificate) == ("https", FIRST)
+    request = ResolveRequest.of(camera(), policy(), recalled(status))
+    assert request.pinned == FIRST
+    assert request.schemes == (Scheme.HTTPS, Scheme.HTTP)
+
+
+def test_a_declared_certificate_and_declared_https_have_the_last_word() -> None:
+    asked = Learned("digest", "1", "/m", "p", "/live", "H264", certificate=FIRST)
+    declared = camera(scheme=Scheme.HTTPS, certificate_fingerprint=DECLARED)
+    request = ResolveRequest.of(declared, policy(), asked)
+    assert request.pinned == DECLARED
+    assert request.schemes == (Scheme.HTTPS,)
 
 
 @pytest.mark.parametrize("scheme", list(RtspScheme))

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS to cameras: no authority is asked, the certificate that was first seen is held on to.
+
+Used by the doors for ONVIF and RTSP. Cameras sign their certificates themselves, name no host in
+them, let them expire and speak TLS 1.0; checking against authorities would refuse every one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.errors import IngestError, Retry
+
+
+def camera_tls() -> ssl.SSLContext:
+    """As old as cameras are: the pinned certificate protects, not the age of the cipher."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    return context
+
+
+def fingerprint(certificate: bytes | None) -> str:
+    """SHA-256 of a certificate in DER, as spec.certificateFingerprint has it."""
+    return hashlib.sha256(certificate or b"").hexdigest()
+
+
+def require_pinned(port: str, shown: str, pinned: str | None) -> None:
+    """CertificateChanged unless the port shows the certificate it is held to, if to any.
+
+    To be called before a word is said to the peer. `port`: as people call it, "RTSP port".
+    """
+    if pinned and shown != pinned.lower():
+        raise IngestError(
+            ConditionType.REACHABLE,
+            Reason.CERTIFICATE_CHANGED,
+            f"The {port} shows another certificate than before, {shown}",
+            Retry.SLOW,
+        )

@@ -13,8 +13,9 @@ import pytest
 
 from camfleet_api.camera import Scheme
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.camera_tls import camera_tls
 from camfleet_worker.errors import IngestError
-from camfleet_worker.onvif.transport import Deadlines, Transport, connect_error, lenient_tls
+from camfleet_worker.onvif.transport import Deadlines, Transport, connect_error
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_the_cause_underneath_names_the_reason(
 @pytest.mark.parametrize("host", ["a" * 64, "two..dots"])
 def test_a_host_that_cannot_be_a_name_has_no_address(host: str) -> None:
     with pytest.raises(IngestError) as caught:
-        Transport(Scheme.HTTP, host, 80, Deadlines(), lenient_tls())
+        Transport(Scheme.HTTP, host, 80, Deadlines(), camera_tls())
     assert caught.value.reason is Reason.NAME_NOT_RESOLVED
 
 

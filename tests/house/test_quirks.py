@@ -11,8 +11,6 @@ from camera_simulator.quirk_table import TABLE, numbered_tests, table
 from camera_simulator.quirks import QUIRKS, Quirk
 
 NUMBERS = [quirk.number for quirk in QUIRKS]
-OPEN = {27}
-"""Not answered yet: a quirk leaves this set with its answer, its fault and its test."""
 
 
 def test_the_quirks_are_numbered_from_1_to_48() -> None:
@@ -21,9 +19,6 @@ def test_the_quirks_are_numbered_from_1_to_48() -> None:
 
 @pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: str(quirk.number))
 def test_a_quirk_has_an_answer_a_fault_and_a_test_with_real_parts(quirk: Quirk) -> None:
-    if quirk.number in OPEN:
-        assert not quirk.answer, "it is answered: take it out of OPEN"
-        return
     assert quirk.answer.endswith("."), "says what the worker does, in sentences"
     assert [name for name, fault in FAULTS.items() if fault.quirk == quirk.number]
     tests = numbered_tests().get(quirk.number, [])

@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Web servers of cameras that break off, break in half, talk nonsense, or never answer."""
+"""Web servers of cameras that break off, break in half, talk nonsense, never answer, or break down
+when they are asked too much."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
 
 from camera_simulator import CameraSettings, Simulator
+from camera_simulator.settings import AuthScheme
+from camfleet_api.camera import VideoSource
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif import OnvifResolver
 from camfleet_worker.onvif.transport import Deadlines
-from onvif_asking import refused, resolved, streams
-from rtsp_ingest import PASSWORD
+from camfleet_worker.onvif.turns import CallBudget
+from onvif_asking import Gate, refused, request_for, resolved, streams
+from rtsp_ingest import PASSWORD, RIGHT
 
 
 @pytest.fixture
@@ -72,3 +77,30 @@ async def test_fifty_cameras_that_never_answer_hold_up_nobody(
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     patient.close()
+
+
+@pytest.mark.quirk(27)
+@pytest.mark.parametrize("schemes", [("digest",), ("wsse",)], ids=["digest", "wsse"])
+async def test_sixteen_channels_at_once_overload_no_recorder(
+    simulator: Simulator, resolver: OnvifResolver, schemes: tuple[AuthScheme, ...]
+) -> None:
+    fragile = await simulator.add(
+        dataclasses.replace(
+            camera("recorder", "recorder-16-channels", "web-crashes-of-requests"),
+            onvif_schemes=schemes,
+        )
+    )
+    gate = Gate()
+    asked = [
+        resolver.resolve(
+            request_for(fragile, source=VideoSource(channel=channel)), RIGHT, attempts=gate
+        )
+        for channel in range(1, 17)
+    ]
+    found = [resolution.learned.stream_path for resolution in await asyncio.gather(*asked)]
+    assert found == [fragile.stream_path("main", channel) for channel in range(1, 17)]
+    seen = fragile.counters
+    assert seen.onvif_connects_at_once == 1
+    assert seen.onvif_requests["GetProfiles"] <= 2, "once, and once more to be challenged"
+    assert seen.onvif_connects <= CallBudget().burst
+    assert seen.restarts == 0

@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from camera_simulator import Camera, CameraSettings, Simulator
+from camfleet_api.camera import VideoSource
+from camfleet_api.ingest_shard import ShardCamera
 from camfleet_api.policy import StreamRole
+from camfleet_worker.onvif.turns import CallBudget
 from camfleet_worker.surroundings import Pace
-from eventually import eventually_async
+from eventually import consistently_async, eventually_async
 from vms import RecordServer
 from worker_parts import (
     PASSWORD,
@@ -77,6 +80,16 @@ async def cameras_of(simulator: Simulator, count: int) -> list[Camera]:
     ]
 
 
+def eight_channels(objects: CameraObjects, recorder: Camera) -> list[ShardCamera]:
+    """Entries for the first channels of a recorder."""
+    channels = []
+    for number in range(1, 9):
+        name = f"channel{number}"
+        source, uid = VideoSource(channel=number), objects.create(name)
+        channels.append(entry(objects, recorder, name=name, uid=uid, source=source))
+    return channels
+
+
 async def all_ready(objects: CameraObjects, names: list[str], within_s: float = 60) -> None:
     await eventually_async(
         lambda: all(objects.ready(name) == ("True", "Ready") for name in names), within_s=within_s
@@ -135,6 +148,27 @@ async def test_a_camera_that_restarts_in_1970_streams_at_once_and_its_clock_is_t
     assert camera.counters.refused() == 0
 
 
+@pytest.mark.quirk(27)
+async def test_a_camera_whose_stream_cannot_be_had_is_not_asked_to_death(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+) -> None:
+    camera = await simulator.add(
+        CameraSettings(
+            "gate",
+            password=PASSWORD,
+            rtsp_refuses="DESCRIBE",
+            rtsp_refusal=404,
+            faults=("web-crashes-of-requests",),
+        )
+    )
+    # The backoff of this worker is short: it would ask some thirty times a second.
+    await worker.run(policy_to(None), entry(objects, camera))
+    burst = CallBudget().burst
+    await eventually_async(lambda: soap_calls(camera) >= burst, within_s=60)
+    await consistently_async(lambda: camera.counters.restarts == 0, during_s=6)
+    assert soap_calls(camera) < burst + 30
+
+
 @pytest.mark.quirk(41)
 async def test_a_site_that_returns_keeps_to_its_budget_and_asks_onvif_nothing(
     patient_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
@@ -174,14 +208,12 @@ async def test_a_site_that_returns_keeps_to_its_budget_and_asks_onvif_nothing(
 async def test_the_channels_of_a_recorder_fall_and_return_as_one(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
-    recorder = await simulator.add(CameraSettings("recorder", password=PASSWORD))
-    names = [f"channel{number}" for number in range(8)]
-    entries = []
-    for name in names:
-        objects.create(name)
-        uid = objects.objects[name]["metadata"]["uid"]
-        entries.append(entry(objects, recorder, name=name, uid=uid))
-    await worker.run(policy_to(None, recording=False), *entries)
+    recorder = await simulator.add(
+        CameraSettings("recorder", password=PASSWORD, faults=("recorder-16-channels",))
+    )
+    channels = eight_channels(objects, recorder)
+    names = [channel.name for channel in channels]
+    await worker.run(policy_to(None, recording=False), *channels)
     await all_ready(objects, names)
     assert recorder.counters.refused() == 0
 
@@ -204,15 +236,13 @@ async def test_eight_channels_with_a_wrong_password_lock_no_account(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects, secrets: SecretObjects
 ) -> None:
     recorder = await simulator.add(
-        CameraSettings("recorder", password="another", faults=("locks-after-5",))
+        CameraSettings(
+            "recorder", password="another", faults=("recorder-16-channels", "locks-after-5")
+        )
     )
-    names = [f"channel{number}" for number in range(8)]
-    entries = []
-    for name in names:
-        objects.create(name)
-        uid = objects.objects[name]["metadata"]["uid"]
-        entries.append(entry(objects, recorder, name=name, uid=uid))
-    await worker.run(policy_to(None, recording=False), *entries)
+    channels = eight_channels(objects, recorder)
+    names = [channel.name for channel in channels]
+    await worker.run(policy_to(None, recording=False), *channels)
     rejected = ("False", "CredentialsRejected")
     await eventually_async(
         lambda: all(objects.ready(name) == rejected for name in names), within_s=30

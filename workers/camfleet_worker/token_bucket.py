@@ -22,6 +22,11 @@ class TokenBucket:
         """When the next token is there, in monotonic seconds; the past where one is there now."""
         return self._scheduled - self._tolerance_s
 
+    @property
+    def full_at(self) -> float:
+        """When the whole burst is there again, in monotonic seconds."""
+        return self._scheduled
+
     def reserve(self, now: float) -> float:
         """Take the next token; the seconds to wait until it is there. `now` is monotonic."""
         wait_s = max(0.0, self.next_at - now)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import ssl
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -30,6 +31,8 @@ from camera_simulator.rtsp.packets import FramePackets
 from camera_simulator.settings import CameraSettings, SettingsInvalid, changed
 
 _BROKEN_EVERY = 5
+_RESTART_S = 5.0
+"""Real ones take a minute."""
 
 
 class RtspServer(Protocol):
@@ -55,6 +58,8 @@ class Camera:
         self.doorkeeper = Doorkeeper(self.counters)
         self.clips = dict(clips)
         self._web_answers = 0
+        self._web_asked_at: deque[float] = deque()
+        self._restart: asyncio.Task[None] | None = None
         self._web_tls: tuple[int, bool] | None = None
         self._packets = packets
         self._rtsp: RtspServer | None = None
@@ -153,6 +158,8 @@ class Camera:
         await self.change(faults=faults)
 
     async def release(self) -> None:
+        if self._restart is not None:
+            self._restart.cancel()
         self._web.release()
         self._discovery.close()
         if self._rtsp is not None:
@@ -164,30 +171,59 @@ class Camera:
         if tls != self._web_tls:
             self._web.close()
             self._web_tls = tls
-        if settings.power and settings.web != "closed":
+        power = settings.power and not self._restarts
+        if power and settings.web != "closed":
             await self._web.open(_tls(settings, settings.web_certificate if tls else 0))
         else:
             self._web.close()
-        if settings.power and settings.discovery:
+        if power and settings.discovery:
             await self._discovery.open()
         else:
             self._discovery.close()
         assert self._rtsp is not None
-        await self._rtsp.apply(settings)
+        await self._rtsp.apply(dataclasses.replace(settings, power=power))
 
     def _http_connection(self, listener: Listener) -> HttpConnection:
-        return HttpConnection(listener, self._web_answer, self._count_connect)
+        return HttpConnection(listener, self._web_answer, self._count_connects)
 
     def _web_answer(self, request: Request) -> Response:
         """What the device answers, in the manner that its web server has."""
         self._web_answers += 1
+        self._bear_request()
         manner, spared = self._effective.web_answers, self._web_answers % _BROKEN_EVERY
         if spared and manner not in ("fin", "silent"):
             manner = "whole"
         return dataclasses.replace(device.answer(request, camera=self), manner=manner)
 
-    def _count_connect(self) -> None:
-        self.counters.onvif_connects += 1
+    def _bear_request(self) -> None:
+        """Restart where the last minute had more requests than its firmware stands."""
+        now = self.monotonic_s()
+        self._web_asked_at.append(now)
+        while now - self._web_asked_at[0] > 60:
+            self._web_asked_at.popleft()
+        most = self._effective.web_crashes_above
+        if most and len(self._web_asked_at) > most and not self._restarts:
+            self._restart = asyncio.create_task(self._restarted())
+
+    @property
+    def _restarts(self) -> bool:
+        return self._restart is not None and not self._restart.done()
+
+    async def _restarted(self) -> None:
+        self.counters.restarts += 1
+        self._web_asked_at.clear()
+        await self._open_and_close()
+        await asyncio.sleep(_RESTART_S)
+        self._restart = None
+        await self._open_and_close()
+
+    def _count_connects(self, change: int) -> None:
+        counters = self.counters
+        counters.onvif_connects += max(change, 0)
+        counters.onvif_connects_open += change
+        counters.onvif_connects_at_once = max(
+            counters.onvif_connects_at_once, counters.onvif_connects_open
+        )
 
 
 def _tls(settings: CameraSettings, certificate: int) -> ssl.SSLContext | None:

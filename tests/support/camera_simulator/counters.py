@@ -40,6 +40,10 @@ class Attempt:
 @dataclass
 class Counters:
     onvif_connects: int = 0
+    onvif_connects_open: int = 0
+    onvif_connects_at_once: int = 0
+    """The most that were open at one time."""
+    restarts: int = 0
     onvif_requests: Counter[str] = field(default_factory=Counter)
     attempts: Counter[Attempt] = field(default_factory=Counter)
     probes: int = 0

@@ -56,11 +56,14 @@ class HttpConnection(asyncio.Protocol):
     """One client connection; requests are answered in order."""
 
     def __init__(
-        self, listener: Listener, handler: Handler, on_connect: Callable[[], None] = lambda: None
+        self,
+        listener: Listener,
+        handler: Handler,
+        count_connects: Callable[[int], None] = lambda change: None,
     ) -> None:
         self._listener = listener
         self._handler = handler
-        self._on_connect = on_connect
+        self._count_connects = count_connects
         self._reader = MessageReader()
         self._transport: asyncio.Transport | None = None
 
@@ -68,11 +71,12 @@ class HttpConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._listener.joined(transport)
-        self._on_connect()
+        self._count_connects(1)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:
             self._listener.left(self._transport)
+            self._count_connects(-1)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -233,7 +233,9 @@ QUIRKS = (
         27,
         "Too many SOAP calls crash the camera",
         "home-assistant/core#91661, home-assistant/core#92551",
-        "",
+        "One request at a time for each device, and a budget: a burst of sixty, then one in two "
+        "seconds; a resolve waits until those before it are paid for. What all channels of a "
+        "recorder would ask alike is asked once, and a camera that streams is asked nothing.",
     ),
     Quirk(
         28,

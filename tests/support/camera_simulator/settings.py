@@ -132,6 +132,8 @@ class CameraSettings:
     tls_of_2008: bool = False
     """TLS 1.0 and 1.1 alone (RFC 8996 has deprecated them), on every port that speaks TLS."""
     web_answers: WebAnswers = "whole"
+    web_crashes_above: int = 0
+    """Requests a minute that it stands; above them it restarts. 0: any number."""
     advertised_host: str = ""
     advertised_port: int = 0
     address_form: Literal["url", "schemeless", "with-credentials"] = "url"

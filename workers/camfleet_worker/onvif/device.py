@@ -17,6 +17,7 @@ from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
+from camfleet_worker.onvif.heard import Once
 from camfleet_worker.onvif.login import Call, Login
 from camfleet_worker.onvif.transport import protocol_error
 from camfleet_worker.resolve.addresses import MAX_PATH, hidden, path_and_query
@@ -88,11 +89,13 @@ class OnvifDevice:
         self,
         login: Login,
         codec: SoapCodec,
+        once: Once,
         device_path: str,
         port: int,
         now: Callable[[], float],
         learnt_offset_s: float | None = None,
     ) -> None:
+        self._once = once
         self._login = login
         self._login.other_offset = self._other_offset
         self._learnt_offset_s = learnt_offset_s
@@ -113,7 +116,8 @@ class OnvifDevice:
         operation = Operation(namespace, name)
         call = Call(path, operation, arguments)
         send = self._login.send_as_proven if dispensable else self._login.send
-        return await self._read(operation, await send(call))
+        answer = await self._once((path, namespace, name), lambda: send(call))
+        return await self._read(operation, answer)
 
     async def learn_clock(self) -> None:
         """Ask the camera's time, with which logins are signed from now on.

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from camfleet_api.camera import Scheme
 from camfleet_api.conditions import Reason
@@ -26,7 +27,7 @@ from camfleet_worker.onvif.login import Login
 from camfleet_worker.onvif.ports import port_trouble, speaks_tls
 from camfleet_worker.onvif.streams import OfferedStream, offered_stream
 from camfleet_worker.onvif.transport import Deadlines, Transport, unreachable
-from camfleet_worker.onvif.turns import DeviceTurns
+from camfleet_worker.onvif.turns import CallBudget, DeviceTurns, Turn
 from camfleet_worker.resolve.addresses import named_port, path_and_query
 from camfleet_worker.resolve.attempts import AttemptGate
 from camfleet_worker.resolve.request import ResolveRequest
@@ -47,6 +48,26 @@ RESOLVE_DEADLINE_S = 60.0
 """For a whole resolve: a device that answers every call just in time must not hold others up."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Question(Generic[T]):
+    """What is asked of a device, and by whom."""
+
+    request: ResolveRequest
+    credentials: Credentials | None
+    attempts: AttemptGate
+    ask: Ask[T]
+
+    @property
+    def channel(self) -> str:
+        """Which of the device's cameras asks."""
+        return f"{self.request.source!r} {self.request.role} {self.request.rtsp_port}"
+
+    @property
+    def account(self) -> str:
+        """Who asks; "" without credentials."""
+        return "" if self.credentials is None else self.credentials.account_key(self.request.host)
+
+
 class OnvifResolver:
     """Resolves cameras; close it when the worker ends."""
 
@@ -55,12 +76,13 @@ class OnvifResolver:
         now: Callable[[], float] = time.time,
         deadlines: Deadlines | None = None,
         discovery_port: int = discovery.PORT,
+        budget: CallBudget | None = None,
     ) -> None:
         self._now = now
         self._deadlines = deadlines or Deadlines()
         self._discovery_port = discovery_port
         self._codec = SoapCodec()
-        self._turns = DeviceTurns()
+        self._turns = DeviceTurns(budget)
         self._tls = camera_tls()
 
     def close(self) -> None:
@@ -75,7 +97,7 @@ class OnvifResolver:
         async def ask(device: OnvifDevice, login: Login, way: Transport) -> Resolution:
             return await self._ask_for_stream(request, device, login, way, credentials)
 
-        return await self._in_turn(request, credentials, attempts, ask)
+        return await self._in_turn(_Question(request, credentials, attempts, ask))
 
     async def identify(
         self, request: ResolveRequest, credentials: Credentials | None, *, attempts: AttemptGate
@@ -87,53 +109,34 @@ class OnvifResolver:
             identity = await self._information(device, found)
             return await with_hardware(device, identity, found.endpoint_hint)
 
-        return await self._in_turn(request, credentials, attempts, ask)
+        return await self._in_turn(_Question(request, credentials, attempts, ask))
 
-    async def _in_turn(
-        self,
-        request: ResolveRequest,
-        credentials: Credentials | None,
-        attempts: AttemptGate,
-        ask: Ask[T],
-    ) -> T:
+    async def _in_turn(self, question: _Question[T]) -> T:
         """Wait for the device to be free, then ask it within the deadline."""
-        account = "" if credentials is None else credentials.account_key(request.host)
         return await self._turns.take(
-            (request.host, request.onvif_port),
-            account,
-            lambda: self._in_time(request, credentials, attempts, ask),
+            (question.request.host, question.request.onvif_port),
+            question.account,
+            lambda turn: self._in_time(question, turn),
         )
 
-    async def _in_time(
-        self,
-        request: ResolveRequest,
-        credentials: Credentials | None,
-        attempts: AttemptGate,
-        ask: Ask[T],
-    ) -> T:
+    async def _in_time(self, question: _Question[T], turn: Turn) -> T:
         try:
             async with asyncio.timeout(RESOLVE_DEADLINE_S):
-                return await self._by_either_scheme(request, credentials, attempts, ask)
+                return await self._by_either_scheme(question, turn)
         except TimeoutError as error:
             raise unreachable(
-                Reason.TIMEOUT, f"Port {request.onvif_port} answers too slowly"
+                Reason.TIMEOUT, f"Port {question.request.onvif_port} answers too slowly"
             ) from error
 
-    async def _by_either_scheme(
-        self,
-        request: ResolveRequest,
-        credentials: Credentials | None,
-        attempts: AttemptGate,
-        ask: Ask[T],
-    ) -> T:
+    async def _by_either_scheme(self, question: _Question[T], turn: Turn) -> T:
         """Ask by the likelier scheme, and by the other where the port turns out to speak that."""
-        first, *others = request.schemes
+        first, *others = question.request.schemes
         try:
-            return await self._connected(first, request, credentials, attempts, ask)
+            return await self._connected(first, question, turn)
         except IngestError as error:
-            if not others or not await self._speaks(others[0], request, error):
+            if not others or not await self._speaks(others[0], question.request, error):
                 raise
-        return await self._connected(others[0], request, credentials, attempts, ask)
+        return await self._connected(others[0], question, turn)
 
     async def _speaks(self, other: Scheme, request: ResolveRequest, error: IngestError) -> bool:
         """Whether a port that failed so may be asked by the other scheme; no login is spent."""
@@ -144,14 +147,9 @@ class OnvifResolver:
         within_s = self._deadlines.connect_s
         return await speaks_tls(request.host, request.onvif_port, self._tls, within_s)
 
-    async def _connected(
-        self,
-        scheme: Scheme,
-        request: ResolveRequest,
-        credentials: Credentials | None,
-        attempts: AttemptGate,
-        ask: Ask[T],
-    ) -> T:
+    async def _connected(self, scheme: Scheme, question: _Question[T], turn: Turn) -> T:
+        request, credentials = question.request, question.credentials
+        learned = request.learned
         transport = Transport(
             scheme,
             request.host,
@@ -159,19 +157,27 @@ class OnvifResolver:
             self._deadlines,
             self._tls,
             request.pinned,
+            turn.count_request,
         )
-        preferred = request.learned.auth_scheme if request.learned else None
-        login = Login(transport, self._codec, credentials, attempts, self._now, preferred)
+        login = Login(
+            transport,
+            self._codec,
+            credentials,
+            question.attempts,
+            self._now,
+            learned.auth_scheme if learned else None,
+        )
         device = OnvifDevice(
             login,
             self._codec,
+            turn.heard.by(f"{question.account} {scheme.value}", question.channel),
             request.device_path,
             request.onvif_port,
             self._now,
-            request.learned.clock_offset_s if request.learned else None,
+            learned.clock_offset_s if learned else None,
         )
         try:
-            return await ask(device, login, transport)
+            return await question.ask(device, login, transport)
         except IngestError as error:
             if error.reason is Reason.CONNECTION_REFUSED:
                 raise await self._refused_by(request) from error

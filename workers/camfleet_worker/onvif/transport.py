@@ -73,7 +73,9 @@ class Transport:
         deadlines: Deadlines,
         tls: ssl.SSLContext,
         pinned: str = "",
+        count_request: Callable[[], None] = lambda: None,
     ) -> None:
+        self._count_request = count_request
         self.port = port
         self.scheme = scheme
         self.certificate = ""
@@ -112,6 +114,7 @@ class Transport:
 
     async def send(self, request: httpx.Request) -> HttpAnswer:
         """Send and read the answer, once: what may be sent again only the login knows."""
+        self._count_request()
         connected = asyncio.Event()
         request.extensions["trace"] = self._watch(connected)
         with self._named_failures(connected):

@@ -525,6 +525,14 @@ FAULTS = (
         quirk=26,
     ),
     Fault(
+        "web-crashes-of-requests",
+        "More than 120 requests to its web port within a minute make it restart.",
+        "onvif",
+        {"web_crashes_above": 120},
+        "home-assistant/core#91661",
+        quirk=27,
+    ),
+    Fault(
         "https-only",
         "The ONVIF port speaks TLS alone, by a certificate of its own that expired long ago.",
         "onvif",

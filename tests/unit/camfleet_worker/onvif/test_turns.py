@@ -7,10 +7,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError
-from camfleet_worker.onvif.turns import DeviceTurns
+from camfleet_worker.onvif.turns import CallBudget, DeviceTurns, Turn
+from virtual_time import run_virtual
 
 RECORDER = ("10.0.0.1", 80)
 UNREACHABLE = IngestError(ConditionType.REACHABLE, Reason.HOST_UNREACHABLE, "Nothing answers")
@@ -27,7 +30,7 @@ class Recorder:
         self.most_at_once = 0
         self._now = 0
 
-    async def ask(self) -> str:
+    async def ask(self, turn: Turn) -> str:
         self.asked += 1
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
@@ -39,7 +42,7 @@ class Recorder:
 
 
 async def sixteen(
-    turns: DeviceTurns, ask: Callable[[], Awaitable[str]], account: Callable[[int], str]
+    turns: DeviceTurns, ask: Callable[[Turn], Awaitable[str]], account: Callable[[int], str]
 ) -> list[str | BaseException]:
     return await asyncio.gather(
         *(turns.take(RECORDER, account(channel), ask) for channel in range(16)),
@@ -90,14 +93,67 @@ async def test_who_comes_after_the_failure_asks_anew() -> None:
 async def test_nothing_is_kept_of_a_device_that_nobody_asks() -> None:
     turns = DeviceTurns()
     await sixteen(turns, Recorder(UNREACHABLE).ask, one_account)
-    assert turns.busy == 0
+    assert turns.known == 0
 
 
 async def test_one_device_does_not_wait_for_another() -> None:
-    turns, never = DeviceTurns(), asyncio.Event()
-    stuck = asyncio.create_task(turns.take(("10.0.0.2", 80), "account", never.wait))
+    turns = DeviceTurns()
+
+    async def never(turn: Turn) -> None:
+        await asyncio.Event().wait()
+
+    stuck = asyncio.create_task(turns.take(("10.0.0.2", 80), "account", never))
+    await asyncio.sleep(0)
     assert await turns.take(RECORDER, "account", Recorder().ask) == "stream"
     stuck.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stuck
     assert await turns.take(("10.0.0.2", 80), "account", Recorder().ask) == "stream"
+
+
+RESOLVE = 13
+"""Requests of a resolve, as a camera with Digest costs them."""
+
+
+@given(st.lists(st.floats(0, 40), min_size=1, max_size=40))
+def test_however_often_a_device_is_resolved_no_minute_has_more_requests_than_the_budget(
+    pauses_s: list[float],
+) -> None:
+    budget = CallBudget(burst=60, per_s=0.5)
+    requests: list[float] = []
+
+    async def resolve(turn: Turn) -> None:
+        for _ in range(RESOLVE):
+            turn.count_request()
+            requests.append(asyncio.get_running_loop().time())
+
+    async def resolve_again_and_again() -> None:
+        turns = DeviceTurns(budget)
+        for pause_s in pauses_s:
+            await turns.take(RECORDER, "account", resolve)
+            await asyncio.sleep(pause_s)
+        await asyncio.sleep(len(pauses_s) * RESOLVE / budget.per_s)
+        assert turns.known == 0
+
+    run_virtual(resolve_again_and_again())
+    # What was asked for when the budget was just whole, plus one resolve begun within it.
+    most = budget.burst + 60 * budget.per_s + RESOLVE
+    for at in requests:
+        assert sum(at <= other < at + 60 for other in requests) <= most
+
+
+def test_a_camera_that_is_resolved_once_a_minute_never_waits() -> None:
+    async def resolve(turn: Turn) -> float:
+        for _ in range(RESOLVE):
+            turn.count_request()
+        return asyncio.get_running_loop().time()
+
+    async def waited_s() -> float:
+        turns, waited_s = DeviceTurns(), 0.0
+        for _ in range(60):
+            asked_at = asyncio.get_running_loop().time()
+            waited_s += await turns.take(RECORDER, "account", resolve) - asked_at
+            await asyncio.sleep(60)
+        return waited_s
+
+    assert run_virtual(waited_s()) == 0.0

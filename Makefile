@@ -119,4 +119,5 @@ bench-flapping: prerequisites ## A third of a worker's cameras come and go: memo
 
 .PHONY: bench-receive
 bench-receive: prerequisites ## What receiving costs: ours, PyAV's reader and ffmpeg in one run (5 min)
+	@bash tests/support/local_cluster/prerequisites.sh ffmpeg
 	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.receive

@@ -102,6 +102,17 @@ def test_pictures_with_b_frames_are_shown_in_order(tmp_path: Path) -> None:
     assert steps == {0.04}
 
 
+@pytest.mark.parametrize("end_s", [15.0, 15.04, 15.08, 15.12, 15.16])
+def test_an_interval_that_ends_among_b_frames_shows_every_picture_before_its_end(
+    tmp_path: Path, end_s: float
+) -> None:
+    out = export(volume_with(tmp_path / "volume", run("240p-h264-b")), 5, end_s)
+    wanted = round((end_s - 5) * 25)
+    shown = [round(at * 25) for at, _ in decoded(out)]
+    assert shown[:wanted] == list(range(wanted))
+    assert len(shown) <= wanted + 1, "one shown later stays where earlier ones refer to it"
+
+
 def test_a_change_of_picture_size_goes_on_in_the_same_file(tmp_path: Path) -> None:
     small, large = run(seconds=8), run("360p-h264", offset_s=8, seconds=8)
     out = export(volume_with(tmp_path / "volume", small, large), 0, 16)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -179,5 +179,10 @@ def load_clip(folder: Path) -> Clip:
         gop=about["gop"],
         bitrate_kbps=about["bitrate_kbps"],
         frames=frames,
-        shown=tuple(about.get("shown", ())),
+        shown=_order(about.get("shown", ())),
     )
+
+
+def _order(shown: Sequence[int]) -> tuple[int, ...]:
+    """Display numbers that say something: clip.json lists them for every clip."""
+    return () if list(shown) == sorted(shown) else tuple(shown)

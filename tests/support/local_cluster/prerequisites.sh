@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that the local cluster, the cameras and the VMS of the tests need, on a bare Debian 12.
 # Run as root by `make demo` and `make test`; asks the archive only when something is missing. Go and Python are yours.
+# Further packages, which only a measurement needs, are its arguments.
 set -euo pipefail
 
 packages=(
@@ -9,6 +10,7 @@ packages=(
   containerd runc containernetworking-plugins iptables nftables iproute2 conntrack kmod util-linux catatonit
   # images without Docker and without a registry
   buildah mmdebstrap
+  "$@"
 )
 
 # the cameras and the VMS, which name theirs beside their code

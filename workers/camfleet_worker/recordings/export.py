@@ -118,13 +118,15 @@ def _picture(
 
 
 def _within(pictures: Iterable[_Picture], wanted: Interval) -> Iterator[_Picture]:
-    """From the last key frame at or before the start to the last picture before the end."""
+    """From the last key frame at or before the start to the last picture shown before the end."""
+    return _until(_from(pictures, wanted.start_us), wanted.end_us)
+
+
+def _from(pictures: Iterable[_Picture], start_us: int) -> Iterator[_Picture]:
     held: list[_Picture] = []
     begun = False
     for picture in pictures:
-        if picture.decoded_us >= wanted.end_us:
-            return
-        if not begun and picture.shown_us <= wanted.start_us:
+        if not begun and picture.shown_us <= start_us:
             if picture.key:
                 held.clear()
             if picture.key or held:
@@ -136,6 +138,18 @@ def _within(pictures: Iterable[_Picture], wanted: Interval) -> Iterator[_Picture
         yield picture
     if not begun:
         yield from held
+
+
+def _until(pictures: Iterable[_Picture], end_us: int) -> Iterator[_Picture]:
+    """Without those shown later, but for the ones that B-frames shown earlier refer to."""
+    later: list[_Picture] = []
+    for picture in pictures:
+        if picture.decoded_us >= end_us:
+            return
+        later.append(picture)
+        if picture.shown_us < end_us:
+            yield from later
+            later.clear()
 
 
 class _Writer:

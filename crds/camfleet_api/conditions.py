@@ -145,6 +145,12 @@ class Reason(StrEnum):
     READY = "Ready"
     WORKER_LOST = "WorkerLost"
     # Side conditions
+    FROZEN = "Frozen"
+    BLACK = "Black"
+    OVEREXPOSED = "Overexposed"
+    COVERED = "Covered"
+    BLURRED = "Blurred"
+    MOVED = "Moved"
     CLOCK_OFF = "ClockOff"
     CLOCK_UNREADABLE = "ClockUnreadable"
     DIFFERS_FROM_PROFILE = "DiffersFromProfile"
@@ -401,6 +407,38 @@ REASONS: dict[Reason, ReasonRow] = {
         (_C.READY, *LADDER[2:], *SINKS),
         "The worker has not been heard of; what the camera does is not known.",
         "Look at the worker's pod and its node.",
+    ),
+    _R.FROZEN: ReasonRow(
+        (_C.IMAGE_HEALTHY,),
+        "The stream goes on with a picture that stands still, noise included.",
+        "Restart the camera, and the recorder if it stands behind one.",
+    ),
+    _R.BLACK: ReasonRow(
+        (_C.IMAGE_HEALTHY,),
+        "Nothing can be seen: the picture is black.",
+        "Take off what covers the lens, check the light and the night mode, "
+        "and at a recorder the camera's cable.",
+    ),
+    _R.OVEREXPOSED: ReasonRow(
+        (_C.IMAGE_HEALTHY,),
+        "Most of the picture is burnt out.",
+        "Turn the camera away from the light, or correct its exposure.",
+    ),
+    _R.COVERED: ReasonRow(
+        (_C.IMAGE_HEALTHY,),
+        "Most of what the camera usually shows is hidden.",
+        "Clear the view: look for a cover, paint or a new obstacle before the lens.",
+    ),
+    _R.BLURRED: ReasonRow(
+        (_C.IMAGE_HEALTHY,),
+        "The picture has lost most of the detail it usually has.",
+        "Clean the glass, then focus the camera.",
+    ),
+    _R.MOVED: ReasonRow(
+        (_C.IMAGE_HEALTHY,),
+        "The camera shows another view than before.",
+        "Turn it back. If the new view is meant, pause the Camera and resume it: "
+        "its view is then learnt anew.",
     ),
     _R.CLOCK_OFF: ReasonRow(
         (_C.TIME_SYNCHRONIZED,),

@@ -140,6 +140,7 @@ class WorkerProcess:
             "CAMFLEET_STATE": str(self.folder / "state"),
             "CAMFLEET_METRICS_ADDRESS": "127.0.0.1",
             "CAMFLEET_METRICS_PORT": "0",
+            "CAMFLEET_SNAPSHOT_PORT": "0",
             "POD_NAME": "pod-1",
             "KUBECONFIG": str(facility.worker_kubeconfig(shard)),
         } | environment

@@ -31,6 +31,7 @@ from camfleet_worker.fleet import Fleet
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
+from camfleet_worker.picture.pool import PicturePool
 from camfleet_worker.recollection import Recollection
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.rtsp.client import open_stream
@@ -120,6 +121,7 @@ class WorkerParts:
         self.accounts = Accounts(secrets.follow, lambda name: self.fleet.secret_changed(name))
         self._media = MediaLoop(0.05)
         self._volume = VolumeWriter(VolumeSettings(folder / "recordings"))
+        self.pictures = PicturePool()
         self._names = Resolver()
         self._onvif = OnvifResolver()
         self.fleet = self._fleet()
@@ -131,7 +133,7 @@ class WorkerParts:
         recollection = Recollection(
             self.reporter, cache, ledger, lambda host: self.fleet.siblings(host)
         )
-        sinks = SinkFactory(NAMESPACE, self._volume, self._names, self.accounts)
+        sinks = SinkFactory(NAMESPACE, self._volume, self._names, self.accounts, self.pictures)
         around = Surroundings(
             resolver=self._onvif,
             open_stream=open_stream,
@@ -150,6 +152,7 @@ class WorkerParts:
     async def __aenter__(self) -> WorkerParts:
         self._media.start()
         self._volume.start()
+        self.pictures.start()
         self._tasks = [
             asyncio.create_task(self.reporter.run()),
             asyncio.create_task(self.fleet.poll()),
@@ -164,6 +167,7 @@ class WorkerParts:
         await self.accounts.close()
         await asyncio.to_thread(self._media.stop)
         await asyncio.to_thread(self._volume.close, 5.0)
+        await asyncio.to_thread(self.pictures.close, 5.0)
         self._names.close()
         self._onvif.close()
 

@@ -59,7 +59,8 @@ def forms(secret: str) -> set[str]:
 def said(objects: CameraObjects, worker: WorkerParts, log: pytest.LogCaptureFixture) -> str:
     """Everything that leaves the worker but the conversation with the camera."""
     registry = CollectorRegistry()
-    registry.register(WorkerCollector("phu-yen", worker.fleet, MediaLoop(), lambda: 0))
+    pictures = worker.pictures.counters
+    registry.register(WorkerCollector("phu-yen", worker.fleet, MediaLoop(), pictures, lambda: 0))
     records = "\n".join(f"{record.getMessage()} {vars(record)}" for record in log.records)
     status = "\n".join(f"{status!r} {json.dumps(status)}" for _, status in objects.writes)
     line = Path(f"/proc/{os.getpid()}/cmdline").read_text()

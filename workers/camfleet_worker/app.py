@@ -33,6 +33,7 @@ from camfleet_worker.metrics import WorkerCollector, registry_of, rendered
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
 from camfleet_worker.other_cameras import OtherCameras
+from camfleet_worker.picture.pool import PicturePool
 from camfleet_worker.probes import ProbeServer, Progress
 from camfleet_worker.recollection import Recollection
 from camfleet_worker.reporter.reporter import Reporter
@@ -41,6 +42,7 @@ from camfleet_worker.settings import Settings, SettingsInvalid
 from camfleet_worker.sink_factory import SinkFactory
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.snapshots import JPEG, LOOPBACK, snapshot_page
 from camfleet_worker.state_cache import StateCache
 from camfleet_worker.surroundings import Surroundings
 from camfleet_worker.token_bucket import TokenBucket
@@ -55,6 +57,7 @@ STOP_S = 9.0
 """Everything after SIGTERM; the pod's grace period is longer."""
 FLUSH_S = 2.0
 DISK_S = 2.0
+PICTURE_S = 0.5
 
 
 class Worker:
@@ -78,6 +81,7 @@ class Worker:
         self._volume = VolumeWriter(
             VolumeSettings(settings.recordings, settings.recordings_max_bytes)
         )
+        self._pictures = PicturePool()
         self._names = Resolver()
         self._onvif = OnvifResolver()
         self._fleet = self._make_fleet()
@@ -92,7 +96,11 @@ class Worker:
         self._spec: IngestShardSpec | None = None
         self._registry = registry_of(
             WorkerCollector(
-                settings.namespace, self._fleet, self._media, lambda: self._reporter.writes
+                settings.namespace,
+                self._fleet,
+                self._media,
+                self._pictures.counters,
+                lambda: self._reporter.writes,
             )
         )
         self._first_shard = asyncio.Event()
@@ -102,7 +110,9 @@ class Worker:
         recollection = Recollection(
             self._reporter, self._cache, ledger, lambda host: self._fleet.siblings(host)
         )
-        factory = SinkFactory(self._settings.namespace, self._volume, self._names, self._accounts)
+        factory = SinkFactory(
+            self._settings.namespace, self._volume, self._names, self._accounts, self._pictures
+        )
         around = Surroundings(
             resolver=self._onvif,
             open_stream=open_stream,
@@ -121,11 +131,13 @@ class Worker:
         """Run until told to stop; raises what ended a part that must not end."""
         self._media.start()
         self._volume.start()
+        self._pictures.start()
         self._accounts.restore(self._cache.secrets())
-        probes = ProbeServer(
-            {"/metrics": self._metrics, "/healthz": self._healthz, "/readyz": self._readyz}
-        )
+        pages = {"/metrics": self._metrics, "/healthz": self._healthz, "/readyz": self._readyz}
+        probes = ProbeServer(pages.get)
+        snapshots = ProbeServer(lambda path: snapshot_page(self._fleet, path), JPEG)
         port = await probes.start(self._settings.metrics_address, self._settings.metrics_port)
+        await self._serve_snapshots(snapshots)
         log.info("worker started", extra={"shard": self._settings.shard, "port": port})
         parts = [
             asyncio.create_task(part, name=name)
@@ -143,6 +155,14 @@ class Worker:
         finally:
             await self._stop(parts)
             await probes.close()
+            await snapshots.close()
+
+    async def _serve_snapshots(self, server: ProbeServer) -> None:
+        """A port that is taken costs the snapshots and nothing else."""
+        try:
+            await server.start(LOOPBACK, self._settings.snapshot_port)
+        except OSError as error:
+            log.warning("no snapshots are served", extra={"cause": error.strerror or str(error)})
 
     async def _follow_shard(self) -> None:
         """Take over every shard that the API server shows. One that vanishes is no instruction:
@@ -212,6 +232,7 @@ class Worker:
                 await asyncio.gather(self._flush(), self._fleet.stop())
                 await asyncio.to_thread(self._media.stop, DISK_S)
                 await asyncio.to_thread(self._volume.close, DISK_S)
+                await asyncio.to_thread(self._pictures.close, PICTURE_S)
         except TimeoutError:
             log.error("worker could not stop in time")
         await self._accounts.close()

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.picture.pool import PictureCounters
 from camfleet_worker.supervisor import CameraSupervisor
 
 CAMERA = ("namespace", "site", "camera")
@@ -29,17 +30,24 @@ class WorkerCollector(Collector):
     """Reads the fleet, the media loop and the reporter when Prometheus asks."""
 
     def __init__(
-        self, namespace: str, fleet: Fleet, media: MediaLoop, status_writes: Callable[[], int]
+        self,
+        namespace: str,
+        fleet: Fleet,
+        media: MediaLoop,
+        pictures: PictureCounters,
+        status_writes: Callable[[], int],
     ) -> None:
         self._namespace = namespace
         self._fleet = fleet
         self._media = media
+        self._pictures = pictures
         self._status_writes = status_writes
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of one moment."""
         yield from self._cameras()
         yield from self._sinks()
+        yield from self._pictures_of_all()
         yield from self._worker()
 
     def _cameras(self) -> Iterable[Metric]:
@@ -83,6 +91,11 @@ class WorkerCollector(Collector):
             "How much faster than ours the camera's RTP clock runs, after ten minutes.",
             labels=CAMERA,
         )
+        healthy = GaugeMetricFamily(
+            "camfleet_ingest_image_healthy",
+            "1 while the picture is as usual, 0 while it has a fault, absent until that is known.",
+            labels=CAMERA,
+        )
         now = time.monotonic()
         for supervisor in self._fleet.supervisors:
             labels = self._labels(supervisor)
@@ -101,10 +114,14 @@ class WorkerCollector(Collector):
                 offset.add_metric(labels, received.camera_clock_offset_s)
             if received.drift_ppm is not None:
                 drift.add_metric(labels, received.drift_ppm)
+            picture = supervisor.sinks.picture
+            if picture.working or picture.failure is not None:
+                healthy.add_metric(labels, float(picture.working))
             if received.last_access_unit_monotonic:
                 age.add_metric(labels, now - received.last_access_unit_monotonic)
         clocks = (senseless, offset, drift)
-        return (up, units, octets, lost, sound, lost_sound, connects, refused, age, *clocks)
+        sessions = (connects, refused, age)
+        return (up, units, octets, lost, sound, lost_sound, *sessions, *clocks, healthy)
 
     def _sinks(self) -> Iterable[Metric]:
         units = CounterMetricFamily("camfleet_sink_access_units", "Pictures passed.", labels=SINK)
@@ -126,6 +143,22 @@ class WorkerCollector(Collector):
                 connects.add_metric(labels, sink.counters.connects)
         return (units, octets, drops, gops, connects)
 
+    def _pictures_of_all(self) -> Iterable[Metric]:
+        pictures = self._pictures
+        yield CounterMetricFamily(
+            "camfleet_picture_decoded", "Key frames decoded to judge them.", pictures.decoded
+        )
+        yield CounterMetricFamily(
+            "camfleet_picture_skipped",
+            "Key frames that nobody had time to decode.",
+            pictures.skipped,
+        )
+        yield CounterMetricFamily(
+            "camfleet_picture_decoder_errors",
+            "Key frames that gave no whole picture.",
+            pictures.errors,
+        )
+
     def _worker(self) -> Iterable[Metric]:
         loop = self._media.counters
         yield GaugeMetricFamily(
@@ -143,6 +176,7 @@ class WorkerCollector(Collector):
             loop.wall_clock_steps,
         )
         faults = loop.stream_faults + loop.sink_faults + loop.listener_faults
+        faults += self._pictures.faults
         yield CounterMetricFamily(
             "camfleet_worker_bugs", "Exceptions that were ours.", faults + self._fleet.bugs
         )

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET /metrics, /healthz and /readyz, and nothing else, on a small HTTP server of our own.
+"""GET a page, and nothing else, on a small HTTP server of our own.
 
-The answer comes from the main loop, so an answer at all shows that it lives; /healthz also asks
-for the media loop.
+The app makes two: /metrics, /healthz and /readyz for the cluster, and snapshots for whoever may
+forward a port to the pod. The answer comes from the main loop, so an answer at all shows that it
+lives; /healthz also asks for the media loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 
 Page = Callable[[], tuple[HTTPStatus, bytes]]
 
 REQUEST_S = 5.0
 MAX_REQUEST_BYTES = 8192
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Progress:
@@ -37,8 +39,10 @@ class Progress:
 class ProbeServer:
     """Serves pages by path."""
 
-    def __init__(self, pages: Mapping[str, Page]) -> None:
-        self._pages = pages
+    def __init__(self, find: Callable[[str], Page | None], content_type: str = TEXT) -> None:
+        """`find` answers with the page at a path, None where there is none."""
+        self._find = find
+        self._content_type = content_type
         self._server: asyncio.Server | None = None
 
     async def start(self, address: str, port: int) -> int:
@@ -67,7 +71,7 @@ class ProbeServer:
 
     def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
-        page = self._pages.get(rest.partition(" ")[0].partition("?")[0])
+        page = self._find(rest.partition(" ")[0].partition("?")[0])
         if method not in ("GET", "HEAD"):
             status, body = HTTPStatus.METHOD_NOT_ALLOWED, b""
         elif page is None:
@@ -76,7 +80,8 @@ class ProbeServer:
             status, body = page()
         lines = (
             f"HTTP/1.1 {status.value} {status.phrase}",
-            "Content-Type: text/plain; version=0.0.4; charset=utf-8",
+            f"Content-Type: {self._content_type}",
+            "Cache-Control: no-store",
             f"Content-Length: {len(body)}",
             "Connection: close",
             "",

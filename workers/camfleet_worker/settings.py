@@ -18,6 +18,7 @@ RECORDINGS_MAX_BYTES = "CAMFLEET_RECORDINGS_MAX_BYTES"
 STATE = "CAMFLEET_STATE"
 METRICS_PORT = "CAMFLEET_METRICS_PORT"
 METRICS_ADDRESS = "CAMFLEET_METRICS_ADDRESS"
+SNAPSHOT_PORT = "CAMFLEET_SNAPSHOT_PORT"
 TICK_MS = "CAMFLEET_TICK_MS"
 STATUS_WRITES_PER_S = "CAMFLEET_STATUS_WRITES_PER_S"
 LEASE_SECONDS = "CAMFLEET_LEASE_SECONDS"
@@ -45,6 +46,8 @@ class Settings:
     metrics_address: str
     metrics_port: int
     """0: any free port (tests)."""
+    snapshot_port: int
+    """On the loopback address only: `kubectl port-forward` is the access control."""
     tick_s: float
     status_writes_per_s: float
     """An apply costs the API server 3–7 ms of CPU: a worker whose 200 cameras all fall or return
@@ -69,6 +72,7 @@ class Settings:
             state=Path(environment.get(STATE) or "/state"),
             metrics_address=environment.get(METRICS_ADDRESS) or "0.0.0.0",
             metrics_port=int(_number(environment, METRICS_PORT, 9090, 0, 65535)),
+            snapshot_port=int(_number(environment, SNAPSHOT_PORT, 9091, 0, 65535)),
             tick_s=_number(environment, TICK_MS, 100, 10, 1000) / 1000,
             status_writes_per_s=_number(environment, STATUS_WRITES_PER_S, 10, 0.1, 1000),
             lease_s=_number(environment, LEASE_SECONDS, 40, 2, 600),

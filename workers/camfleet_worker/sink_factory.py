@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a policy to sinks: what is recorded where, and relayed to whom."""
+"""From a policy to sinks: what is recorded where, and relayed to whom, and the watch on the
+picture, which every camera has."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from camfleet_worker.accounts import Accounts
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.picture.pool import LookingGlass
+from camfleet_worker.picture.sink import PictureSink
 from camfleet_worker.sink_set import MadeSink, SinkSet
 from camfleet_worker.sinks.layout import camera_prefix
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
@@ -21,15 +24,21 @@ from camfleet_worker.sinks.volume import VolumeWriter
 
 
 class SinkFactory:
-    """Makes the sinks of all cameras of a worker, which share one volume and one resolver."""
+    """Makes the sinks of all cameras of a worker, which share what stands behind them."""
 
     def __init__(
-        self, namespace: str, volume: VolumeWriter, resolver: Resolver, accounts: Accounts
+        self,
+        namespace: str,
+        volume: VolumeWriter,
+        resolver: Resolver,
+        accounts: Accounts,
+        glass: LookingGlass,
     ) -> None:
         self._namespace = namespace
         self._volume = volume
         self._resolver = resolver
         self._accounts = accounts
+        self._glass = glass
 
     def make(self, assignment: Assignment, before: SinkSet) -> SinkSet:
         """The sinks that the policy asks for. Sinks of `before` with equal settings are kept: a
@@ -52,6 +61,8 @@ class SinkFactory:
                 before.kept(recording)
                 or MadeSink(recording, RecordingSink(recording, self._volume))
             )
+        # Whatever a policy asks for: a picture that nobody can use is not up.
+        made.append(before.kept(PictureSink) or MadeSink(PictureSink, PictureSink(self._glass)))
         return SinkSet(tuple(made), tuple(errors))
 
     def _target(self, assignment: Assignment, relay: Relay) -> RelayTarget:

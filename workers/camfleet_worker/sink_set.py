@@ -15,6 +15,7 @@ from camfleet_api.conditions import ConditionType
 from camfleet_api.ingest_shard import Policy
 from camfleet_worker.errors import IngestError
 from camfleet_worker.facts import Failure, SinkFact
+from camfleet_worker.picture.sink import PictureSink
 from camfleet_worker.sinks.sink import Sink, SinkPhase
 
 
@@ -37,6 +38,17 @@ class SinkSet:
     def sinks(self) -> tuple[Sink, ...]:
         """The sinks, for the media loop."""
         return tuple(made.sink for made in self.made)
+
+    @property
+    def picture(self) -> SinkFact:
+        """What the watch on the picture says; neither working nor failed is not known yet."""
+        return self._fact(ConditionType.IMAGE_HEALTHY)
+
+    @property
+    def snapshot(self) -> bytes:
+        """The last picture looked at, as JPEG; empty where there is none."""
+        watches = (sink for sink in self.sinks if isinstance(sink, PictureSink))
+        return next((watch.snapshot for watch in watches), b"")
 
     def kept(self, settings: object) -> MadeSink | None:
         """The sink that was made from equal settings."""

@@ -55,7 +55,9 @@ SECRET_PATIENCE_S = 5.0
 """How long the first read of a Secret may take before it counts as missing."""
 SLOW_RETRY_S = 30 * 60.0
 SLOW_JITTER_S = 120.0
-OF_THE_SUPERVISOR = frozenset({ConditionType.IDENTITY_STABLE, ConditionType.STABLE})
+OF_THE_SUPERVISOR = frozenset(
+    {ConditionType.IDENTITY_STABLE, ConditionType.IMAGE_HEALTHY, ConditionType.STABLE}
+)
 """Side conditions that it knows by itself; the others come from a resolve."""
 
 
@@ -81,6 +83,7 @@ class CameraSupervisor:
         self._outage = Outage()
         self._flapping = Flapping()
         self._side: tuple[Failure, ...] = ()
+        self._recalled_picture: Failure | None = None
         self._identity = IdentityWatch()
         self._learned: LearnedStatus | None = None
         self._learnt_at = 0.0
@@ -179,8 +182,15 @@ class CameraSupervisor:
             self._around.reports.publish(self.assignment.uid, facts)
 
     def _side_failures(self) -> tuple[Failure, ...]:
-        also = (self._identity.failure, self._flapping.failure(_now()))
+        also = (self._picture_failure(), self._identity.failure, self._flapping.failure(_now()))
         return (*self._side, *(failure for failure in also if failure is not None))
+
+    def _picture_failure(self) -> Failure | None:
+        """Why ImageHealthy is not True. What a former worker saw holds until it is known here."""
+        picture = self._sinks.picture
+        if picture.working or picture.failure is not None:
+            self._recalled_picture = None
+        return picture.failure or self._recalled_picture
 
     # Connecting.
 
@@ -416,6 +426,8 @@ class CameraSupervisor:
             self._learned = status.learned
             self._learnt_at = _now()
             self._side = tuple(f for f in side if f.condition not in OF_THE_SUPERVISOR)
+            pictures = (f for f in side if f.condition is ConditionType.IMAGE_HEALTHY)
+            self._recalled_picture = next(pictures, None)
             if any(f.condition is ConditionType.STABLE for f in side):
                 self._flapping.recall(_now())
         self.publish()

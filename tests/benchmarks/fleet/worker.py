@@ -43,6 +43,7 @@ class Worker:
             "CAMFLEET_STATE": str(folder / "state"),
             "CAMFLEET_METRICS_ADDRESS": "127.0.0.1",
             "CAMFLEET_METRICS_PORT": "0",
+            "CAMFLEET_SNAPSHOT_PORT": "0",
             "POD_NAME": f"{shard}-pod",
             "KUBECONFIG": str(kubeconfig),
         }

@@ -111,7 +111,7 @@ def prepare(recipe: Recipe, progress: Progress = lambda _: None) -> Path:
     folder = cache_folder() / f"{recipe.name}-{_key(recipe)}"
     if (folder / "clip.json").exists():
         return folder
-    source = _source_footage(progress)
+    source = source_footage(progress)
     folder.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     progress(f"footage: encoding {recipe.name} ({recipe.seconds} s)")
@@ -273,7 +273,7 @@ def _write_jpeg(picture: av.VideoFrame, path: Path) -> None:
         container.mux(stream.encode(None))
 
 
-def _source_footage(progress: Progress) -> Path:
+def source_footage(progress: Progress = lambda _: None) -> Path:
     """vtest.avi: of the installed package, else of the cache, else unpacked from a download of the
     package."""
     installed = Path("/") / SOURCE_FILE

@@ -19,7 +19,7 @@ async def address() -> AsyncIterator[str]:
         "/healthz": lambda: (HTTPStatus.OK, b"ok\n"),
         "/readyz": lambda: (HTTPStatus.SERVICE_UNAVAILABLE, b"no shard yet\n"),
     }
-    server = ProbeServer(pages)
+    server = ProbeServer(pages.get)
     port = await server.start("127.0.0.1", 0)
     yield f"http://127.0.0.1:{port}"
     await server.close()

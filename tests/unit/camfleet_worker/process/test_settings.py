@@ -18,6 +18,7 @@ def test_a_shard_and_a_namespace_are_enough() -> None:
     assert settings.recordings == Path("/recordings")
     assert settings.state == Path("/state")
     assert settings.metrics_port == 9090
+    assert settings.snapshot_port == 9091
     assert settings.tick_s == 0.1
     assert settings.kubeconfig is None
 

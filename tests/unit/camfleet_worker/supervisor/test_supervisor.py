@@ -27,12 +27,12 @@ from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.facts import CameraFacts, Failure
-from camfleet_worker.media.access_unit import Codec, VideoFormat
+from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
-from camfleet_worker.sink_set import NO_SINKS
-from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.sink_set import NO_SINKS, MadeSink, SinkSet
+from camfleet_worker.sinks.sink import Sink, SinkCounters, SinkPhase, SinkState
 from camfleet_worker.supervisor import SLOW_JITTER_S, SLOW_RETRY_S, CameraSupervisor
 from camfleet_worker.surroundings import Listener, Surroundings
 from virtual_time import START, VirtualClock, run_virtual
@@ -70,6 +70,7 @@ class Tape:
         self.facts: list[CameraFacts] = []
         self.status: CameraStatus | None = None
         self.version = "1"
+        self.sinks = NO_SINKS
 
     # Resolver, StreamOpener, Probe
 
@@ -199,7 +200,7 @@ def play(
             reports=tape,
             recollect=tape.recollect,
             budget=ConnectBudget(),
-            make_sinks=lambda assignment, before: NO_SINKS,
+            make_sinks=lambda assignment, before: tape.sinks,
             backoff=lambda: Backoff(uniform=lambda low, high: high),
             other_camera=tape.other_camera,
         )
@@ -639,6 +640,78 @@ def test_a_former_workers_word_on_flapping_holds_here() -> None:
     tape.status = runtime_status(CameraFacts(1, side=(flapping,)), START)
     play(tape, 5.0)
     assert [f.reason for f in tape.facts[-1].side] == [Reason.FLAPPING]
+
+
+class Picture:
+    """A sink that says of the picture what the test wants."""
+
+    name, condition = "picture", ConditionType.IMAGE_HEALTHY
+
+    def __init__(self) -> None:
+        self.counters = SinkCounters()
+        self.state = SinkState(SinkPhase.STARTING)
+
+    def push(self, unit: AccessUnit) -> None: ...
+
+    def tick(self, now: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+COVERED = IngestError(ConditionType.IMAGE_HEALTHY, Reason.COVERED, "Most of it is hidden")
+
+
+def watched(tape: Tape) -> Picture:
+    picture = Picture()
+    tape.sinks = SinkSet((MadeSink("picture", picture),))
+    return picture
+
+
+def pictures(tape: Tape) -> list[Reason]:
+    return [f.reason for f in tape.facts[-1].side if f.condition is ConditionType.IMAGE_HEALTHY]
+
+
+def test_a_fault_of_the_picture_stands_beside_ready_through_reconnects_until_it_is_over() -> None:
+    tape = Tape()
+    picture = watched(tape)
+    tape.plays_s = 300.0
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(10)
+        picture.state = SinkState(SinkPhase.FAILED, COVERED)
+        supervisor.publish()
+        assert tape.facts[-1].streaming
+        assert tape.facts[-1].failure is None
+        for _ in range(20):
+            await asyncio.sleep(20)
+            supervisor.publish()
+            assert pictures(tape) == [Reason.COVERED]
+        assert len(tape.opened_at) > 1
+        picture.state = SinkState(SinkPhase.WORKING)
+        supervisor.publish()
+        assert pictures(tape) == []
+
+    play(tape, scenario)
+
+
+def test_a_former_workers_word_on_the_picture_holds_until_the_picture_is_known_here() -> None:
+    tape = Tape()
+    picture = watched(tape)
+    tape.status = runtime_status(CameraFacts(1, side=(Failure.of(COVERED),)), START)
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        assert supervisor.sinks is NO_SINKS
+        await asyncio.sleep(10)
+        assert tape.resolved_at, "what ONVIF says has nothing to do with it"
+        assert pictures(tape) == [Reason.COVERED]
+        picture.state = SinkState(SinkPhase.WORKING)
+        supervisor.publish()
+        assert pictures(tape) == []
+        picture.state = SinkState(SinkPhase.STARTING)
+        supervisor.publish()
+        assert pictures(tape) == [], "and is not remembered after that"
+
+    play(tape, scenario)
 
 
 def _reason(tape: Tape) -> Reason | None:

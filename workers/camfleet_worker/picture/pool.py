@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The threads that decode key frames, shared by all cameras of a worker.
+
+Made by the composition root; sinks hand it key frames from the media loop and never wait. What a
+busy pool cannot take is skipped and counted: the next key frame shows the same picture.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.picture.decoder import KeyFrameDecoder, Look, NotDecodable
+
+log = logging.getLogger(__name__)
+
+THREADS = 2
+"""Two decode some 150 pictures of 720p a second: eight times what 200 cameras need."""
+WAITING = 32
+"""Key frames in the queue, some 3 MB: what lies there is the sinks' own copy."""
+
+Looked = Callable[[Look | None], None]
+"""Told what a key frame has shown; None where it gave no picture."""
+
+
+class LookingGlass(Protocol):
+    """Who decodes."""
+
+    def look(self, unit: AccessUnit, looked: Looked) -> bool:
+        """Decode a key frame some time; False where it is not taken and nobody will be told."""
+
+
+@dataclass(slots=True)
+class PictureCounters:
+    """What the pool has done; each written by one thread or under the lock, read by metrics."""
+
+    decoded: int = 0
+    skipped: int = 0
+    errors: int = 0
+    """Key frames that gave no whole picture."""
+    faults: int = 0
+    """Exceptions of ours: bugs."""
+
+
+class PicturePool:
+    """A few decoders behind a short queue."""
+
+    def __init__(self, threads: int = THREADS, waiting: int = WAITING) -> None:
+        self.counters = PictureCounters()
+        self._queue: queue.Queue[tuple[AccessUnit, Looked] | None] = queue.Queue(waiting)
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"picture-{n}", daemon=True)
+            for n in range(threads)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def look(self, unit: AccessUnit, looked: Looked) -> bool:
+        """Called on the media loop: returns at once."""
+        try:
+            self._queue.put_nowait((unit, looked))
+        except queue.Full:
+            self.counters.skipped += 1
+            return False
+        return True
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of what waits, and wait for what is being decoded."""
+        self._drop_waiting()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout_s)
+
+    def _drop_waiting(self) -> None:
+        try:
+            while True:
+                self._queue.get_nowait()
+        except queue.Empty:
+            return
+
+    def _run(self) -> None:
+        decoder = KeyFrameDecoder()
+        while (asked := self._queue.get()) is not None:
+            unit, looked = asked
+            try:
+                looked(self._decoded(decoder, unit))
+            except Exception:
+                self.counters.faults += 1
+                log.exception("bug while a picture was judged")
+
+    def _decoded(self, decoder: KeyFrameDecoder, unit: AccessUnit) -> Look | None:
+        try:
+            look = decoder.look(unit)
+        except NotDecodable:
+            with self._lock:
+                self.counters.errors += 1
+            return None
+        with self._lock:
+            self.counters.decoded += 1
+        return look

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GET /snapshot/<camera>: the last picture of a camera that was looked at, as JPEG.
+
+Served by the app on the pod's loopback address alone: whoever sees a picture was let through by
+`kubectl port-forward`, and so by the cluster's own rights. It makes no picture and keeps none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import Protocol
+
+from camfleet_worker.assignment import Assignment
+from camfleet_worker.probes import Page
+from camfleet_worker.sink_set import SinkSet
+
+LOOPBACK = "127.0.0.1"
+JPEG = "image/jpeg"
+PREFIX = "/snapshot/"
+
+
+class Watched(Protocol):
+    """A camera that runs."""
+
+    assignment: Assignment
+
+    @property
+    def sinks(self) -> SinkSet:
+        """Where its last picture lies."""
+
+
+class Cameras(Protocol):
+    """All cameras of the worker."""
+
+    @property
+    def supervisors(self) -> Collection[Watched]:
+        """Those that run now."""
+
+
+def snapshot_page(cameras: Cameras, path: str) -> Page | None:
+    """The page at a path; None where there is no such camera, or no picture of it yet."""
+    name = path.removeprefix(PREFIX)
+    if name == path:
+        return None
+    named = (one for one in cameras.supervisors if one.assignment.camera.name == name)
+    camera = next(named, None)
+    if camera is None or not camera.sinks.snapshot:
+        return None
+    snapshot = camera.sinks.snapshot
+    return lambda: (HTTPStatus.OK, snapshot)

@@ -121,3 +121,7 @@ bench-flapping: prerequisites ## A third of a worker's cameras come and go: memo
 bench-receive: prerequisites ## What receiving costs: ours, PyAV's reader and ffmpeg in one run (5 min)
 	@bash tests/support/local_cluster/prerequisites.sh ffmpeg
 	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.receive
+
+.PHONY: bench-picture
+bench-picture: prerequisites ## The watch on the picture: false alarms, detection times, CPU a camera (3 min)
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.picture

@@ -23,6 +23,7 @@ class RelayProtocol(StrEnum):
     """How streams are sent."""
 
     RTSP = "rtsp"
+    RTSPS = "rtsps"
     RTMP = "rtmp"
     RTMPS = "rtmps"
 
@@ -49,7 +50,10 @@ class MonitoringSystemSpec(Model):
     )
 
     delivery: Delivery = Field(Delivery.PUSH, description="push: we connect to the VMS.")
-    protocol: RelayProtocol = Field(description="rtsp (RECORD), rtmp or rtmps.")
+    protocol: RelayProtocol = Field(
+        description="rtsp or rtsps (RECORD), rtmp or rtmps; "
+        "over TLS the certificate of the VMS must verify."
+    )
     url_template: Annotated[
         str,
         Field(
@@ -67,7 +71,8 @@ class MonitoringSystemSpec(Model):
     credentials: CredentialsRef | None = Field(
         None,
         description="Secret that each namespace holds for it, of type "
-        "camfleet.vnpt.vn/credentials; absent for a VMS without login.",
+        "camfleet.vnpt.vn/credentials; absent for a VMS without login. Its key ca.crt may hold, in "
+        "PEM, authorities to trust beside the worker's own.",
     )
 
 

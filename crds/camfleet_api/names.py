@@ -19,6 +19,8 @@ TENANT_CLUSTER_ROLE = "camfleet-tenant"
 CREDENTIALS_SECRET_TYPE = f"{GROUP}/credentials"
 """The only type of Secret a worker reads: else whoever may write a Camera could have any
 Secret of the namespace sent to a host of theirs."""
+AUTHORITIES_KEY = "ca.crt"
+"""Key of a MonitoringSystem's Secret: certificates in PEM of authorities to trust."""
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "camfleet-operator"

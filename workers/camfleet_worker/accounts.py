@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_api.names import CREDENTIALS_SECRET_TYPE
+from camfleet_api.names import AUTHORITIES_KEY, CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
@@ -118,6 +118,14 @@ class Accounts:
         """The account for a monitoring system; IngestError: VmsCredentialsMissing, …WrongType."""
         missing = Reason.VMS_CREDENTIALS_MISSING
         return self._login(ref, ConditionType.RELAYING, missing, missing)
+
+    def relay_authorities(self, ref: CredentialsRef) -> str:
+        """Whom a monitoring system's certificate may come from, in PEM; empty: the system's only.
+
+        IngestError as relay_login.
+        """
+        content = self._content(ref, ConditionType.RELAYING, Reason.VMS_CREDENTIALS_MISSING)
+        return content.values.get(AUTHORITIES_KEY, "")
 
     def _login(
         self, ref: CredentialsRef, condition: ConditionType, missing: Reason, key_missing: Reason

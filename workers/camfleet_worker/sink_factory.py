@@ -47,14 +47,10 @@ class SinkFactory:
         errors: list[IngestError] = []
         for relay in assignment.policy.relays:
             try:
-                target = self._target(assignment, relay)
+                settings = (relay.name, self._target(assignment, relay))
+                made.append(before.kept(settings) or MadeSink(settings, self._relay(*settings)))
             except IngestError as error:
                 errors.append(error)
-                continue
-            settings = (relay.name, target)
-            made.append(
-                before.kept(settings) or MadeSink(settings, self._relay(relay.name, target))
-            )
         if assignment.policy.recording.enabled:
             recording = self._recording(assignment)
             made.append(
@@ -67,19 +63,21 @@ class SinkFactory:
 
     def _target(self, assignment: Assignment, relay: Relay) -> RelayTarget:
         camera = assignment.camera
-        credentials = None
+        credentials, authorities = None, ""
         if relay.credentials is not None:
             credentials = self._accounts.relay_login(relay.credentials)
+            authorities = self._accounts.relay_authorities(relay.credentials)
         return relay_target(
             relay.protocol,
             relay.url_template,
             StreamNames(self._namespace, camera.site, camera.name, camera.uid),
             [Codec(codec.value) for codec in relay.codecs],
             credentials,
+            authorities,
         )
 
     def _relay(self, name: str, target: RelayTarget) -> Sink:
-        if target.protocol is RelayProtocol.RTSP:
+        if target.protocol in (RelayProtocol.RTSP, RelayProtocol.RTSPS):
             return RtspRelay(name, target, self._resolver)
         return RtmpRelay(name, target)
 

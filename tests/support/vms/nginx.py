@@ -13,10 +13,11 @@ from pathlib import Path
 
 PAGE_FOLDER = Path(__file__).resolve().parent / "page"
 _RTMP_MODULE = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
+_STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 _CONFIGURATION = """\
 load_module {rtmp_module};
-{user}daemon off;
+{load_stream}{user}daemon off;
 master_process on;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -41,7 +42,7 @@ rtmp {{
     }}
 }}
 
-http {{
+{stream}http {{
     access_log off;
     default_type application/octet-stream;
     types {{
@@ -70,6 +71,19 @@ _DOOR = """\
         }}
 """
 
+# The RTMP module speaks no TLS: in the field too, something in front of it does.
+_TLS_IN_FRONT = """\
+stream {{
+    server {{
+        listen {host}:{tls_port} ssl;
+        ssl_certificate {folder}/server.pem;
+        ssl_certificate_key {folder}/server.pem;
+        proxy_pass {host}:{rtmp_port};
+    }}
+}}
+
+"""
+
 
 def nginx_configuration(
     folder: Path,
@@ -79,10 +93,12 @@ def nginx_configuration(
     *,
     door_port: int = 0,
     vendor: Path | None = None,
+    tls_port: int = 0,
 ) -> str:
     """The configuration, and the folders it names made below `folder`.
 
     `door_port` is where the RTSP receiver's door listens on loopback, if there is one beside it.
+    On `tls_port` the same RTMP is spoken over TLS, with key and certificate of server.pem.
     Root must name itself as the workers' user, or nginx runs them as nobody; any other user cannot
     name one.
     """
@@ -97,5 +113,11 @@ def nginx_configuration(
         http_port=http_port,
         page=PAGE_FOLDER,
         vendor=vendor or folder / "vendor",
+        load_stream=f"load_module {_STREAM_MODULE};\n" if tls_port else "",
+        stream=_TLS_IN_FRONT.format(
+            host=host, tls_port=tls_port, rtmp_port=rtmp_port, folder=folder
+        )
+        if tls_port
+        else "",
         door=_DOOR.format(door_port=door_port) if door_port else "",
     )

@@ -64,7 +64,10 @@ class RecordServer:
         username: str = "",
         password: str = "",
         schemes: tuple[str, ...] = ("digest",),
+        certificate: str = "",
     ) -> None:
+        """`certificate`: key and certificate in PEM; the server then speaks TLS only."""
+        self._certificate = certificate
         self.host = host
         self.door_host = door_host or host
         self.rtsp_port, self.http_port = rtsp_port, http_port
@@ -90,6 +93,7 @@ class RecordServer:
             "rtsp_port": self.rtsp_port,
             "door_host": self.door_host,
             "http_port": self.http_port,
+            "certificate": self._certificate,
         }
         config |= self._login
         self._process = subprocess.Popen(
@@ -132,7 +136,8 @@ class RecordServer:
 
     def url(self, path: str) -> str:
         """Where to push that path; without credentials."""
-        return f"rtsp://{self.host}:{self.rtsp_port}/{path.lstrip('/')}"
+        scheme = "rtsps" if self._certificate else "rtsp"
+        return f"{scheme}://{self.host}:{self.rtsp_port}/{path.lstrip('/')}"
 
     def streams(self) -> dict[str, StreamCounts]:
         """Every path that was ever announced, keyed with its leading slash."""
@@ -156,6 +161,10 @@ class RecordServer:
     def refuse(self, on: bool) -> None:
         """Close the RTSP listener and drop every publisher, or listen again on the same port."""
         self._post("/refuse", {"on": on})
+
+    def renew(self, certificate: str) -> None:
+        """Show another certificate after the next start."""
+        self._certificate = certificate
 
     def set_login(
         self, username: str, password: str, schemes: tuple[str, ...] = ("digest",)

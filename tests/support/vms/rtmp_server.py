@@ -53,8 +53,14 @@ class RtmpServer:
         *,
         door_port: int = 0,
         vendor: Path | None = None,
+        certificate: str = "",
     ) -> None:
-        """`door_port` and `vendor` are for the pod: the receiver's door, and where hls.js lies."""
+        """`door_port` and `vendor` are for the pod: the receiver's door, and where hls.js lies.
+
+        With a `certificate`, key and certificate in PEM, RTMP is spoken over TLS too.
+        """
+        self._certificate = certificate
+        self.tls_port = _free_port(host) if certificate else 0
         self.host = host
         self._door_port, self._vendor = door_port, vendor
         self.rtmp_port = rtmp_port or _free_port(host)
@@ -85,7 +91,10 @@ class RtmpServer:
             self.http_port,
             door_port=self._door_port,
             vendor=self._vendor,
+            tls_port=self.tls_port,
         )
+        if self._certificate:
+            (self._folder / "server.pem").write_text(self._certificate)
         (self._folder / "nginx.conf").write_text(configuration)
         self._process = subprocess.Popen(
             [*_DIES_WITH_US, NGINX, "-p", str(self._folder), "-c", "nginx.conf", "-e", "stderr"],
@@ -116,6 +125,9 @@ class RtmpServer:
 
     def url(self, stream: str) -> str:
         return f"rtmp://{self.host}:{self.rtmp_port}/live/{stream}"
+
+    def tls_url(self, stream: str) -> str:
+        return f"rtmps://{self.host}:{self.tls_port}/live/{stream}"
 
     def streams(self) -> dict[str, RtmpStream]:
         """Every stream that nginx knows now; it forgets one when its last client leaves."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.camera_tls import require_pinned
+from camfleet_worker.camera_tls import camera_tls, require_pinned
 from camfleet_worker.errors import IngestError
 from camfleet_worker.rtsp.media_socket import MediaSocket
 from camfleet_worker.rtsp.target import StreamTarget
@@ -136,7 +136,7 @@ async def _secured(plain: socket.socket, target: StreamTarget, deadline: float) 
     if not target.tls:
         return Connection(plain, None)
     try:
-        tls = TlsSocket(plain, target.host)
+        tls = TlsSocket(plain, target.host, camera_tls())
         async with asyncio.timeout_at(deadline):
             await _shake_hands(tls)
         require_pinned("RTSP port", tls.fingerprint, target.pinned)

@@ -1,32 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """rtsps: TLS over a non-blocking socket, read in batches like a plain one.
 
-Made by connection.py, then owned by the media loop. Works on memory BIOs: `ssl.SSLSocket` asks the
-kernel twice for each record, and a camera sends a record for each packet. Certificates are not
-verified against authorities (cameras sign their own); the caller pins the fingerprint instead.
+Made by connection.py for cameras and by the RTSP relay for monitoring systems, then owned by the
+media loop. Works on memory BIOs: `ssl.SSLSocket` asks the kernel twice for each record, and a
+camera sends a record for each packet. Whether a certificate is verified is the context's business:
+a camera's is pinned (camera_tls.py), a monitoring system's verified (sinks/vms_tls.py).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 from typing import cast
 
-from camfleet_worker.camera_tls import camera_tls, fingerprint
+from camfleet_worker.camera_tls import fingerprint
 
 _RECEIVE_BYTES = 256 * 1024
 _MAX_UNSENT_BYTES = 64 * 1024
 
 
 class TlsSocket:
-    """The same four methods as a socket, over TLS."""
+    """The same methods as a socket, over TLS."""
 
-    def __init__(self, connection: socket.socket, host: str) -> None:
+    def __init__(self, connection: socket.socket, host: str, context: ssl.SSLContext) -> None:
         self._socket = connection
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = camera_tls().wrap_bio(
-            self._incoming, self._outgoing, server_hostname=_server_name(host)
+        # A zone (RFC 4007 section 11) means something on this machine only. Addresses are compared
+        # with the certificate, but not sent as a server name (RFC 6066 section 3): ssl knows.
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=host.partition("%")[0]
         )
         self._unsent = b""
         self._received = bytearray(_RECEIVE_BYTES)
@@ -47,6 +49,16 @@ class TlsSocket:
     def fingerprint(self) -> str:
         """SHA-256 of the peer's certificate; known after the handshake."""
         return fingerprint(self._tls.getpeercert(binary_form=True))
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What is encrypted and waits for the kernel."""
+        return len(self._unsent)
+
+    def recv(self, size: int, /) -> bytes:
+        """At most so many octets; what recv_into says of the peer holds here too."""
+        buffer = bytearray(size)
+        return bytes(memoryview(buffer)[: self.recv_into(memoryview(buffer))])
 
     def recv_into(self, buffer: memoryview, /) -> int:
         """Every record that has arrived, as far as there is room."""
@@ -70,7 +82,7 @@ class TlsSocket:
             self._flush()
         return filled
 
-    def send(self, data: bytes | bytearray, /) -> int:
+    def send(self, data: bytes | bytearray | memoryview, /) -> int:
         """Encrypt all of it; what the kernel does not take waits here, within a limit."""
         self._flush()
         if len(self._unsent) > _MAX_UNSENT_BYTES:
@@ -112,12 +124,3 @@ class TlsSocket:
             except BlockingIOError:
                 return
             self._unsent = self._unsent[sent:]
-
-
-def _server_name(host: str) -> str | None:
-    """RFC 6066 section 3: addresses are not permitted as a server name."""
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    return None

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.sinks.flv import FlvStream
@@ -28,6 +29,7 @@ from camfleet_worker.sinks.rtmp import RtmpError
 from camfleet_worker.sinks.rtmp_publisher import PublishRefused, RtmpPublisher
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
+from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 
 QUEUE_BYTES = 4 << 20
 _TOO_SLOW_S = 30.0
@@ -51,6 +53,8 @@ class RtmpRelay:
         self.name = name
         self.counters = SinkCounters()
         self._target = target
+        if target.protocol is RelayProtocol.RTMPS:
+            vms_tls(target.authorities)  # authorities that are none are told at once
         self._changed = threading.Condition()
         self._queue = GopQueue(queue_bytes, self.counters)  # guarded by _changed
         self._reconnect = Reconnect(jitter)  # the thread's own
@@ -190,10 +194,8 @@ class RtmpRelay:
 
 
 def _what_happened(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "shows a certificate that is not trusted"
     if isinstance(error, ssl.SSLError):
-        return "does not agree on TLS"
+        return tls_trouble(error)
     if isinstance(error, socket.gaierror):
         return "has a name that does not resolve"
     if isinstance(error, ConnectionRefusedError):

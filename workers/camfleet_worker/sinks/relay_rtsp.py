@@ -21,6 +21,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.rtsp.message import (
@@ -31,6 +32,7 @@ from camfleet_worker.rtsp.message import (
     Response,
     serialise_response,
 )
+from camfleet_worker.rtsp.tls import TlsSocket
 from camfleet_worker.sinks.announcement import Announcement, Step
 from camfleet_worker.sinks.gop_queue import GopQueue
 from camfleet_worker.sinks.reconnect import Reconnect
@@ -38,6 +40,7 @@ from camfleet_worker.sinks.resolver import Address, Resolver
 from camfleet_worker.sinks.rtp_packets import Packetiser
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
+from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 
 QUEUE_BYTES = 4 << 20
 """What may wait for the monitoring system: a quarter of a minute at 2 Mbit/s."""
@@ -62,7 +65,7 @@ _WORKING = SinkState(SinkPhase.WORKING)
 class _Connection:
     """One attempt, from connect() to the end of the stream."""
 
-    socket: socket.socket
+    socket: socket.socket | TlsSocket
     others: list[Address]
     """Addresses still to try when this one does not answer."""
     deadline: float
@@ -71,6 +74,7 @@ class _Connection:
     reader: MessageReader
     packetiser: Packetiser
     connected: bool = False
+    """By TCP, and by TLS where the target says so."""
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))
     progress_at: float = 0.0
     media_bytes: int = 0
@@ -102,6 +106,7 @@ class RtspRelay:
         self.name = name
         self.counters = SinkCounters()
         self._target = target
+        self._tls = vms_tls(target.authorities) if target.protocol is RelayProtocol.RTSPS else None
         self._resolver = resolver
         self._queue = GopQueue(queue_bytes, self.counters)
         self._reconnect = Reconnect(jitter)
@@ -214,24 +219,46 @@ class RtspRelay:
             self._forward(connection, now)
         else:
             self._send(connection, now)
-            if now > connection.deadline:
-                raise self._error(Reason.VMS_UNREACHABLE, "takes connections but does not answer")
+            self._require_answer(connection, now)
+
+    def _require_answer(self, connection: _Connection, now: float) -> None:
+        if now > connection.deadline:
+            raise self._error(Reason.VMS_UNREACHABLE, "takes connections but does not answer")
 
     def _finish_connecting(self, connection: _Connection, now: float) -> bool:
+        if isinstance(connection.socket, TlsSocket):
+            return self._shake_hands(connection, connection.socket, now)
         failure = _connect_result(connection.socket)
         if failure == errno.EINPROGRESS and now <= connection.deadline:
             return False
         if failure == 0:
-            connection.connected = True
             connection.deadline = now + _ANSWER_S
-            connection.progress_at = now
-            connection.unsent = memoryview(connection.talk.open())
-            return True
+            if self._tls is None:
+                self._begin_talk(connection, now)
+                return True
+            connection.socket = TlsSocket(connection.socket, self._target.host, self._tls)
+            return self._shake_hands(connection, connection.socket, now)
         if not connection.others:
             raise OSError(errno.ETIMEDOUT if failure == errno.EINPROGRESS else failure, "connect")
         connection.socket.close()
         self._connect(connection.others, now)
         return False
+
+    def _shake_hands(self, connection: _Connection, tls: TlsSocket, now: float) -> bool:
+        """Nothing of RTSP is said before the certificate was verified."""
+        try:
+            tls.handshake()
+        except BlockingIOError:
+            self._require_answer(connection, now)
+            return False
+        self._begin_talk(connection, now)
+        return True
+
+    def _begin_talk(self, connection: _Connection, now: float) -> None:
+        connection.connected = True
+        connection.deadline = now + _ANSWER_S
+        connection.progress_at = now
+        connection.unsent = memoryview(connection.talk.open())
 
     # The conversation
 
@@ -350,9 +377,7 @@ class RtspRelay:
         """Once something of the stream was acknowledged, it is taken; TCP tells when it ends."""
         if self._state is _WORKING:
             self._reconnect.healthy(now)
-        elif connection.media_bytes and (
-            _unacknowledged(connection.socket) + len(connection.unsent) < connection.media_bytes
-        ):
+        elif connection.media_bytes and (_unacknowledged(connection) < connection.media_bytes):
             self._state = _WORKING
             self._reconnect.healthy(now)
 
@@ -407,10 +432,12 @@ def _connect_result(connecting: socket.socket) -> int:
     return 0
 
 
-def _unacknowledged(connected: socket.socket) -> int:
-    """Octets sent that the peer has not acknowledged (tcp(7), SIOCOUTQ)."""
+def _unacknowledged(connection: _Connection) -> int:
+    """Octets that the peer has not acknowledged: in the kernel (tcp(7), SIOCOUTQ) and before it."""
+    connected = connection.socket
     answer = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    return int(struct.unpack("=i", answer)[0])
+    encrypted = connected.unsent_bytes if isinstance(connected, TlsSocket) else 0
+    return int(struct.unpack("=i", answer)[0]) + encrypted + len(connection.unsent)
 
 
 def _answer_request(request: Request) -> bytes:
@@ -434,6 +461,8 @@ def _say_goodbye(connection: _Connection) -> None:
 
 
 def _what_happened(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return tls_trouble(error)
     if error.errno == errno.ECONNREFUSED:
         return "refuses the connection"
     if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from functools import cache
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -21,6 +20,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.sinks import rtmp
 from camfleet_worker.sinks.target import RelayTarget
+from camfleet_worker.sinks.vms_tls import vms_tls
 
 TIMEOUT_S = 10.0
 _CONNECT_S = 5.0
@@ -170,16 +170,10 @@ def _connected(target: RelayTarget) -> socket.socket:
     if target.protocol is not RelayProtocol.RTMPS:
         return plain
     try:
-        return _tls().wrap_socket(plain, server_hostname=target.host)
+        return vms_tls(target.authorities).wrap_socket(plain, server_hostname=target.host)
     except BaseException:
         plain.close()
         raise
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """One for all: loading the trusted authorities takes milliseconds and half a megabyte."""
-    return ssl.create_default_context()
 
 
 def _application_and_name(target: RelayTarget) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from camfleet_api.conditions import ConditionType, Reason
@@ -18,7 +18,12 @@ from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.media.access_unit import Codec
 
-_DEFAULT_PORTS = {RelayProtocol.RTSP: 554, RelayProtocol.RTMP: 1935, RelayProtocol.RTMPS: 443}
+_DEFAULT_PORTS = {
+    RelayProtocol.RTSP: 554,
+    RelayProtocol.RTSPS: 322,
+    RelayProtocol.RTMP: 1935,
+    RelayProtocol.RTMPS: 443,
+}
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
@@ -43,6 +48,8 @@ class RelayTarget:
     """With its leading slash, and the query where there is one."""
     codecs: frozenset[Codec]
     credentials: Credentials | None = None
+    authorities: str = field(default="", repr=False)
+    """Certificates in PEM that are trusted beside the system's; empty for none."""
 
     @property
     def url(self) -> str:
@@ -63,6 +70,7 @@ def relay_target(
     names: StreamNames,
     codecs: Iterable[Codec],
     credentials: Credentials | None = None,
+    authorities: str = "",
 ) -> RelayTarget:
     """Fill in the template. IngestError where it can name no stream."""
     url = _PLACEHOLDER.sub(lambda match: _value(match[1], names), url_template)
@@ -82,6 +90,7 @@ def relay_target(
         path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
         codecs=frozenset(codecs),
         credentials=credentials,
+        authorities=authorities,
     )
 
 
@@ -92,7 +101,8 @@ def unsupported_codec(target: RelayTarget, codec: Codec) -> IngestError | None:
     return IngestError(
         ConditionType.RELAYING,
         Reason.VMS_CODEC_UNSUPPORTED,
-        f"The stream is {codec}, which the monitoring system does not list for {target.protocol}",
+        f"The stream is {codec}, which the monitoring system at {target.authority} does not list "
+        f"for {target.protocol}",
         Retry.ON_SPEC_CHANGE,
     )
 

@@ -34,7 +34,8 @@ def main() -> None:
     loop = GLib.MainLoop()
     ledger = Ledger()
     login = Login(**_login_fields(config))
-    recording = RecordingServer(config["host"], config["rtsp_port"], login, ledger)
+    certificate = config.get("certificate") or ""
+    recording = RecordingServer(config["host"], config["rtsp_port"], login, ledger, certificate)
 
     def control(path: str, body: dict[str, Any]) -> str | None:
         if path == "/refuse":

@@ -19,7 +19,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 from vms.receiver.ledger import Ledger  # noqa: E402
 
@@ -39,7 +39,11 @@ class Login:
 class RecordingServer:
     """Listens from `listen` until `refuse(True)`; runs on the default GLib main context."""
 
-    def __init__(self, host: str, port: int, login: Login, ledger: Ledger) -> None:
+    def __init__(
+        self, host: str, port: int, login: Login, ledger: Ledger, certificate: str = ""
+    ) -> None:
+        """`certificate`: key and certificate in PEM, to speak TLS only; empty for no TLS."""
+        self._certificate = certificate
         self._ledger = ledger
         self._host = host
         self._server = GstRtspServer.RTSPServer()
@@ -73,7 +77,10 @@ class RecordingServer:
 
     def set_login(self, login: Login) -> None:
         """From now on these credentials; publishers that are connected stay."""
-        self._server.set_auth(Doorman(login, self._announced))
+        doorman = Doorman(login, self._announced)
+        if self._certificate:
+            doorman.set_tls_certificate(Gio.TlsCertificate.new_from_pem(self._certificate, -1))
+        self._server.set_auth(doorman)
 
     def _announced(self, path: str, sdp: str) -> None:
         """Make the mount point of what is announced; GStreamer answers 404 where there is none."""
@@ -201,7 +208,9 @@ class Doorman(GstRtspServer.RTSPAuth):  # type: ignore[misc]  # gi has no types
             self.add_basic(basic, token)
 
     def do_check(self, context: Any, check: str) -> bool:
-        if not self._open_to_all and not GstRtspServer.RTSPAuth.do_check(self, context, check):
+        # In its check of the connection GStreamer asks for no login and sets the certificate.
+        asked = check == "auth.check.connect" or not self._open_to_all
+        if asked and not GstRtspServer.RTSPAuth.do_check(self, context, check):
             return False
         if check == "auth.check.url" and context.method == GstRtsp.RTSPMethod.ANNOUNCE:
             self._announced(context.uri.abspath, _body(context.request))

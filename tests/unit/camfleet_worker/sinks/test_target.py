@@ -26,6 +26,7 @@ BOTH = (Codec.H264, Codec.H265)
         ),
         (RelayProtocol.RTSP, "rtsp://vms:8554/live?id={uid}", "rtsp://vms:8554/live?id=0a1b2c3d"),
         (RelayProtocol.RTSP, "rtsp://[2001:db8::1]/{uid}", "rtsp://[2001:db8::1]:554/0a1b2c3d"),
+        (RelayProtocol.RTSPS, "rtsps://vms/live/{camera}", "rtsps://vms:322/live/gate"),
         (RelayProtocol.RTMP, "rtmp://vms/live/{camera}", "rtmp://vms:1935/live/gate"),
         (RelayProtocol.RTMPS, "rtmps://vms/live/{camera}", "rtmps://vms:443/live/gate"),
     ],

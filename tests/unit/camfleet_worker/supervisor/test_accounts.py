@@ -115,6 +115,13 @@ async def test_a_relay_says_whose_secret_is_missing(secret: Following) -> None:
     assert caught.value.reason is Reason.VMS_CREDENTIALS_MISSING
 
 
+async def test_a_relays_secret_may_hold_authorities_to_trust(secret: Following) -> None:
+    await secret.show(user="push", one="1111")
+    assert secret.accounts.relay_authorities(CAMERA_1) == ""
+    await secret.show(user="push", one="1111", **{"ca.crt": "-----BEGIN CERTIFICATE-----"})
+    assert secret.accounts.relay_authorities(CAMERA_1) == "-----BEGIN CERTIFICATE-----"
+
+
 async def test_a_secret_that_vanishes_stays_in_use(secret: Following) -> None:
     await secret.show(user="admin", one="1111")
     await secret.vanish()

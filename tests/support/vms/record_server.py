@@ -54,6 +54,13 @@ class ReceivedFrame:
     sha256: str
 
 
+@dataclass(frozen=True)
+class ReceivedSound:
+    publisher: int
+    pts_s: float
+    sha256: str
+
+
 class RecordServer:
     def __init__(
         self,
@@ -148,6 +155,11 @@ class RecordServer:
         it."""
         rows = self._get(f"/frames/{quote(path.lstrip('/'))}?after={after}", missing=[])
         return [ReceivedFrame(**row) for row in rows]
+
+    def sounds(self, path: str) -> list[ReceivedSound]:
+        """The units of sound of a path, oldest first; none while nobody announced it."""
+        rows = self._get(f"/sound/{quote(path.lstrip('/'))}", missing=[])
+        return [ReceivedSound(**row) for row in rows]
 
     def snapshot(self, path: str) -> bytes | None:
         """The last key frame as a JPEG."""

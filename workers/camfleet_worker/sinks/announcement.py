@@ -14,13 +14,19 @@ from enum import Enum, auto
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.media.access_unit import Codec, VideoFormat
+from camfleet_worker.media.audio_unit import AudioFormat
 from camfleet_worker.rtsp.auth import Authorization, Authorizer, parse_challenges
 from camfleet_worker.rtsp.message import Response, serialise_request
 from camfleet_worker.sinks.rtp_packets import PAYLOAD_TYPE, RTCP_CHANNEL, RTP_CHANNEL
+from camfleet_worker.sinks.rtp_sound import (
+    SOUND_RTCP_CHANNEL,
+    SOUND_RTP_CHANNEL,
+    describe_sound,
+)
 from camfleet_worker.sinks.target import RelayTarget
 
 USER_AGENT = "camfleet"
-_TRACK = "streamid=0"
+_TRACK, _SOUND_TRACK = "streamid=0", "streamid=1"
 _DEFAULT_TIMEOUT_S = 60
 """RFC 2326 section 12.37."""
 _SHORTEST_TIMEOUT_S = 10
@@ -31,6 +37,7 @@ class Step(Enum):
 
     ANNOUNCE = auto()
     SETUP = auto()
+    SETUP_SOUND = auto()
     RECORD = auto()
     RECORDING = auto()
 
@@ -38,11 +45,19 @@ class Step(Enum):
 class Announcement:
     """One conversation on one connection."""
 
-    def __init__(self, target: RelayTarget, video: VideoFormat, session_id: int) -> None:
+    def __init__(
+        self,
+        target: RelayTarget,
+        video: VideoFormat,
+        session_id: int,
+        audio: AudioFormat | None = None,
+    ) -> None:
+        self.sound = audio is not None
+        """Whether the sound is taken: announced, and not refused."""
         self.step = Step.ANNOUNCE
         self.keepalive_s = _DEFAULT_TIMEOUT_S / 2
         self._target = target
-        self._sdp = describe(video, session_id)
+        self._sdp = describe(video, session_id, audio)
         self._cseq = 0
         self._session: str | None = None
         self._authorization: Authorization | None = None
@@ -58,12 +73,19 @@ class Announcement:
             return b""  # an answer to something earlier
         if response.status == 401:
             return self._log_in(response)
+        if self.step is Step.SETUP_SOUND and 400 <= response.status < 500:
+            # A monitoring system that wants no sound still gets the pictures.
+            self.sound = False
+            self.step = Step.RECORD
+            return self._request_for_step()
         if not 200 <= response.status < 300:
             raise _refused(self._target, self.step, response.status)
         if self.step is Step.ANNOUNCE:
             self.step = Step.SETUP
         elif self.step is Step.SETUP:
             self._take_session(response)
+            self.step = Step.SETUP_SOUND if self.sound else Step.RECORD
+        elif self.step is Step.SETUP_SOUND:
             self.step = Step.RECORD
         elif self.step is Step.RECORD:
             self.step = Step.RECORDING
@@ -88,9 +110,15 @@ class Announcement:
         if self.step is Step.ANNOUNCE:
             return self._request("ANNOUNCE", url, ("Content-Type", "application/sdp"))
         if self.step is Step.SETUP:
-            transport = f"RTP/AVP/TCP;unicast;interleaved={RTP_CHANNEL}-{RTCP_CHANNEL};mode=record"
-            return self._request("SETUP", f"{url.rstrip('/')}/{_TRACK}", ("Transport", transport))
+            return self._set_up(_TRACK, RTP_CHANNEL, RTCP_CHANNEL)
+        if self.step is Step.SETUP_SOUND:
+            return self._set_up(_SOUND_TRACK, SOUND_RTP_CHANNEL, SOUND_RTCP_CHANNEL)
         return self._request("RECORD", url, ("Range", "npt=0.000-"))
+
+    def _set_up(self, track: str, rtp: int, rtcp: int) -> bytes:
+        transport = f"RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};mode=record"
+        url = f"{self._target.url.rstrip('/')}/{track}"
+        return self._request("SETUP", url, ("Transport", transport))
 
     def _request(self, method: str, uri: str, *more: tuple[str, str]) -> bytes:
         self._cseq += 1
@@ -153,7 +181,7 @@ class Announcement:
                 self.keepalive_s = max(_SHORTEST_TIMEOUT_S, int(number[:6])) / 2
 
 
-def describe(video: VideoFormat, session_id: int) -> bytes:
+def describe(video: VideoFormat, session_id: int, audio: AudioFormat | None = None) -> bytes:
     """The SDP of a stream. It names no camera: a monitoring system knows it by its URL."""
     return "\r\n".join(
         (
@@ -166,6 +194,7 @@ def describe(video: VideoFormat, session_id: int) -> bytes:
             f"a=rtpmap:{PAYLOAD_TYPE} {video.codec}/90000",
             f"a=fmtp:{PAYLOAD_TYPE} {_format_parameters(video)}",
             f"a=control:{_TRACK}",
+            *(() if audio is None else describe_sound(audio, _SOUND_TRACK)),
             "",
         )
     ).encode()

@@ -24,6 +24,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.rtsp.message import (
     Frame,
     MessageError,
@@ -38,12 +39,16 @@ from camfleet_worker.sinks.gop_queue import GopQueue
 from camfleet_worker.sinks.reconnect import Reconnect
 from camfleet_worker.sinks.resolver import Address, Resolver
 from camfleet_worker.sinks.rtp_packets import Packetiser
+from camfleet_worker.sinks.rtp_sound import SoundPacketiser
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.sinks.sound_queue import SoundQueue
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
 from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 
 QUEUE_BYTES = 4 << 20
 """What may wait for the monitoring system: a quarter of a minute at 2 Mbit/s."""
+_SOUND_BYTES = 256 << 10
+"""As long as those pictures, at the 128 kbit/s of the loudest cameras."""
 _CONNECT_S = 5.0
 _ANSWER_S = 10.0
 _PROGRESS_S = 10.0
@@ -73,6 +78,8 @@ class _Connection:
     video: VideoFormat
     reader: MessageReader
     packetiser: Packetiser
+    sound: SoundPacketiser | None
+    """Announced beside the pictures; None where the camera has sent no sound."""
     connected: bool = False
     """By TCP, and by TLS where the target says so."""
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))
@@ -109,11 +116,13 @@ class RtspRelay:
         self._tls = vms_tls(target.authorities) if target.protocol is RelayProtocol.RTSPS else None
         self._resolver = resolver
         self._queue = GopQueue(queue_bytes, self.counters)
+        self._sound = SoundQueue(_SOUND_BYTES, self.counters)
         self._reconnect = Reconnect(jitter)
         self._state = _STARTING
         self._now = float("-inf")
         self._too_slow_until = float("-inf")
         self._video: VideoFormat | None = None
+        self._audio: AudioFormat | None = None
         self._resolving: Future[list[Address]] | None = None
         self._resolving_until = 0.0
         self._connection: _Connection | None = None
@@ -140,8 +149,18 @@ class RtspRelay:
         if unit.key and not recording:
             # Nobody takes them yet: keep the latest GOP only, to begin with a picture of now.
             self._queue.drop_all()
-        if not self._queue.push(unit) and recording:
-            self._too_slow_until = self._now + _TOO_SLOW_S
+        if not self._queue.push(unit):
+            self._sound.drop_before(self._first_pts())
+            if recording:
+                self._too_slow_until = self._now + _TOO_SLOW_S
+
+    def push_audio(self, unit: AudioUnit) -> None:
+        """Queue one unit of sound. One in another format is announced at the next key frame."""
+        if self._closed:
+            return
+        if unit.format is not self._audio and unit.format != self._audio:
+            self._audio = unit.format
+        self._sound.push(unit)
 
     def tick(self, now: float) -> None:
         """Move the connection on, or send what has gathered."""
@@ -168,6 +187,10 @@ class RtspRelay:
         self._closed = True
         self._hang_up()
         self._queue.drop_all()
+        self._sound.drop_before(None)
+
+    def _first_pts(self) -> int | None:
+        return self._queue.first.pts_90k if len(self._queue) else None
 
     def _take_format(self, video: VideoFormat) -> None:
         self._video = video
@@ -203,12 +226,13 @@ class RtspRelay:
             socket=_connecting_socket(first),
             others=others,
             deadline=now + _CONNECT_S,
-            talk=Announcement(self._target, video, random.getrandbits(48)),
+            talk=Announcement(self._target, video, random.getrandbits(48), self._audio),
             video=video,
             reader=MessageReader(),
             packetiser=Packetiser(
                 video.codec, random.getrandbits(32), random.getrandbits(16), random.getrandbits(32)
             ),
+            sound=_sound_packetiser(self._audio),
         )
 
     def _serve(self, connection: _Connection, now: float) -> None:
@@ -295,6 +319,7 @@ class RtspRelay:
             connection.progress_at = now
             connection.keepalive_at = now + connection.talk.keepalive_s
             self._queue.begin_at_key()
+            self._sound.drop_before(self._first_pts())
         return answer
 
     # The stream
@@ -315,14 +340,31 @@ class RtspRelay:
             self._keep_alive(connection, parts, now)
         size = 0
         while size < _BATCH_BYTES and len(self._queue):
-            if self._queue.first.format != connection.video:
+            if self._announces_else(connection, self._queue.first):
                 if not parts:
                     self._announce_again(now)
                 break
             unit = self._queue.pop()
             self._append(connection, unit, parts, now)
             size += len(unit.data)
+            self._append_sound(connection, unit.pts_90k, parts)
+        if not len(self._queue) and connection.media_bytes:
+            self._append_sound(connection, None, parts)
         return b"".join(parts)
+
+    def _announces_else(self, connection: _Connection, first: AccessUnit) -> bool:
+        """Whether what comes next is not what was announced; other sound waits for a key frame."""
+        announced = None if connection.sound is None else connection.sound.format
+        return first.format != connection.video or (first.key and announced != self._audio)
+
+    def _append_sound(
+        self, connection: _Connection, until_90k: int | None, parts: list[bytes | memoryview]
+    ) -> None:
+        sound = connection.sound if connection.talk.sound else None
+        for unit in self._sound.take(until_90k):
+            taken = sound is not None and unit.format == sound.format and sound.append(unit, parts)
+            self.counters.audio_units += taken
+            self.counters.dropped_audio_units += not taken
 
     def _append(
         self,
@@ -337,6 +379,8 @@ class RtspRelay:
             connection.report_at = now + _SENDER_REPORT_S
             taken_at = connection.clock_offset + unit.pts_90k / 90_000
             parts.append(connection.packetiser.sender_report(unit.pts_90k, taken_at))
+            if connection.sound is not None and connection.talk.sound:
+                parts.append(connection.sound.sender_report(unit.pts_90k, taken_at))
         connection.packetiser.append(unit, parts)
         connection.media_bytes += len(unit.data)
         self.counters.access_units += 1
@@ -403,6 +447,13 @@ class RtspRelay:
         retry = Retry.SLOW if reason is Reason.VMS_REJECTED else Retry.BACKOFF
         fact = f"The monitoring system at {self._target.authority} {what}"
         return IngestError(ConditionType.RELAYING, reason, fact, retry)
+
+
+def _sound_packetiser(audio: AudioFormat | None) -> SoundPacketiser | None:
+    if audio is None:
+        return None
+    numbers = random.getrandbits(32), random.getrandbits(16), random.getrandbits(32)
+    return SoundPacketiser(audio, *numbers)
 
 
 def _connecting_socket(address: Address) -> socket.socket:

@@ -22,8 +22,8 @@ MAX_PAYLOAD = 1400
 """Interleaved frames could hold 64 KiB, but servers that hand packets on by UDP refuse them."""
 
 # `$`, channel, length of the packet; V=2, marker and type, sequence number, timestamp, SSRC.
-_HEAD = struct.Struct("!BBHBBHII")
-_RTP_HEAD_BYTES = 12
+RTP_HEAD = struct.Struct("!BBHBBHII")
+RTP_HEAD_BYTES = 12
 _MARKER = 0x80
 _SENDER_REPORT = struct.Struct("!BBHBBHIIIIII")
 _SENDER_REPORT_BYTES = 28
@@ -53,10 +53,10 @@ class Packetiser:
         def emit(lead: bytes, body: memoryview | bytes, last: bool) -> None:
             size = len(lead) + len(body)
             out.append(
-                _HEAD.pack(
+                RTP_HEAD.pack(
                     0x24,
                     RTP_CHANNEL,
-                    _RTP_HEAD_BYTES + size,
+                    RTP_HEAD_BYTES + size,
                     0x80,
                     PAYLOAD_TYPE | (_MARKER if last else 0),
                     self._sequence,
@@ -86,21 +86,8 @@ class Packetiser:
 
     def sender_report(self, pts_90k: int, taken_at: float) -> bytes:
         """That the picture with this time was taken at this wall clock, as an interleaved frame."""
-        ntp_s = int(taken_at) + _NTP_EPOCH_S
-        ntp_fraction = int((taken_at % 1.0) * (1 << 32))
-        return _SENDER_REPORT.pack(
-            0x24,
-            RTCP_CHANNEL,
-            _SENDER_REPORT_BYTES,
-            0x80,
-            200,
-            _SENDER_REPORT_BYTES // 4 - 1,
-            self._ssrc,
-            ntp_s & 0xFFFFFFFF,
-            ntp_fraction,
-            (pts_90k + self._offset) & 0xFFFFFFFF,
-            self.packets & 0xFFFFFFFF,
-            self.octets & 0xFFFFFFFF,
+        return sender_report(
+            RTCP_CHANNEL, self._ssrc, pts_90k + self._offset, taken_at, self.packets, self.octets
         )
 
     def _parameter_sets(self, video: VideoFormat, emit: Emit) -> None:
@@ -113,6 +100,28 @@ class Packetiser:
                 emit(b"", parameter_set, False)
             else:
                 self._split(memoryview(parameter_set), emit, False)
+
+
+def sender_report(
+    channel: int, ssrc: int, rtp_time: int, taken_at: float, packets: int, octets: int
+) -> bytes:
+    """RFC 3550 section 6.4.1, without reception reports, as an interleaved frame."""
+    ntp_s = int(taken_at) + _NTP_EPOCH_S
+    ntp_fraction = int((taken_at % 1.0) * (1 << 32))
+    return _SENDER_REPORT.pack(
+        0x24,
+        channel,
+        _SENDER_REPORT_BYTES,
+        0x80,
+        200,
+        _SENDER_REPORT_BYTES // 4 - 1,
+        ssrc,
+        ntp_s & 0xFFFFFFFF,
+        ntp_fraction,
+        rtp_time & 0xFFFFFFFF,
+        packets & 0xFFFFFFFF,
+        octets & 0xFFFFFFFF,
+    )
 
 
 def _sized(units: tuple[bytes, ...]) -> bytes:

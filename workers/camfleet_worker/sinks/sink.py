@@ -43,6 +43,8 @@ class SinkCounters:
     dropped_access_units: int = 0
     dropped_gops: int = 0
     connects: int = 0
+    audio_units: int = 0
+    dropped_audio_units: int = 0
 
 
 class Sink(Protocol):

@@ -37,6 +37,15 @@ class Frame:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Sound:
+    """One unit of sound; `sha256` of all its octets."""
+
+    publisher: int
+    pts_s: float
+    sha256: str
+
+
 @dataclass
 class PathRecord:
     """One path since the receiver started; publishers come and go, counts stay."""
@@ -53,6 +62,7 @@ class PathRecord:
     last_pts: tuple[int, float] | None = None
     last_key: bytes | None = None
     log: deque[Frame] = field(default_factory=lambda: deque(maxlen=_FRAMES_KEPT))
+    sound_log: deque[Sound] = field(default_factory=lambda: deque(maxlen=_FRAMES_KEPT))
 
     def as_json(self, now_s: float) -> dict[str, Any]:
         age = None if self.last_frame_s is None else round(now_s - self.last_frame_s, 3)
@@ -103,6 +113,18 @@ class Ledger:
             sha256 = picture_hash(data, record.codec)
             frame = Frame(record.frames, publisher, key, pts_s, len(data), now_s, sha256)
             record.log.append(frame)
+
+    def sound(self, path: str, publisher: int, data: bytes, pts_s: float) -> None:
+        """One unit of sound as it was depayloaded."""
+        with self._lock:
+            sha256 = hashlib.sha256(data).hexdigest()
+            self._paths[path].sound_log.append(Sound(publisher, pts_s, sha256))
+
+    def sounds(self, path: str) -> list[dict[str, Any]] | None:
+        """The sound of a path, as far as it is kept; None: no such path."""
+        with self._lock:
+            record = self._paths.get(path)
+            return None if record is None else [vars(sound) for sound in record.sound_log]
 
     def _judge_pts(self, record: PathRecord, publisher: int, pts_s: float) -> None:
         """Presentation time is compared within one publisher: a new one starts a new timeline."""

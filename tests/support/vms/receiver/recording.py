@@ -3,8 +3,8 @@
 
 A mount point is made when its path is first announced, with one depayloader for each media section
 of the announced SDP (gst-rtsp-server wants exactly as many streams as sections). Video in H.264 or
-H.265 ends in an appsink that writes each access unit into the ledger; every other section is taken
-and thrown away.
+H.265 ends in an appsink that writes each access unit into the ledger, and so does sound in AAC,
+G.711 and Opus; every other section is taken and thrown away.
 """
 
 from __future__ import annotations
@@ -122,6 +122,9 @@ class PublisherFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  #
         sink = media.get_element().get_by_name("frames")
         if sink is not None:
             sink.connect("new-sample", self._frame, publisher)
+        sound = media.get_element().get_by_name("sound")
+        if sound is not None:
+            sound.connect("new-sample", self._sound, publisher)
         media.connect("prepared", _stamp_by_rtp)
         media.connect("unprepared", lambda _media: self._ledger.left(self._path))
 
@@ -131,6 +134,12 @@ class PublisherFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  #
         key = not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT)
         pts_s = buffer.pts / Gst.SECOND if buffer.pts != Gst.CLOCK_TIME_NONE else -1.0
         self._ledger.frame(self._path, publisher, data, key, pts_s)
+        return Gst.FlowReturn.OK
+
+    def _sound(self, sink: Any, publisher: int) -> Any:
+        buffer = sink.emit("pull-sample").get_buffer()
+        pts_s = buffer.pts / Gst.SECOND if buffer.pts != Gst.CLOCK_TIME_NONE else -1.0
+        self._ledger.sound(self._path, publisher, buffer.extract_dup(0, buffer.get_size()), pts_s)
         return Gst.FlowReturn.OK
 
 
@@ -159,10 +168,19 @@ def _stamp_by_rtp(media: Any) -> None:
 
 
 _DEPAYLOADERS = {"h264": "rtph264depay", "h265": "rtph265depay"}
+_SOUND_DEPAYLOADERS = {
+    "mpeg4-generic": "rtpmp4gdepay",
+    "pcmu": "rtppcmudepay",
+    "pcma": "rtppcmadepay",
+    "opus": "rtpopusdepay",
+}
 
 
 def _chain(number: int, section: str) -> str:
     depayloader = _DEPAYLOADERS.get(section)
+    if section in _SOUND_DEPAYLOADERS:
+        sink = "appsink name=sound sync=false async=false emit-signals=true max-buffers=0"
+        return f"{_SOUND_DEPAYLOADERS[section]} name=depay{number} ! {sink}"
     if depayloader is None:
         return f"fakesink name=depay{number} sync=false async=false"
     # alignment=au: a buffer is one whole access unit, pushed when the marker or the next timestamp
@@ -173,12 +191,14 @@ def _chain(number: int, section: str) -> str:
 
 
 def media_sections(sdp: str) -> list[str]:
-    """One word for each m= section: h264, h265, or its media type when it is neither."""
+    """One word for each m= section: its encoding where we take it apart, else its media type."""
     sections = re.split(r"^m=", sdp, flags=re.MULTILINE)[1:]
     words = []
     for section in sections:
-        encoding = re.search(r"^a=rtpmap:\d+ (H264|H265)/", section, re.MULTILINE | re.IGNORECASE)
-        words.append(encoding[1].lower() if encoding else section.split(" ", 1)[0])
+        encoding = re.search(r"^a=rtpmap:\d+ ([^/\s]+)/", section, re.MULTILINE)
+        word = encoding[1].lower() if encoding else ""
+        known = word in _DEPAYLOADERS or word in _SOUND_DEPAYLOADERS
+        words.append(word if known else section.split(" ", 1)[0])
     return words
 
 

@@ -12,6 +12,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.media.access_unit import Codec, VideoFormat
+from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.rtsp.message import Headers, MessageReader, Request, Response
 from camfleet_worker.sinks.announcement import Announcement, Step, describe
 from camfleet_worker.sinks.target import RelayTarget
@@ -21,12 +22,12 @@ H265 = VideoFormat(Codec.H265, (b"\x40\x01\x0c", b"\x42\x01\x01", b"\x44\x01\xc0
 DIGEST = 'Digest realm="vms", nonce="n1"'
 
 
-def talk(login: bool = True) -> Announcement:
+def talk(login: bool = True, audio: AudioFormat | None = None) -> Announcement:
     account = Credentials("push", "secret", "1") if login else None
     target = RelayTarget(
         RelayProtocol.RTSP, "vms", 554, "/live/gate", frozenset((Codec.H264,)), account
     )
-    return Announcement(target, H264, session_id=42)
+    return Announcement(target, H264, session_id=42, audio=audio)
 
 
 def read(data: bytes) -> Request:
@@ -126,3 +127,20 @@ def test_the_description_carries_the_parameter_sets() -> None:
     text = describe(H265, 1).decode()
     for name, unit in zip(("vps", "sps", "pps"), H265.parameter_sets, strict=True):
         assert f"sprop-{name}={base64.b64encode(unit).decode()}" in text
+
+
+@pytest.mark.parametrize("status", [200, 415, 461])
+def test_sound_is_set_up_beside_the_pictures_and_its_refusal_stops_nothing(status: int) -> None:
+    audio = AudioFormat(AudioCodec.PCMU, 8_000, 1)
+    announcement = talk(login=False, audio=audio)
+    announce = read(announcement.open())
+    assert b"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 PCMU/8000\r\na=control:streamid=1" in announce.body
+    pictures = read(announcement.answered(answer(200, announce)))
+    sound = read(announcement.answered(answer(200, pictures, ("Session", "77"))))
+    assert (sound.method, sound.uri) == ("SETUP", "rtsp://vms:554/live/gate/streamid=1")
+    assert "interleaved=2-3" in (sound.headers.get("transport") or "")
+    record = read(announcement.answered(answer(status, sound)))
+    assert record.method == "RECORD"
+    announcement.answered(answer(200, record))
+    assert announcement.step is Step.RECORDING
+    assert announcement.sound == (status == 200)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sound as RTP packets in interleaved frames: its description, its packets, its sender reports.
+
+Pure; called by the RTSP relay. AAC by RFC 3640 in mode AAC-hbr with one access unit a packet, or in
+fragments; G.711 by RFC 3551 section 4.5.14; Opus by RFC 7587. Beside rtp_packets.py, with an SSRC
+and sequence numbers of its own and the same clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.sinks.rtp_packets import MAX_PAYLOAD, RTP_HEAD, RTP_HEAD_BYTES, sender_report
+
+SOUND_PAYLOAD_TYPE = 97
+SOUND_RTP_CHANNEL = 2
+SOUND_RTCP_CHANNEL = 3
+_CLOCK_90K = 90_000
+_MARKER = 0x80
+_AAC_MOST_BYTES = (1 << 13) - 1
+"""RFC 3640 section 3.3.6: the size has 13 bits."""
+_AAC_HEAD_BYTES = 4
+_NAMES = {
+    AudioCodec.AAC: "mpeg4-generic",
+    AudioCodec.PCMU: "PCMU",
+    AudioCodec.PCMA: "PCMA",
+    AudioCodec.OPUS: "opus",
+}
+
+
+def describe_sound(audio: AudioFormat, control: str) -> tuple[str, ...]:
+    """The lines of the SDP's media section."""
+    number = SOUND_PAYLOAD_TYPE
+    channels = f"/{audio.channels}" if audio.channels > 1 else ""
+    lines = [
+        f"m=audio 0 RTP/AVP {number}",
+        f"a=rtpmap:{number} {_NAMES[audio.codec]}/{audio.clock_hz}{channels}",
+    ]
+    if audio.codec is AudioCodec.AAC:
+        lines.append(
+            f"a=fmtp:{number} streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;"
+            f"indexlength=3;indexdeltalength=3;config={audio.config.hex()}"
+        )
+    return (*lines, f"a=control:{control}")
+
+
+class SoundPacketiser:
+    """The RTP side of one announced track of sound."""
+
+    def __init__(
+        self, audio: AudioFormat, ssrc: int, first_sequence: int, timestamp_offset: int
+    ) -> None:
+        self.format = audio
+        self.packets = 0
+        self.octets = 0
+        self._ssrc = ssrc
+        self._sequence = first_sequence & 0xFFFF
+        self._offset = timestamp_offset
+
+    def append(self, unit: AudioUnit, out: list[bytes | memoryview]) -> bool:
+        """Append the packets of one unit; False for one that no packet can hold."""
+        codec = self.format.codec
+        if codec is AudioCodec.AAC and len(unit.data) > _AAC_MOST_BYTES:
+            return False
+        at = self._rtp_time(unit.pts_90k)
+        if codec is AudioCodec.AAC:
+            for payload, last in _aac_payloads(unit.data):
+                self._emit(payload, at, last, out)
+        elif codec is AudioCodec.OPUS:
+            self._emit(unit.data, at, False, out)
+        else:
+            # One octet is one sample, of each channel in turn: cut anywhere between samples.
+            channels = self.format.channels
+            step = MAX_PAYLOAD - MAX_PAYLOAD % channels
+            for begin in range(0, len(unit.data), step):
+                self._emit(unit.data[begin : begin + step], at + begin // channels, False, out)
+        return True
+
+    def sender_report(self, pts_90k: int, taken_at: float) -> bytes:
+        """That what is heard at this time was taken at this wall clock, as an interleaved frame."""
+        return sender_report(
+            SOUND_RTCP_CHANNEL,
+            self._ssrc,
+            self._rtp_time(pts_90k),
+            taken_at,
+            self.packets,
+            self.octets,
+        )
+
+    def _rtp_time(self, pts_90k: int) -> int:
+        # Rounded: a time that was scaled up and cut down again must be the one it was.
+        scaled = (pts_90k * self.format.clock_hz + _CLOCK_90K // 2) // _CLOCK_90K
+        return scaled + self._offset
+
+    def _emit(
+        self, payload: bytes, timestamp: int, marker: bool, out: list[bytes | memoryview]
+    ) -> None:
+        out.append(
+            RTP_HEAD.pack(
+                0x24,
+                SOUND_RTP_CHANNEL,
+                RTP_HEAD_BYTES + len(payload),
+                0x80,
+                SOUND_PAYLOAD_TYPE | (_MARKER if marker else 0),
+                self._sequence,
+                timestamp & 0xFFFFFFFF,
+                self._ssrc,
+            )
+        )
+        out.append(payload)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self.packets += 1
+        self.octets += len(payload)
+
+
+def _aac_payloads(data: bytes) -> Iterator[tuple[bytes, bool]]:
+    """RFC 3640 section 3.2.3: a fragment names the size of the whole, the last has the marker."""
+    head = (16).to_bytes(2, "big") + (len(data) << 3).to_bytes(2, "big")
+    step = MAX_PAYLOAD - _AAC_HEAD_BYTES
+    for begin in range(0, len(data), step):
+        yield head + data[begin : begin + step], begin + step >= len(data)

@@ -7,22 +7,27 @@ The replay camera's tone has no two units alike, and GStreamer's server takes th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from access_units import access_units
 from camera_simulator import Simulator
+from camera_simulator.clips import Clip
+from camera_simulator.footage import prepared_clip
 from camera_simulator.rtsp.sound import sound_track
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media.access_unit import AccessUnit, Codec
+from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.sink import SinkPhase
 from camfleet_worker.sinks.target import StreamNames, relay_target
 from eventually import eventually_async
+from media_pump import MediaPump
 from rtsp_ingest import Ingest, camera_settings
 from vms import RecordServer
 from worker_parts import PASSWORD as WORKER_PASSWORD
@@ -74,6 +79,31 @@ async def test_every_unit_of_sound_arrives_in_order_and_beside_its_picture(
     assert relay.state.phase is SinkPhase.WORKING
     assert relay.counters.dropped_access_units == 0
     await ingest.stop()
+
+
+def falling_silent(relay: RtspRelay, clip: Clip, after: int) -> Iterator[AccessUnit]:
+    """The clip, with a unit of sound behind each of its first pictures."""
+    pcmu = AudioFormat(AudioCodec.PCMU, 8_000, 1)
+    for number, unit in enumerate(access_units(clip)):
+        yield unit
+        if number < after:
+            relay.push_audio(AudioUnit(bytes(320), unit.pts_90k, unit.arrived_at, pcmu))
+
+
+async def test_sound_that_falls_silent_holds_back_no_picture(
+    relay_and_vms: tuple[RtspRelay, RecordServer],
+) -> None:
+    relay, vms = relay_and_vms
+    clip = prepared_clip("240p-h264")
+    with MediaPump(falling_silent(relay, clip, after=60), relay) as pump:
+        await eventually_async(lambda: len(pump.pushed) > 250, within_s=20)
+        pump.stop_feeding()
+        last = clip.frame_hashes[(len(pump.pushed) - 1) % len(clip.frame_hashes)]
+        await eventually_async(lambda: vms.frames(PATH)[-1].sha256 == last, within_s=5)
+    frames = vms.frames(PATH)
+    assert in_order([frame.sha256 for frame in frames], list(clip.frame_hashes))
+    assert len(frames) == relay.counters.access_units
+    assert len(vms.sounds(PATH)) == relay.counters.audio_units > 0
 
 
 async def test_sound_that_the_policy_asks_for_reaches_the_monitoring_system(

@@ -18,6 +18,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.sinks import relay_rtsp
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
@@ -162,8 +163,9 @@ def test_a_port_that_speaks_no_tls_is_told(protocol: str, resolver: Resolver) ->
 
 
 def test_a_port_that_takes_connections_and_shakes_no_hands_stops_nothing(
-    resolver: Resolver,
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(relay_rtsp, "_ANSWER_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"rtsps://127.0.0.1:{listener.getsockname()[1]}/live/gate"
         sink = relay(url, resolver, "")

@@ -219,6 +219,19 @@ def test_what_cannot_be_decoded_is_counted_and_a_bug_ends_no_thread() -> None:
     assert (pool.counters.decoded, pool.counters.errors, pool.counters.faults) == (2, 1, 1)
 
 
+def test_whoever_asked_is_told_of_a_picture_that_no_decoder_could_take_for_a_bug() -> None:
+    pool, unit = PicturePool(threads=1), next(access_units(prepared_clip("240p-h264")))
+    broken = replace(unit, format=replace(unit.format, parameter_sets=(None,)))  # type: ignore[arg-type]
+    seen = Seen([])
+    pool.start()
+    pool.look(broken, seen)
+    pool.look(unit, seen)
+    eventually(lambda: len(seen.looks) == 2, within_s=10)
+    pool.close(5)
+    assert [look is None for look in seen.looks] == [True, False]
+    assert pool.counters.faults == 1
+
+
 # Snapshots.
 
 

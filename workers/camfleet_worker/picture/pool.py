@@ -93,19 +93,28 @@ class PicturePool:
         decoder = KeyFrameDecoder()
         while (asked := self._queue.get()) is not None:
             unit, looked = asked
+            look = self._decoded(decoder, unit)
             try:
-                looked(self._decoded(decoder, unit))
+                looked(look)
             except Exception:
-                self.counters.faults += 1
-                log.exception("bug while a picture was judged")
+                self._note_fault("bug while a picture was judged")
 
     def _decoded(self, decoder: KeyFrameDecoder, unit: AccessUnit) -> Look | None:
+        """None also after a bug: whoever is not told would never ask again."""
         try:
             look = decoder.look(unit)
         except NotDecodable:
             with self._lock:
                 self.counters.errors += 1
             return None
+        except Exception:
+            self._note_fault("bug while a picture was decoded")
+            return None
         with self._lock:
             self.counters.decoded += 1
         return look
+
+    def _note_fault(self, what: str) -> None:
+        with self._lock:
+            self.counters.faults += 1
+        log.exception(what)

@@ -79,7 +79,8 @@ class StreamReceiver:
         at = self._behind_garbage(view, 0, 0, end) if self._doubtful else 0
         unpack, head_bytes = _FRAME_AND_RTP.unpack_from, _FRAME_AND_RTP.size
         rtp_channel, payload_type = self._rtp_channel, self._payload_type
-        reception, push = self._reception, self._depacketiser.push
+        reception, depacketiser = self._reception, self._depacketiser
+        push = depacketiser.push
         packets = 0
         while end - at >= head_bytes:
             magic, channel, length, flags, kind, sequence, timestamp, ssrc = unpack(view, at)
@@ -100,13 +101,17 @@ class StreamReceiver:
             lost = False
             if sequence != reception.expected or ssrc != reception.ssrc:
                 lost = reception.arrived(ssrc, sequence)
-            reception.expected = sequence + 1 & 0xFFFF
-            reception.packets += 1
+            marker, more = kind > 0x7F, 0
             if flags == _PLAIN_HEADER:
-                push(view, payload, following, timestamp, kind > 0x7F, lost)
+                push(view, payload, following, timestamp, marker, lost)
+                if depacketiser.unit_at >= 0 and not marker:
+                    following, more = depacketiser.run_on(view, at, following, end)
             else:
                 payload, last = payload_bounds(view, at + 4, following)
-                push(view, payload, last, timestamp, kind > 0x7F, lost)
+                push(view, payload, last, timestamp, marker, lost)
+            packets += more
+            reception.expected = sequence + 1 + more & 0xFFFF
+            reception.packets += 1 + more
             at = following
         else:
             at = self._short_frames(view, at, end, now)

@@ -24,6 +24,15 @@ MAX_PICTURE_BYTES = 8 * 1024 * 1024
 """An 8K key frame at the best quality takes some 4 MiB."""
 
 _LENGTH = struct.Struct("!I")
+_WHOLE_HEAD = struct.Struct("!QQI")
+"""An interleaved RTP packet as three numbers: all that comes before the timestamp, the sequence
+number last; timestamp and SSRC; the first four octets of the payload."""
+_BEFORE_PAYLOAD = 16
+_SAME_IN_LAST = 0xFFFF0000_FF7FFFFF
+"""Of all that comes before the timestamp: not the length, not the marker."""
+_MARKER = 0x00800000
+_START_BIT, _END_BIT = 0x80, 0x40
+"""Of a fragment header, in both codecs the last octet before the fragment."""
 _NO_LENGTH = bytes(4)
 _START_CODE = b"\0\0\1"
 
@@ -68,6 +77,12 @@ class Depacketiser(ABC):
     """The first octet of a fragment, under the mask."""
     _fragment_header_bytes: int
     """Payload header and fragment header together."""
+    _middle_shift: int
+    """Leaves these headers of the first four octets of a payload."""
+    _middle_mask: int
+    """Type and end bit in them."""
+    _middle_kind: int
+    """A fragment that does not end its unit, under the mask."""
 
     def __init__(self, parameter_sets: ParameterSets) -> None:
         self._parameter_sets = parameter_sets
@@ -80,7 +95,7 @@ class Depacketiser(ABC):
         self._has_slice = False
         self._key = False
         self._damaged = False
-        self._nal_at = -1
+        self.unit_at = -1
         """Where in the buffer the unfinished NAL unit's length stands; -1 when there is none."""
         self._nal_meaning = 0
         self._finished_timestamp = -1
@@ -93,7 +108,7 @@ class Depacketiser(ABC):
         fragment = start + self._fragment_header_bytes
         if (
             timestamp == self._timestamp
-            and self._nal_at >= 0
+            and self.unit_at >= 0
             and not (lost or marker)
             and end > fragment
             and view[start] & self._kind_mask == self._fragment_kind
@@ -107,12 +122,59 @@ class Depacketiser(ABC):
         if lost:
             self._note_loss()
         if timestamp != self._timestamp:
-            # The end of a picture whose marker was never set or was lost.
-            self._finish()
+            if self._buffer or self._damaged:
+                # The end of a picture whose marker was never set or was lost.
+                self._finish()
             self._timestamp = timestamp
         self._unpack(view, start, end)
         if marker and self._marker_ends_picture and self._has_slice:
             self._finish()  # a marker before any slice is misused: it ends no picture
+
+    def run_on(self, view: memoryview, at: int, following: int, end: int) -> tuple[int, int]:
+        """Take what of the unit under construction lies behind the packet just pushed.
+
+        That one is view[at:following], interleaved head and all, with a plain RTP header and
+        without a marker. Answers where the next packet begins, and how many were taken. Behind
+        the first fragment of a unit come dozens of packets that differ in nothing but their
+        sequence number, which must count on: one comparison of the whole head tells. The last
+        fragment may differ in its length and its marker. Whatever else differs is left to `push`.
+        """
+        size, buffer = following - at, self._buffer
+        if size < _WHOLE_HEAD.size:
+            return following, 0
+        unpack, shift = _WHOLE_HEAD.unpack_from, self._middle_shift
+        head, stamp, begins = unpack(view, at)
+        middle = begins >> shift & ~_START_BIT
+        if middle & self._middle_mask != self._middle_kind:
+            return following, 0
+        skipped = _BEFORE_PAYLOAD + self._fragment_header_bytes
+        room = MAX_PICTURE_BYTES - len(buffer)
+        at = following
+        last = min(end - _WHOLE_HEAD.size, following + room - size)
+        while at <= last:
+            head += 1
+            its_head, its_stamp, its_begins = unpack(view, at)
+            its_middle = its_begins >> shift
+            if its_head == head and its_stamp == stamp and its_middle == middle:
+                if at + size > end:
+                    break
+                buffer += view[at + skipped : at + size]
+                at += size
+                continue
+            stop = at + 4 + (its_head >> 32 & 0xFFFF)
+            if (
+                its_middle == middle | _END_BIT
+                and its_stamp == stamp
+                and (its_head ^ head) & _SAME_IN_LAST == 0
+                and at + skipped < stop <= min(end, at + size)
+            ):
+                buffer += view[at + skipped : stop]
+                self._close_unit()
+                if its_head & _MARKER and self._marker_ends_picture and self._has_slice:
+                    self._finish()
+                return stop, (at - following) // size + 1
+            break
+        return at, (at - following) // size
 
     @abstractmethod
     def _unpack(self, view: memoryview, start: int, end: int) -> None:
@@ -122,18 +184,32 @@ class Depacketiser(ABC):
         # What is missing may be the tail of this picture, the head of the next, or whole
         # pictures between: none of what follows may refer to it.
         self.awaiting_key = True
-        if self._has_slice or self._nal_at >= 0:
+        if self._has_slice or self.unit_at >= 0:
             self._damaged = True
 
     def _add_unit(self, kind: int, view: memoryview, start: int, end: int, slice_head: int) -> None:
         """A whole NAL unit."""
+        meaning, buffer = self._meaning[kind], self._buffer
+        size = end - start
+        if self.unit_at < 0 and not meaning & _SLICE and len(buffer) + size <= MAX_PICTURE_BYTES:
+            # What stands before most pictures: SEI, delimiters. The way below would do as well.
+            unit = bytes(view[start:end])
+            if _START_CODE in unit:
+                self._add_annex_b(unit)
+            elif meaning & _PARAMETERS:
+                if not self._damaged:
+                    self._parameter_sets.take(unit)
+            elif not meaning & _DROPPED:
+                buffer += _LENGTH.pack(size)
+                buffer += unit
+            return
         self._open_unit(kind, slice_head)
         self._append(view, start, end)
         self._close_unit()
 
     def _open_unit(self, kind: int, slice_head: int) -> None:
         """Begin a NAL unit; `slice_head` is the octet after its header."""
-        if self._nal_at >= 0:
+        if self.unit_at >= 0:
             # The unit before it never ended.
             self._damaged = True
             self._close_unit()
@@ -152,21 +228,21 @@ class Depacketiser(ABC):
         self._nal_meaning = meaning
         if len(self._buffer) > MAX_PICTURE_BYTES:
             self._buffer.clear()  # it is damaged, and empty units alone could grow it for ever
-        self._nal_at = len(self._buffer)
+        self.unit_at = len(self._buffer)
         self._buffer += _NO_LENGTH
 
     def _append(self, view: memoryview, start: int, end: int) -> None:
         """Octets of the open NAL unit; past the bound of a picture they are dropped."""
-        if self._nal_at < 0 or len(self._buffer) + end - start > MAX_PICTURE_BYTES:
+        if self.unit_at < 0 or len(self._buffer) + end - start > MAX_PICTURE_BYTES:
             self._damaged = True
             return
         self._buffer += view[start:end]
 
     def _close_unit(self) -> None:
-        at = self._nal_at
+        at = self.unit_at
         if at < 0:
             return
-        self._nal_at = -1
+        self.unit_at = -1
         buffer = self._buffer
         if not self._nal_meaning & _SLICE and buffer.find(_START_CODE, at + 4) >= 0:
             unit = bytes(buffer[at + 4 :])
@@ -194,13 +270,13 @@ class Depacketiser(ABC):
 
     def _finish(self) -> None:
         """End the picture: hand it out, or count why not."""
-        if self._nal_at >= 0:
+        if self.unit_at >= 0:
             self._damaged = True
         if self._has_slice:
             self._deliver()
             self._finished_timestamp = self._timestamp
         self._buffer.clear()
-        self._nal_at = -1
+        self.unit_at = -1
         self._has_slice = self._key = self._damaged = False
 
     def _deliver(self) -> None:
@@ -227,6 +303,7 @@ class H264Depacketiser(Depacketiser):
     """RFC 6184, packetization modes 0 and 1: single NAL units, STAP-A, FU-A."""
 
     _kind_mask, _fragment_kind, _fragment_header_bytes = 0x1F, 28, 2
+    _middle_shift, _middle_mask, _middle_kind = 16, 0x1F40, 28 << 8
 
     _meaning = _table(
         32,
@@ -269,6 +346,7 @@ class H265Depacketiser(Depacketiser):
     """RFC 7798: single NAL units, aggregation packets, fragmentation units, without DON."""
 
     _kind_mask, _fragment_kind, _fragment_header_bytes = 0x7E, 49 << 1, 3
+    _middle_shift, _middle_mask, _middle_kind = 8, 0x7E0040, 49 << 17
 
     _meaning = _table(
         64,

@@ -105,9 +105,11 @@ class ReorderWindow:
 
     def in_order(self, pts: int) -> int:
         """The time at which the next picture is both decoded and shown."""
-        newest = self._waiting.pop() if self._waiting else self.floor
-        self._waiting.clear()
-        self.floor = max(pts, newest + 1)
+        newest = self.floor
+        if self._waiting:
+            newest = self._waiting.pop()
+            self._waiting.clear()
+        self.floor = pts if pts > newest else newest + 1
         return self.floor
 
     def reordered(self, pts: int, key: bool, depth: int) -> tuple[int, int]:

@@ -28,6 +28,8 @@ DRIFT_AFTER_S = 600.0
 """Arrival is known to some 50 ms: a shorter time tells no drift of less than 100 ppm."""
 WINDOW_S = 10.0
 """How long the earliest arrival is looked for: the stall watchdog ends a stream after as long."""
+_JUMP_90K, _REORDER_90K = int(JUMP_S * CLOCK_HZ), int(REORDER_S * CLOCK_HZ)
+_TOLERANCE_90K, _WINDOW_90K = int(TOLERANCE_S * CLOCK_HZ), int(WINDOW_S * CLOCK_HZ)
 _MAX_SLEW = 4
 """A correction is at most a fourth of a picture's duration: 20 pictures a second stamped as 25
 (quirk 36) are followed, and the order of pictures is kept."""
@@ -48,7 +50,7 @@ class Timeline:
         """The furthest `_raw_pts`: B-frames lie behind it."""
         self._stretch = (0, 1)
         """Correction and step of that picture: what the B-frames behind it are stretched by."""
-        self._window_from_s = 0.0
+        self._window_from = 0
         self._earliest = 0
         self._earliest_before: int | None = None
         self.anchors = 0
@@ -74,7 +76,8 @@ class Timeline:
         else:
             self._advance(_difference(timestamp, self._last_timestamp), arrival)
         self._last_timestamp = timestamp
-        self._last_pts = max(self._raw_pts, self._last_pts + 1)
+        rising = self._last_pts + 1
+        self._last_pts = self._raw_pts if self._raw_pts > rising else rising
         return self._last_pts
 
     @property
@@ -99,7 +102,7 @@ class Timeline:
     def _anchor(self, arrival: int) -> None:
         self._raw_pts = self._newest = arrival
         self._stretch = (0, 1)
-        self._window_from_s = arrival / CLOCK_HZ
+        self._window_from = arrival
         self._earliest, self._earliest_before = 0, None
         self.slewed_90k = 0
         self._anchored_at = arrival
@@ -109,8 +112,8 @@ class Timeline:
         self._arrived_at = arrival
         self._raw_pts += step
         lag = arrival - self._raw_pts
-        leapt = abs(step) > JUMP_S * CLOCK_HZ and abs(lag) > JUMP_S * CLOCK_HZ
-        jumped = leapt or step < -REORDER_S * CLOCK_HZ
+        leapt = abs(step) > _JUMP_90K and abs(lag) > _JUMP_90K
+        jumped = leapt or step < -_REORDER_90K
         rises = not jumped and self._raw_pts > self._newest
         self._not_rising = 0 if rises else self._not_rising + 1
         senseless = self._not_rising > MOST_REORDERED
@@ -118,29 +121,35 @@ class Timeline:
         if senseless or jumped:
             self._anchor(arrival)
             return
-        self._observe(lag, arrival / CLOCK_HZ)
-        self._correct(step, arrival)
-
-    def _observe(self, lag: int, now_s: float) -> None:
-        if now_s - self._window_from_s >= WINDOW_S:
-            self._window_from_s = now_s
-            self._earliest_before, self._earliest = self._earliest, lag
+        self._observe(lag, arrival)
+        lag = self._lag()
+        if rises and step > 0 and -_TOLERANCE_90K <= lag <= _TOLERANCE_90K:
+            # Nearly every picture: nothing to correct.
+            self._stretch = (0, step)
+            self._newest = self._raw_pts
         else:
-            self._earliest = min(self._earliest, lag)
+            self._correct(step, arrival, lag)
+
+    def _observe(self, lag: int, arrival: int) -> None:
+        if arrival - self._window_from >= _WINDOW_90K:
+            self._window_from = arrival
+            self._earliest_before, self._earliest = self._earliest, lag
+        elif lag < self._earliest:
+            self._earliest = lag
 
     def _lag(self) -> int:
-        if self._earliest_before is None:
-            return min(self._earliest, 0)
-        return min(self._earliest, self._earliest_before)
+        earliest, before = self._earliest, self._earliest_before
+        if before is None:
+            return earliest if earliest < 0 else 0
+        return earliest if earliest < before else before
 
-    def _correct(self, step: int, arrival: int) -> None:
-        lag, tolerance = self._lag(), int(TOLERANCE_S * CLOCK_HZ)
-        if lag > JUMP_S * CLOCK_HZ:
+    def _correct(self, step: int, arrival: int, lag: int) -> None:
+        if lag > _JUMP_90K:
             # The camera counts pictures it did not send, or its clock stood still.
             self._anchor(arrival)
         elif step > 0 and self._raw_pts > self._newest:
-            excess = lag - tolerance if lag > 0 else lag + tolerance
-            limit = step // _MAX_SLEW if abs(lag) > tolerance else 0
+            excess = lag - _TOLERANCE_90K if lag > 0 else lag + _TOLERANCE_90K
+            limit = step // _MAX_SLEW if abs(lag) > _TOLERANCE_90K else 0
             self._stretch = (max(-limit, min(limit, excess)), step)
             self._slew(self._stretch[0])
             self._newest = self._raw_pts

@@ -28,6 +28,12 @@ from camfleet_worker.rtsp.message import (
 from camfleet_worker.rtsp.session import RtspSession
 
 SETS = (bytes.fromhex("6742c00addec0440000003004000000c83c489a8"), bytes.fromhex("68ce0fc8"))
+H265_SETS = (
+    bytes.fromhex("40010c01ffff01600000030090000003000003001e959809"),
+    bytes.fromhex("42010101600000030090000003000003001ea020810596566924caf01680"),
+    bytes.fromhex("4401c172b46240"),
+)
+SETS_OF = {Codec.H264: SETS, Codec.H265: H265_SETS}
 NO_SOCKET = socket.socket()
 NO_SOCKET.close()
 
@@ -35,11 +41,11 @@ NO_SOCKET.close()
 class Heard:
     """A receiver with what has come out of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: Codec = Codec.H264) -> None:
         self.messages: list[Request | Response] = []
         self.counters = StreamCounters()
         stream = PlayingStream(
-            NO_SOCKET, RtspSession(None), Channels(2, 3), Codec.H264, 96, SETS, b""
+            NO_SOCKET, RtspSession(None), Channels(2, 3), codec, 96, SETS_OF[codec], b""
         )
         self.receiver = StreamReceiver(stream, self.counters, self.messages.append)
         self.pictures: list[Picture] = []
@@ -75,6 +81,83 @@ def key(index: int) -> bytes:
 def video(count: int, first: int = 65_533) -> Iterator[bytes]:
     for index in range(count):
         yield serialise_frame(2, rtp(first + index, index * 3600, key(index)))
+
+
+def fragmented(codec: Codec, sizes: list[int], *, key_frame: bool) -> list[bytes]:
+    """A slice in fragments of these sizes (RFC 6184 section 5.8, RFC 7798 section 4.4.3)."""
+    kind = (5 if key_frame else 1) if codec is Codec.H264 else (19 if key_frame else 1)
+    head = b"\x7c" if codec is Codec.H264 else bytes([49 << 1, 1])
+    bits = [kind] * len(sizes)
+    bits[0] |= 0x80
+    bits[-1] |= 0x40
+    return [
+        head + bytes([bit, 0x88 if bit & 0x80 else index % 251]) + b"\x5a" * size
+        for index, (bit, size) in enumerate(zip(bits, sizes, strict=True))
+    ]
+
+
+SIZES = st.integers(1, 12).flatmap(
+    lambda count: st.lists(st.sampled_from([3, 9, 9, 9]), min_size=count + 1, max_size=count + 1)
+)
+HARM = st.lists(
+    st.tuples(
+        st.integers(0, 200),
+        st.sampled_from(["lost", "twice", "swapped", "marker", "source", "stamp", "type", "end"]),
+    ),
+    max_size=4,
+)
+
+
+def harmed(packets: list[bytes], harm: list[tuple[int, str]]) -> list[bytes]:
+    """The same packets after a bad line, or from a camera that has its own ideas."""
+    packets = list(packets)
+    for place, what in harm:
+        at = place % len(packets)
+        changed = bytearray(packets[at])
+        if what == "lost":
+            del packets[at : at + 1 if len(packets) > 1 else at]
+        elif what == "twice":
+            packets.insert(at, packets[at])
+        elif what == "swapped":
+            packets[at - 1], packets[at] = packets[at], packets[at - 1]
+        else:
+            byte, flip = {
+                "marker": (1, 0x80),
+                "source": (11, 1),
+                "stamp": (7, 1),
+                "type": (12, 1),
+                "end": (13, 0x40),
+            }[what]
+            changed[byte] ^= flip
+            packets[at] = bytes(changed)
+    return packets
+
+
+@given(
+    st.sampled_from(list(Codec)),
+    st.lists(SIZES, min_size=1, max_size=6),
+    HARM,
+    st.integers(65_500, 65_535),
+)
+def test_fragments_taken_in_a_run_are_what_they_are_one_by_one(
+    codec: Codec, pictures: list[list[int]], harm: list[tuple[int, str]], first: int
+) -> None:
+    packets: list[bytes] = []
+    for number, sizes in enumerate(pictures):
+        payloads = fragmented(codec, sizes, key_frame=number % 3 == 0)
+        for payload in payloads:
+            packet = bytearray(rtp(first + len(packets), number * 3600, payload))
+            packet[1] = 96 | 0x80 * (payload is payloads[-1])
+            packets.append(bytes(packet))
+    sent = [serialise_frame(2, packet) for packet in harmed(packets, harm)]
+    together, one_by_one = Heard(codec), Heard(codec)
+    together.feed(b"".join(sent))
+    for frame in sent:
+        one_by_one.feed(frame)
+    assert together.pictures == one_by_one.pictures
+    assert together.counters == one_by_one.counters
+    if not harm:
+        assert len(together.pictures) == len(pictures)
 
 
 OTHERS = st.sampled_from(

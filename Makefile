@@ -10,6 +10,8 @@ UV := $(CAMFLEET_CACHE)/uv/bin/uv
 UV_VERSION := 0.13.9
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
+# Tests on the wire wait for cameras most of their time; a file's tests stay together.
+IN_PARALLEL := -n 3 --dist loadfile
 
 .PHONY: help
 help: ## Show this list
@@ -89,7 +91,7 @@ unit: setup ## Pure tests and rules of the house, seconds
 
 .PHONY: wire
 wire: prerequisites ## Real sockets: cameras, GStreamer, nginx-rtmp
-	@$(PYTEST) tests/wire
+	@$(PYTEST) $(IN_PARALLEL) tests/wire
 
 .PHONY: cluster
 cluster: prerequisites ## Contract, operator and worker against a real API server
@@ -105,7 +107,8 @@ fuzz: setup ## Hostile input for every parser, conversations with hostile camera
 
 .PHONY: test
 test: prerequisites lint types ## All tests; what CI runs
-	@$(PYTEST) tests/unit tests/house tests/wire tests/cluster tests/e2e
+	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/house tests/wire
+	@$(PYTEST) tests/cluster tests/e2e
 
 # ---- measurements -------------------------------------------------------------------------
 

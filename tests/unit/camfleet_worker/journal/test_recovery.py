@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""After kill -9 the disk tells what was recorded, and the rest is a gap of ours."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camfleet_worker.journal.period import UP, Cause, Fact, Period, Stage, down
+from camfleet_worker.journal.recovery import recovered
+
+ON_DISK = Fact(Stage.ON_DISK)
+moments = st.integers(0, 300)
+
+
+def test_the_gap_begins_with_the_last_picture_on_disk_and_ends_with_the_start() -> None:
+    assert recovered(100, 200, [(90, 150)]) == [
+        Period(ON_DISK, UP, 100, 150),
+        Period(ON_DISK, down(Cause.US), 150, 200),
+    ]
+
+
+@given(st.lists(st.tuples(moments, moments)))
+def test_the_time_is_tiled_and_up_is_what_lies_on_disk(stretches: list[tuple[int, int]]) -> None:
+    periods = recovered(100, 200, stretches)
+    assert (periods[0].start_us, periods[-1].end_us) == (100, 200)
+    for before, after in pairwise(periods):
+        assert before.end_us == after.start_us
+        assert before.condition != after.condition
+    for at in range(100, 200):
+        (held,) = [one for one in periods if one.start_us <= at < one.end_us]
+        assert (held.condition == UP) == any(start <= at < end for start, end in stretches)
+
+
+def test_nothing_is_told_where_no_time_has_passed() -> None:
+    assert recovered(100, 100, [(50, 150)]) == []

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose gap a failure makes: the condition says where it failed, a few reasons say otherwise. Pure.
+
+`line` only where nothing of the host is reached: a worker cannot tell a dead line from a camera
+without power, and a camera that refuses a connection is there. That a whole site fell is decided
+where all its cameras are seen.
+"""
+
+from __future__ import annotations
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.journal.period import Cause
+
+_WHERE = {
+    ConditionType.REACHABLE: Cause.CAMERA,
+    ConditionType.AUTHENTICATED: Cause.CAMERA,
+    ConditionType.ELIGIBLE: Cause.CAMERA,
+    ConditionType.STREAMING: Cause.CAMERA,
+    ConditionType.RELAYING: Cause.VMS,
+    ConditionType.RECORDING: Cause.DISK,
+}
+_OTHERWISE = {
+    Reason.HOST_UNREACHABLE: Cause.LINE,
+    Reason.SITE_UNREACHABLE: Cause.LINE,
+    Reason.PAUSED: Cause.PLANNED,
+    # What we were given was not right: nobody was asked with it.
+    Reason.NAME_NOT_RESOLVED: Cause.US,
+    Reason.CREDENTIALS_MISSING: Cause.US,
+    Reason.CREDENTIALS_KEY_MISSING: Cause.US,
+    Reason.SECRET_WRONG_TYPE: Cause.US,
+    Reason.VMS_CREDENTIALS_MISSING: Cause.US,
+}
+
+
+def cause_of(condition: ConditionType, reason: Reason) -> Cause:
+    """The cause of a gap that a failure makes: ours wherever nobody else's is known."""
+    return _OTHERWISE.get(reason, _WHERE.get(condition, Cause.US))

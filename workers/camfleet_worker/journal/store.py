@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal of one camera on a disk: a file for each UTC day in which periods ended.
+
+Its calls block: make them on the volume's writer thread, never on the media loop. One process
+writes a folder. A journal lies in a folder of its own beside the days of the recordings, which
+retention does not touch, and stays until it is acknowledged or takes more than its bound.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from camfleet_worker.journal.lines import line_of, period_of
+from camfleet_worker.journal.period import Period
+
+FOLDER = "journal"
+_SUFFIX = ".jsonl"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_BYTES = 4 << 20
+"""Some 30,000 periods of one camera."""
+
+
+class JournalStore:
+    """The journal beside one camera's recordings. Its methods raise OSError."""
+
+    def __init__(self, camera_folder: Path, max_bytes: int = _MAX_BYTES) -> None:
+        self.lost_bytes = 0
+        """What was given up unacknowledged to stay within the bound."""
+        self._folder = camera_folder / FOLDER
+        self._max_bytes = max_bytes
+
+    def append(self, period: Period) -> None:
+        """Add one finished period. It is on the disk for good when this returns."""
+        line = line_of(period)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_room(len(line) + 1)
+        path = self._folder / f"{_day(period.end_us)}{_SUFFIX}"
+        new = not path.exists()
+        with open(path, "ab+", buffering=0) as file:
+            if _is_torn(file.fileno()):
+                line = b"\n" + line
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        if new:
+            self._sync_folder()
+
+    def read(self) -> list[Period]:
+        """Every period that is kept, each once, by its start."""
+        found = {
+            period
+            for path in self._days()
+            for line in path.read_bytes().splitlines()
+            if (period := period_of(line)) is not None
+        }
+        return sorted(found, key=lambda p: (p.start_us, p.end_us, p.fact.stage, p.fact.system))
+
+    def acknowledge(self, until_us: int) -> None:
+        """Let go of the days of which everything ended before `until_us`."""
+        today = _day(until_us)
+        for path in self._days():
+            if path.stem < today:
+                path.unlink()
+
+    def _make_room(self, wanted: int) -> None:
+        """Give up the oldest days, unacknowledged, where the bound asks for it: today last."""
+        days = self._days()
+        used = sum(path.stat().st_size for path in days)
+        for path in days:
+            if used + wanted <= self._max_bytes:
+                return
+            size = path.stat().st_size
+            path.unlink()
+            used -= size
+            self.lost_bytes += size
+
+    def _days(self) -> list[Path]:
+        return sorted(self._folder.glob(f"*{_SUFFIX}"))
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _is_torn(descriptor: int) -> bool:
+    """Whether the writer before died within a line."""
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+
+
+def _day(at_us: int) -> str:
+    return f"{_EPOCH + timedelta(microseconds=at_us):%Y-%m-%d}"

@@ -53,7 +53,7 @@ class JournalStore:
         found = {
             period
             for path in self._days()
-            for line in path.read_bytes().splitlines()
+            for line in _lines(path)
             if (period := period_of(line)) is not None
         }
         return sorted(found, key=lambda p: (p.start_us, p.end_us, p.fact.stage, p.fact.system))
@@ -86,6 +86,13 @@ class JournalStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []  # acknowledged since it was listed: readers need not be the writer
 
 
 def _is_torn(descriptor: int) -> bool:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from camfleet_worker.journal.period import Cause
+from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.recordings.export import ExportError, export
+from camfleet_worker.recordings.gap_causes import told
 from camfleet_worker.recordings.listing import (
     Interval,
     cameras_on,
@@ -25,6 +29,30 @@ from camfleet_worker.recordings.listing import (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROGRESS_US = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One stretch or gap, as it is printed."""
+
+    kind: str
+    covers: Interval
+    cause: Cause | None = None
+
+    def fields(self) -> dict[str, str]:
+        covers = self.covers
+        said = {
+            "kind": self.kind,
+            "from": time_text(covers.start_us),
+            "to": time_text(covers.end_us),
+        }
+        return said | ({"cause": self.cause.value} if self.cause else {})
+
+    def line(self) -> str:
+        start, end = time_text(self.covers.start_us), time_text(self.covers.end_us)
+        seconds = (self.covers.end_us - self.covers.start_us) / 1e6
+        cause = f"  {self.cause.value}" if self.cause else ""
+        return f"{start}  {end}  {seconds:10.1f} s  {self.kind}{cause}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,16 +73,18 @@ def _list(asked: argparse.Namespace) -> None:
         print("\n".join(cameras_on(asked.volume)))
         return
     wanted = Interval(asked.start, asked.end)
-    recorded = stretches(recorded_segments(_folder(asked, wanted), wanted))
-    missing = gaps(recorded, wanted)
-    rows = [("recorded", part) for part in recorded] + [("gap", part) for part in missing]
-    rows.sort(key=lambda row: row[1].start_us)
+    folder = _folder(asked, wanted)
+    recorded = stretches(recorded_segments(folder, wanted))
+    journal = JournalStore(folder).read()
+    missing = [part for gap in gaps(recorded, wanted) for part in told(gap, journal)]
+    rows = [_Row("recorded", part) for part in recorded]
+    rows += [_Row("gap", part.covers, part.cause) for part in missing]
+    rows.sort(key=lambda row: row.covers.start_us)
     if asked.json:
-        print(json.dumps([_row(kind, part) for kind, part in rows], indent=2))
+        print(json.dumps([row.fields() for row in rows], indent=2))
         return
-    for kind, part in rows:
-        seconds = (part.end_us - part.start_us) / 1e6
-        print(f"{time_text(part.start_us)}  {time_text(part.end_us)}  {seconds:10.1f} s  {kind}")
+    for row in rows:
+        print(row.line())
 
 
 def _export(asked: argparse.Namespace) -> None:
@@ -89,10 +119,6 @@ def _folder(asked: argparse.Namespace, wanted: Interval) -> Path:
         names = ", ".join(folder.name for folder in found)
         raise ExportError(f"{names} all hold some of it. Name one of them as the camera.")
     return found[0]
-
-
-def _row(kind: str, part: Interval) -> dict[str, str]:
-    return {"kind": kind, "from": time_text(part.start_us), "to": time_text(part.end_us)}
 
 
 def _time(text: str) -> int:

@@ -49,12 +49,12 @@ def test_no_key_frame_is_not_good_and_an_uncounted_one_is_unknown() -> None:
 def test_a_gap_of_the_whole_minute_is_not_good_and_names_its_cause() -> None:
     gap = on_disk(down(Cause.DISK), -1.0, 2.0)
     minute = judge(START, [gap], 30)
-    assert (minute.verdict, minute.causes) == (Verdict.NOT_GOOD, {Cause.DISK})
+    assert (minute.verdict, minute.causes) == (Verdict.NOT_GOOD, frozenset({Cause.DISK}))
 
 
 def test_a_short_gap_leaves_a_minute_good_and_is_named_all_the_same() -> None:
     minute = judge(START, [on_disk(UP, 0.0, 0.5), on_disk(down(Cause.US), 0.5)], 30)
-    assert (minute.verdict, minute.causes) == (Verdict.GOOD, {Cause.US})
+    assert (minute.verdict, minute.causes) == (Verdict.GOOD, frozenset({Cause.US}))
 
 
 @pytest.mark.parametrize(

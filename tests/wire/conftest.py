@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests over real sockets share: simulated cameras and a media loop that ticks quickly."""
+"""What tests over real sockets share: simulated cameras, a media loop that ticks quickly, and a
+worker without its API server."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from camera_simulator import Simulator
 from camfleet_worker.media.loop import MediaLoop
+from vms import RecordServer
+from worker_parts import PASSWORD, CameraObjects, SecretObjects, WorkerParts
 
 
 @pytest.fixture
@@ -27,3 +31,33 @@ def media_loop() -> Iterator[MediaLoop]:
     running.stop()
     assert not running.alive
     assert running.counters.stream_faults == 0
+
+
+@pytest.fixture
+def vms() -> Iterator[RecordServer]:
+    """A monitoring system that takes RECORD."""
+    with RecordServer() as running:
+        yield running
+
+
+@pytest.fixture
+def objects() -> CameraObjects:
+    """The Cameras of the worker."""
+    return CameraObjects()
+
+
+@pytest.fixture
+def secrets() -> SecretObjects:
+    """The Secrets of the worker: the right password of its cameras."""
+    held = SecretObjects()
+    held.put("cameras", username="ingest", password=PASSWORD)
+    return held
+
+
+@pytest.fixture
+async def worker(
+    tmp_path: Path, objects: CameraObjects, secrets: SecretObjects
+) -> AsyncIterator[WorkerParts]:
+    """It asks again what it is streaming from after minutes, as in production."""
+    async with WorkerParts(tmp_path, objects, secrets) as parts:
+        yield parts

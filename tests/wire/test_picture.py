@@ -29,6 +29,7 @@ from camfleet_worker.sinks.sink import SinkPhase
 from camfleet_worker.snapshots import JPEG, LOOPBACK, snapshot_page
 from eventually import eventually
 from picture_faults import FAULTS, FPS, Scene, access_units_of, darkened, with_fault
+from picture_watch import Glass, WatchedCamera
 
 BASE = Scene(width=480, height=272, kbps=450)
 BEGINS_FRAME = 53
@@ -36,38 +37,6 @@ BEGINS_FRAME = 53
 FAULTY_S = 42
 WITHIN_S = 30.0
 LIGHTS: dict[str, Callable[[Scene], Scene]] = {"day": lambda scene: scene, "darkened": darkened}
-
-
-class Glass:
-    """Decodes where it is asked to: what comes of a picture is known when it was pushed."""
-
-    def __init__(self) -> None:
-        self.looks = 0
-        self._decoder = KeyFrameDecoder()
-
-    def look(self, unit: AccessUnit, looked: Looked) -> bool:
-        self.looks += 1
-        looked(self._decoder.look(unit))
-        return True
-
-
-class Camera:
-    """One camera's sink in virtual time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.sink = PictureSink(Glass())
-        self.told: list[tuple[float, Reason | None]] = []
-
-    def play(self, units: list[AccessUnit]) -> None:
-        for unit in units:
-            self.sink.tick(self.now)
-            self.sink.push(unit)
-            error = self.sink.state.error
-            reason = error.reason if error else None
-            if reason != (self.told[-1][1] if self.told else None):
-                self.told.append((self.now, reason))
-            self.now += 1 / FPS
 
 
 @pytest.fixture(scope="module", params=list(LIGHTS))
@@ -82,7 +51,7 @@ def clean(light: str) -> list[AccessUnit]:
 
 
 def test_clean_footage_raises_nothing_and_is_known_to_be_healthy(clean: list[AccessUnit]) -> None:
-    camera = Camera()
+    camera = WatchedCamera()
     for _ in range(6):
         camera.play(clean)
     assert camera.told == []
@@ -93,7 +62,7 @@ def test_clean_footage_raises_nothing_and_is_known_to_be_healthy(clean: list[Acc
 def test_a_fault_is_told_within_half_a_minute_and_forgotten_when_it_is_over(
     light: str, clean: list[AccessUnit], fault: str
 ) -> None:
-    camera = Camera()
+    camera = WatchedCamera()
     camera.play(clean)
     began = camera.now + BEGINS_FRAME / FPS
     scene = with_fault(replace(BASE, since=BEGINS_FRAME, seed=2), fault)
@@ -110,7 +79,7 @@ def test_a_fault_is_told_within_half_a_minute_and_forgotten_when_it_is_over(
 
 
 def test_a_corridor_where_nobody_moves_is_not_frozen(light: str) -> None:
-    camera = Camera()
+    camera = WatchedCamera()
     still = access_units_of(LIGHTS[light](replace(BASE, still=True, first_frame=40)), 40)
     for _ in range(5):
         camera.play(still)

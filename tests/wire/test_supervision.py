@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -33,43 +33,11 @@ SOON = Pace(healthy_after_s=0.5, outage_s=1.0, recheck_least_s=0.5, recheck_most
 
 
 @pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def vms() -> Iterator[RecordServer]:
-    with RecordServer() as running:
-        yield running
-
-
-@pytest.fixture
-def objects() -> CameraObjects:
-    return CameraObjects()
-
-
-@pytest.fixture
-def secrets() -> SecretObjects:
-    held = SecretObjects()
-    held.put("cameras", username="ingest", password=PASSWORD)
-    return held
-
-
-@pytest.fixture
-async def worker(
+async def hasty_worker(
     tmp_path: Path, objects: CameraObjects, secrets: SecretObjects
 ) -> AsyncIterator[WorkerParts]:
+    """One whose minutes are seconds."""
     async with WorkerParts(tmp_path, objects, secrets, SOON) as parts:
-        yield parts
-
-
-@pytest.fixture
-async def patient_worker(
-    tmp_path: Path, objects: CameraObjects, secrets: SecretObjects
-) -> AsyncIterator[WorkerParts]:
-    """Asks again what it is streaming from after minutes, as in production."""
-    async with WorkerParts(tmp_path, objects, secrets) as parts:
         yield parts
 
 
@@ -102,10 +70,10 @@ def soap_calls(camera: Camera) -> int:
 
 @pytest.mark.quirk(40)
 async def test_a_stream_that_dies_again_and_again_comes_back_without_a_word_to_onvif(
-    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     camera = await simulator.add(CameraSettings("gate", password=PASSWORD))
-    await worker.run(policy_to(None), entry(objects, camera))
+    await hasty_worker.run(policy_to(None), entry(objects, camera))
     await all_ready(objects, ["gate"])
     asked, written = soap_calls(camera), len(objects.writes)
 
@@ -120,10 +88,10 @@ async def test_a_stream_that_dies_again_and_again_comes_back_without_a_word_to_o
 
 @pytest.mark.quirk(40)
 async def test_a_camera_that_restarts_in_1970_streams_at_once_and_its_clock_is_told_afterwards(
-    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     camera = await simulator.add(CameraSettings("gate", password=PASSWORD))
-    await worker.run(policy_to(None), entry(objects, camera))
+    await hasty_worker.run(policy_to(None), entry(objects, camera))
     await all_ready(objects, ["gate"])
     asked = soap_calls(camera)
 
@@ -150,7 +118,7 @@ async def test_a_camera_that_restarts_in_1970_streams_at_once_and_its_clock_is_t
 
 @pytest.mark.quirk(27)
 async def test_a_camera_whose_stream_cannot_be_had_is_not_asked_to_death(
-    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     camera = await simulator.add(
         CameraSettings(
@@ -162,7 +130,7 @@ async def test_a_camera_whose_stream_cannot_be_had_is_not_asked_to_death(
         )
     )
     # The backoff of this worker is short: it would ask some thirty times a second.
-    await worker.run(policy_to(None), entry(objects, camera))
+    await hasty_worker.run(policy_to(None), entry(objects, camera))
     burst = CallBudget().burst
     await eventually_async(lambda: soap_calls(camera) >= burst, within_s=60)
     await consistently_async(lambda: camera.counters.restarts == 0, during_s=6)
@@ -171,14 +139,14 @@ async def test_a_camera_whose_stream_cannot_be_had_is_not_asked_to_death(
 
 @pytest.mark.quirk(41)
 async def test_a_site_that_returns_keeps_to_its_budget_and_asks_onvif_nothing(
-    patient_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     per_s = 10
     cameras = await cameras_of(simulator, 30)
     policy = policy_to(None, recording=False).model_copy(
         update={"site_connects_per_second": per_s, "stream": StreamRole.SUB}
     )
-    await patient_worker.run(policy, *(entry(objects, camera) for camera in cameras))
+    await worker.run(policy, *(entry(objects, camera) for camera in cameras))
     await all_ready(objects, [camera.name for camera in cameras])
     asked = [soap_calls(camera) for camera in cameras]
     for camera in cameras:
@@ -206,14 +174,14 @@ async def test_a_site_that_returns_keeps_to_its_budget_and_asks_onvif_nothing(
 @pytest.mark.quirk(41)
 @pytest.mark.quirk(18)
 async def test_the_channels_of_a_recorder_fall_and_return_as_one(
-    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     recorder = await simulator.add(
         CameraSettings("recorder", password=PASSWORD, faults=("recorder-16-channels",))
     )
     channels = eight_channels(objects, recorder)
     names = [channel.name for channel in channels]
-    await worker.run(policy_to(None, recording=False), *channels)
+    await hasty_worker.run(policy_to(None, recording=False), *channels)
     await all_ready(objects, names)
     assert recorder.counters.refused() == 0
 
@@ -233,7 +201,7 @@ async def test_the_channels_of_a_recorder_fall_and_return_as_one(
 
 @pytest.mark.quirk(9)
 async def test_eight_channels_with_a_wrong_password_lock_no_account(
-    worker: WorkerParts, simulator: Simulator, objects: CameraObjects, secrets: SecretObjects
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects, secrets: SecretObjects
 ) -> None:
     recorder = await simulator.add(
         CameraSettings(
@@ -242,7 +210,7 @@ async def test_eight_channels_with_a_wrong_password_lock_no_account(
     )
     channels = eight_channels(objects, recorder)
     names = [channel.name for channel in channels]
-    await worker.run(policy_to(None, recording=False), *channels)
+    await hasty_worker.run(policy_to(None, recording=False), *channels)
     rejected = ("False", "CredentialsRejected")
     await eventually_async(
         lambda: all(objects.ready(name) == rejected for name in names), within_s=30
@@ -256,10 +224,10 @@ async def test_eight_channels_with_a_wrong_password_lock_no_account(
 
 @pytest.mark.quirk(10)
 async def test_a_camera_whose_onvif_is_switched_off_later_goes_on_streaming(
-    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     camera = await simulator.add(CameraSettings("gate", password=PASSWORD))
-    await worker.run(policy_to(None), entry(objects, camera))
+    await hasty_worker.run(policy_to(None), entry(objects, camera))
     await all_ready(objects, ["gate"])
 
     await camera.change(web="closed", stream_dies_after_s=1.5)
@@ -274,12 +242,12 @@ def resources() -> tuple[int, int, int]:
 
 @pytest.mark.quirk(42)
 async def test_two_hundred_cycles_of_flapping_leave_nothing_behind(
-    worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
 ) -> None:
     good = await simulator.add(CameraSettings("good", password=PASSWORD))
     bad = await cameras_of(simulator, 10)
     policy = policy_to(vms).model_copy(update={"site_connects_per_second": 100})
-    await worker.run(policy, *(entry(objects, camera) for camera in (good, *bad)))
+    await hasty_worker.run(policy, *(entry(objects, camera) for camera in (good, *bad)))
     names = ["good", *(camera.name for camera in bad)]
     await all_ready(objects, names)
     before = resources()
@@ -295,7 +263,8 @@ async def test_two_hundred_cycles_of_flapping_leave_nothing_behind(
         lambda: objects.condition("cam00", "Stable") == ("False", "Flapping"), within_s=30
     )
     await eventually_async(
-        lambda: all(supervisor.streaming for supervisor in worker.fleet.supervisors), within_s=20
+        lambda: all(supervisor.streaming for supervisor in hasty_worker.fleet.supervisors),
+        within_s=20,
     )
     await eventually_async(
         lambda: all(now <= was for now, was in zip(resources(), before, strict=True)), within_s=20
@@ -309,10 +278,10 @@ async def test_two_hundred_cycles_of_flapping_leave_nothing_behind(
 
 @pytest.mark.quirk(46)
 async def test_a_media_server_that_forgot_everything_has_all_streams_back_in_ten_seconds(
-    worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
 ) -> None:
     cameras = await cameras_of(simulator, 4)
-    await worker.run(policy_to(vms), *(entry(objects, camera) for camera in cameras))
+    await hasty_worker.run(policy_to(vms), *(entry(objects, camera) for camera in cameras))
     await all_ready(objects, [camera.name for camera in cameras])
 
     vms.stop()
@@ -328,16 +297,16 @@ async def test_a_media_server_that_forgot_everything_has_all_streams_back_in_ten
 
 @pytest.mark.quirk(47)
 async def test_a_camera_that_is_taken_away_costs_its_neighbours_nothing(
-    worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
 ) -> None:
     cameras = await cameras_of(simulator, 8)
     entries = [entry(objects, camera) for camera in cameras]
-    await worker.run(policy_to(vms), *entries)
+    await hasty_worker.run(policy_to(vms), *entries)
     await all_ready(objects, [camera.name for camera in cameras])
     gone, *kept = cameras
 
     await gone.break_with("taken-away")
-    await worker.run(policy_to(vms), *entries[1:])
+    await hasty_worker.run(policy_to(vms), *entries[1:])
     before = {camera.name: vms.streams()[f"/live/{camera.name}"].frames for camera in kept}
     await eventually_async(
         lambda: all(
@@ -349,5 +318,7 @@ async def test_a_camera_that_is_taken_away_costs_its_neighbours_nothing(
         counts = vms.streams()[f"/live/{camera.name}"]
         assert (counts.publishers, counts.pts_gaps, counts.pts_backwards) == (1, 0, 0)
         assert (camera.counters.sessions, camera.counters.frames_dropped) == (1, 0)
-    assert all(supervisor.received.lost_packets == 0 for supervisor in worker.fleet.supervisors)
+    assert all(
+        supervisor.received.lost_packets == 0 for supervisor in hasty_worker.fleet.supervisors
+    )
     assert objects.ready(kept[0].name) == ("True", "Ready")

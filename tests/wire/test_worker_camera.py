@@ -6,8 +6,7 @@ Camera objects and Secrets live in this process (tests/cluster has the real one)
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -24,38 +23,6 @@ from worker_parts import (
     entry,
     policy_to,
 )
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator() as running:
-        yield running
-
-
-@pytest.fixture
-def vms() -> Iterator[RecordServer]:
-    with RecordServer() as running:
-        yield running
-
-
-@pytest.fixture
-def objects() -> CameraObjects:
-    return CameraObjects()
-
-
-@pytest.fixture
-def secrets() -> SecretObjects:
-    held = SecretObjects()
-    held.put("cameras", username="ingest", password=PASSWORD)
-    return held
-
-
-@pytest.fixture
-async def worker(
-    tmp_path: Path, objects: CameraObjects, secrets: SecretObjects
-) -> AsyncIterator[WorkerParts]:
-    async with WorkerParts(tmp_path, objects, secrets) as parts:
-        yield parts
 
 
 async def test_a_good_camera_is_relayed_recorded_and_ready(

@@ -4,11 +4,7 @@ authorities."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import pairwise
-from pathlib import Path
-
-import pytest
 
 from camera_simulator import CameraSettings, Simulator
 from camfleet_api.ingest_shard import Policy, Relay
@@ -20,32 +16,6 @@ from vms.authority import Authority
 from worker_parts import PASSWORD, CameraObjects, SecretObjects, WorkerParts, entry, policy_to
 
 READY = ("True", "Ready")
-
-
-@pytest.fixture
-def objects() -> CameraObjects:
-    return CameraObjects()
-
-
-@pytest.fixture
-def secrets() -> SecretObjects:
-    secrets = SecretObjects()
-    secrets.put("cameras", username="ingest", password=PASSWORD)
-    return secrets
-
-
-@pytest.fixture
-async def worker(
-    tmp_path: Path, objects: CameraObjects, secrets: SecretObjects
-) -> AsyncIterator[WorkerParts]:
-    async with WorkerParts(tmp_path, objects, secrets) as parts:
-        yield parts
-
-
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator() as simulator:
-        yield simulator
 
 
 def policy_of(*relays: Relay) -> Policy:

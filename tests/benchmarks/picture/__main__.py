@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain, cycle, islice
 
@@ -21,10 +21,8 @@ from access_units import access_units
 from camera_simulator.clips import load_clip
 from camera_simulator.footage import RECIPES, Recipe, prepare
 from camfleet_worker.media.access_unit import AccessUnit
-from camfleet_worker.picture.decoder import KeyFrameDecoder
-from camfleet_worker.picture.pool import Looked
-from camfleet_worker.picture.sink import PictureSink
 from picture_faults import FAULTS, FPS, Scene, access_units_of, darkened, with_fault
+from picture_watch import WatchedCamera
 
 BASE = Scene(width=480, height=272, kbps=450)
 FOOTAGE_S = 78
@@ -37,48 +35,13 @@ CLIPS = {
 DETECTED_S = 30.0
 
 
-class Glass:
-    """Decodes at once, and counts."""
-
-    def __init__(self) -> None:
-        self.looks = 0
-        self._decoder = KeyFrameDecoder()
-
-    def look(self, unit: AccessUnit, looked: Looked) -> bool:
-        self.looks += 1
-        looked(self._decoder.look(unit))
-        return True
-
-
-class Camera:
-    """A sink in the camera's own time, and what it said when."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.glass = Glass()
-        self.told: list[tuple[float, str]] = []
-        self._sink = PictureSink(self.glass)
-        self._last = ""
-
-    def play(self, units: Iterator[AccessUnit], fps: int = FPS) -> None:
-        for unit in units:
-            self._sink.tick(self.now)
-            self._sink.push(unit)
-            error = self._sink.state.error
-            said = error.reason.value if error else ""
-            if said != self._last:
-                self._last = said
-                self.told.append((self.now, said))
-            self.now += 1 / fps
-
-
 def false_alarms(light: str, hours: float, versions: int) -> int:
     """Faults stated on clean footage."""
     scenes = [LIGHTS[light](replace(BASE, seed=seed)) for seed in range(versions)]
     footage = list(chain.from_iterable(access_units_of(scene, FOOTAGE_S) for scene in scenes))
-    camera = Camera()
+    camera = WatchedCamera()
     camera.play(islice(cycle(footage), int(hours * 3600 * FPS)))
-    stated = [said for _, said in camera.told if said]
+    stated = [said.value for _, said in camera.told if said]
     every_s = camera.now / camera.glass.looks
     print(
         f"{light:5} {hours:5.1f} h   false alarms {len(stated)} {stated}"
@@ -91,7 +54,7 @@ def detection(light: str, clean: list[AccessUnit], fault: str, starts: int) -> f
     """The longest time to the first word about a fault; infinite where it was not told."""
     times = []
     for start in range(starts):
-        camera = Camera()
+        camera = WatchedCamera()
         camera.play(chain(clean, islice(clean, start * 3 * FPS)))
         since = FPS * 10 + 3
         began = camera.now + since / FPS
@@ -110,7 +73,7 @@ def cost(name: str, recipe: Recipe, most: float, seconds: int) -> bool:
     clip = load_clip(prepare(recipe))
     # 16 s and not a multiple of the pace's intervals: no look finds the last one's picture again.
     units = list(islice(access_units(clip), len(clip.frames)))
-    camera = Camera()
+    camera = WatchedCamera()
     camera.play(islice(cycle(units), 60 * recipe.fps), recipe.fps)
     looks, at, began = camera.glass.looks, camera.now, time.process_time()
     camera.play(islice(cycle(units), seconds * recipe.fps), recipe.fps)

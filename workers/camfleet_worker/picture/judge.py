@@ -149,7 +149,7 @@ class Judge:
 
     def _see_wrong(self, wrong: Fault, now: float) -> None:
         self._right_looks = 0
-        if self._wrong is None or (self.fault is not None and wrong is not self._wrong):
+        if self._begins_anew(wrong):
             frozen = wrong is Fault.FROZEN
             # It takes two pictures to see that one stands still: the first was the last one.
             self._wrong_since, self._wrong_looks = (self._before_at, 1) if frozen else (now, 0)
@@ -157,6 +157,16 @@ class Judge:
         self._wrong_looks += 1
         if self._wrong_looks >= LOOKS and now - self._wrong_since >= PATIENCE_S[wrong]:
             self.fault = wrong
+
+    def _begins_anew(self, wrong: Fault) -> bool:
+        """Whether this is another story than the suspicion that stands.
+
+        One harm may look covered, moved and blurred in turn until it is stated. A picture that
+        stands still does not: whatever else is wrong now, it has changed.
+        """
+        if wrong is self._wrong:
+            return False
+        return self._wrong is None or self.fault is not None or Fault.FROZEN in (wrong, self._wrong)
 
     def _see_right(self, now: float) -> None:
         self._wrong = None

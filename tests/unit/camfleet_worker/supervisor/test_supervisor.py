@@ -461,7 +461,7 @@ def test_an_account_that_another_worker_tries_first_is_not_tried_before_it_is_pr
         # About every ten seconds, jittered, and never more often.
         gaps = [b - a for a, b in zip(tape.others_read, tape.others_read[1:], strict=False)]
         assert min(gaps) >= 10
-        assert max(gaps) <= 30
+        assert round(max(gaps), 6) <= 30
         tape.others["lobby"] = of_the_first(tape, proven=False)
         await asyncio.sleep(60)
         assert tape.resolved_at == []

@@ -44,13 +44,14 @@ class Authorization(Protocol):
 
 
 # One element of WWW-Authenticate: `name=value`, `name="value"`, or the name of a scheme. Some
-# servers put several challenges into one header, so scheme names may stand in the middle.
+# servers put several challenges into one header, so scheme names may stand in the middle. What
+# lies between elements is for `finditer` to pass over: patterns for it, and ones that try again
+# with less, take minutes for a header of blanks.
 _ELEMENT = re.compile(
-    r"""\s*,?\s*(?:
-        (?P<name>[A-Za-z0-9_-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<bare>[^\s,]*))
-        | (?P<scheme>[A-Za-z0-9-]+)
+    r"""(?P<name>[A-Za-z0-9_-]++)\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"?|(?P<bare>[^\s,]*+))
+        | (?P<scheme>[A-Za-z0-9_-]++)
         | (?P<junk>[^\s,])
-    )""",
+    """,
     re.VERBOSE,
 )
 

@@ -89,7 +89,6 @@ def assert_shows_the_clip(path: Path, clip: Clip) -> None:
     Where the recording ended between a picture and one that is shown before it, one is missing.
     """
     shown, truth = decoded(path, "mp4"), pictures_of(clip)
-    assert len(shown) >= clip.gop
     assert len(shown) == len(packet_times(path))
     (first,) = (
         place
@@ -147,6 +146,8 @@ async def test_a_recording_shows_them_in_order_and_on_time(
     segments = sorted(
         path for path in tmp_path.rglob("*.mp4") if path.stat().st_size and packet_times(path)
     )
+    # A minute may end meanwhile, and a segment with it.
+    assert sum(len(packet_times(path)) for path in segments) >= 2 * camera.clips["main"].gop
     for path in segments:
         times = packet_times(path)
         assert all(before < after for (_, before), (_, after) in pairwise(times))
@@ -169,6 +170,7 @@ def test_every_segment_of_a_recording_begins_at_zero_and_none_overlaps(
     assert len(segments) == 5
     pictures = 0
     for path in segments:
+        assert len(packet_times(path)) >= clip.gop
         assert_shows_the_clip(path, clip)
         pts, dts = packet_times(path)[0]
         assert pts == 0

@@ -149,7 +149,7 @@ class Timeline:
             self._anchor(arrival)
         elif step > 0 and self._raw_pts > self._newest:
             excess = lag - _TOLERANCE_90K if lag > 0 else lag + _TOLERANCE_90K
-            limit = step // _MAX_SLEW if abs(lag) > _TOLERANCE_90K else 0
+            limit = step // _MAX_SLEW
             self._stretch = (max(-limit, min(limit, excess)), step)
             self._slew(self._stretch[0])
             self._newest = self._raw_pts

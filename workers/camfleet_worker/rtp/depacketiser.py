@@ -2,8 +2,10 @@
 """From RTP payloads to whole pictures in length-prefixed form, with as few copies as possible.
 
 Called by the media loop's receiver, once per packet: this is the hottest code of the worker. Each
-octet is copied twice, into the picture under construction and into the picture handed out. A
-picture with a hole is never handed out, and nor is what refers to it: after a loss everything is
+octet is copied twice, out of the loop's buffer and into the picture, which is joined once: one that
+grows by each fragment is moved several times on its way.
+
+A picture with a hole is never handed out, and nor is what refers to it: after a loss everything is
 dropped until the next key frame. A recorder of evidence prefers an honest gap, which is counted
 and can be shown, over a picture that a decoder has made up; over TCP losses are rare, they come
 from cameras whose send buffer overflows.
@@ -22,6 +24,9 @@ from camfleet_worker.rtp.parameter_sets import ParameterSets
 
 MAX_PICTURE_BYTES = 8 * 1024 * 1024
 """An 8K key frame at the best quality takes some 4 MiB."""
+MAX_PARTS = 65_536
+"""Of a picture. The largest arrives in some 3,000 fragments; a fragment of an octet takes forty
+octets of memory."""
 
 _LENGTH = struct.Struct("!I")
 _WHOLE_HEAD = struct.Struct("!QQI")
@@ -33,7 +38,8 @@ _SAME_IN_LAST = 0xFFFF0000_FF7FFFFF
 _MARKER = 0x00800000
 _START_BIT, _END_BIT = 0x80, 0x40
 """Of a fragment header, in both codecs the last octet before the fragment."""
-_NO_LENGTH = bytes(4)
+_PLACE_OF_LENGTH = bytes(4)
+_OCTETS = tuple(bytes((octet,)) for octet in range(256))
 _START_CODE = b"\0\0\1"
 
 # What a NAL unit type means to us.
@@ -90,14 +96,24 @@ class Depacketiser(ABC):
         """Whole pictures; the receiver takes them out."""
         self.losses = Losses()
         self.awaiting_key = True
-        self._buffer = bytearray()
+        self._parts: list[bytes] = []
+        """Of the picture under construction."""
+        self._size = 0
+        """Of the parts together."""
         self._timestamp = -1
         self._has_slice = False
         self._key = False
         self._damaged = False
         self.unit_at = -1
-        """Where in the buffer the unfinished NAL unit's length stands; -1 when there is none."""
+        """The part with the length of the unfinished NAL unit; -1 when there is none."""
+        self._before_unit = 0
+        """Size of the parts before that one."""
+        self._nal_header = b""
+        """Of a fragmented unit, which its fragments lack."""
         self._nal_meaning = 0
+        self._run_bytes = 0
+        self._run = _LENGTH
+        """Splits equally long packets, `_run_bytes` each."""
         self._finished_timestamp = -1
         self._marker_ends_picture = True
 
@@ -113,16 +129,18 @@ class Depacketiser(ABC):
             and end > fragment
             and view[start] & self._kind_mask == self._fragment_kind
             and view[fragment - 1] < 0x40
-            and len(self._buffer) + end - fragment <= MAX_PICTURE_BYTES
+            and self._size + end - fragment <= MAX_PICTURE_BYTES
+            and len(self._parts) < MAX_PARTS
         ):
             # Nine packets of ten: the middle of a fragmented unit (neither start nor end bit).
             # Everything else, and these too, could take the way below.
-            self._buffer += view[fragment:end]
+            self._parts.append(view[fragment:end].tobytes())
+            self._size += end - fragment
             return
         if lost:
             self._note_loss()
         if timestamp != self._timestamp:
-            if self._buffer or self._damaged:
+            if self._parts or self._damaged:
                 # The end of a picture whose marker was never set or was lost.
                 self._finish()
             self._timestamp = timestamp
@@ -139,42 +157,62 @@ class Depacketiser(ABC):
         sequence number, which must count on: one comparison of the whole head tells. The last
         fragment may differ in its length and its marker. Whatever else differs is left to `push`.
         """
-        size, buffer = following - at, self._buffer
+        unpack, shift = _WHOLE_HEAD.unpack_from, self._middle_shift
+        size = following - at
         if size < _WHOLE_HEAD.size:
             return following, 0
-        unpack, shift = _WHOLE_HEAD.unpack_from, self._middle_shift
         head, stamp, begins = unpack(view, at)
         middle = begins >> shift & ~_START_BIT
         if middle & self._middle_mask != self._middle_kind:
             return following, 0
-        skipped = _BEFORE_PAYLOAD + self._fragment_header_bytes
-        room = MAX_PICTURE_BYTES - len(buffer)
-        at = following
-        last = min(end - _WHOLE_HEAD.size, following + room - size)
-        while at <= last:
-            head += 1
-            its_head, its_stamp, its_begins = unpack(view, at)
-            its_middle = its_begins >> shift
-            if its_head == head and its_stamp == stamp and its_middle == middle:
-                if at + size > end:
-                    break
-                buffer += view[at + skipped : at + size]
-                at += size
-                continue
-            stop = at + 4 + (its_head >> 32 & 0xFFFF)
-            if (
-                its_middle == middle | _END_BIT
-                and its_stamp == stamp
-                and (its_head ^ head) & _SAME_IN_LAST == 0
-                and at + skipped < stop <= min(end, at + size)
-            ):
-                buffer += view[at + skipped : stop]
-                self._close_unit()
-                if its_head & _MARKER and self._marker_ends_picture and self._has_slice:
-                    self._finish()
-                return stop, (at - following) // size + 1
-            break
-        return at, (at - following) // size
+        at, taken = following, 0
+        if end - at >= size:
+            taken = self._take_run(view, at, end, size, (head, stamp, middle))
+            at += taken * size
+        if end - at < _WHOLE_HEAD.size:
+            return at, taken
+        its_head, its_stamp, its_begins = unpack(view, at)
+        begins_at = at + _BEFORE_PAYLOAD + self._fragment_header_bytes
+        stop = at + 4 + (its_head >> 32 & 0xFFFF)
+        if (
+            its_begins >> shift == middle | _END_BIT
+            and its_stamp == stamp
+            and (its_head ^ head + taken + 1) & _SAME_IN_LAST == 0
+            and begins_at < stop <= end
+            and stop <= at + size
+        ):
+            self._append(view, begins_at, stop)
+            self._close_unit()
+            if its_head & _MARKER and self._marker_ends_picture and self._has_slice:
+                self._finish()
+            return stop, taken + 1
+        return at, taken
+
+    def _take_run(
+        self, view: memoryview, at: int, end: int, size: int, before: tuple[int, int, int]
+    ) -> int:
+        """Take the middles from view[at] on that are `size` long like the one `before` them."""
+        head, stamp, middle = before
+        header_bytes, parts = self._fragment_header_bytes, self._parts
+        fragment_bytes = size - _BEFORE_PAYLOAD - header_bytes
+        if size != self._run_bytes:
+            self._run_bytes = size
+            self._run = struct.Struct(f"!QQ{header_bytes}s{fragment_bytes}s")
+        header = middle.to_bytes(header_bytes, "big")
+        room = min((MAX_PICTURE_BYTES - self._size) // fragment_bytes, MAX_PARTS - len(parts))
+        most = (end - at) // size
+        if most > room:
+            most = max(room, 0)
+        first = head
+        for its_head, its_stamp, its_header, fragment in self._run.iter_unpack(
+            view[at : at + most * size]
+        ):
+            if its_head != head + 1 or its_stamp != stamp or its_header != header:
+                break
+            head = its_head
+            parts.append(fragment)
+        self._size += (head - first) * fragment_bytes
+        return head - first
 
     @abstractmethod
     def _unpack(self, view: memoryview, start: int, end: int) -> None:
@@ -189,26 +227,32 @@ class Depacketiser(ABC):
 
     def _add_unit(self, kind: int, view: memoryview, start: int, end: int, slice_head: int) -> None:
         """A whole NAL unit."""
-        meaning, buffer = self._meaning[kind], self._buffer
-        size = end - start
-        if self.unit_at < 0 and not meaning & _SLICE and len(buffer) + size <= MAX_PICTURE_BYTES:
+        meaning = self._meaning[kind]
+        if self.unit_at < 0 and not meaning & _SLICE:
             # What stands before most pictures: SEI, delimiters. The way below would do as well.
-            unit = bytes(view[start:end])
-            if _START_CODE in unit:
-                self._add_annex_b(unit)
-            elif meaning & _PARAMETERS:
-                if not self._damaged:
-                    self._parameter_sets.take(unit)
-            elif not meaning & _DROPPED:
-                buffer += _LENGTH.pack(size)
-                buffer += unit
+            self._add_message(meaning, view[start:end].tobytes())
             return
         self._open_unit(kind, slice_head)
         self._append(view, start, end)
         self._close_unit()
 
-    def _open_unit(self, kind: int, slice_head: int) -> None:
-        """Begin a NAL unit; `slice_head` is the octet after its header."""
+    def _add_message(self, meaning: int, unit: bytes) -> None:
+        """A whole NAL unit that is no slice."""
+        if _START_CODE in unit:
+            self._add_annex_b(unit)
+        elif meaning & _PARAMETERS:
+            if not self._damaged:
+                self._parameter_sets.take(unit)
+        elif not meaning & _DROPPED:
+            if self._size + len(unit) > MAX_PICTURE_BYTES or len(self._parts) >= MAX_PARTS:
+                self._damaged = True
+                return
+            self._parts.append(_LENGTH.pack(len(unit)) + unit)
+            self._size += 4 + len(unit)
+
+    def _open_unit(self, kind: int, slice_head: int, header: bytes = b"") -> None:
+        """Begin a NAL unit; `slice_head` is the octet after its header, `header` what of it the
+        fragments lack."""
         if self.unit_at >= 0:
             # The unit before it never ended.
             self._damaged = True
@@ -226,34 +270,38 @@ class Depacketiser(ABC):
         if meaning & _KEY:
             self._key = True
         self._nal_meaning = meaning
-        if len(self._buffer) > MAX_PICTURE_BYTES:
-            self._buffer.clear()  # it is damaged, and empty units alone could grow it for ever
-        self.unit_at = len(self._buffer)
-        self._buffer += _NO_LENGTH
+        parts = self._parts
+        if self._size > MAX_PICTURE_BYTES or len(parts) >= MAX_PARTS:
+            # Empty units alone could grow it for ever.
+            self._damaged = True
+            parts.clear()
+            self._size = 0
+        self.unit_at, self._before_unit, self._nal_header = len(parts), self._size, header
+        parts.append(_PLACE_OF_LENGTH)
+        self._size += 4 + len(header)
 
     def _append(self, view: memoryview, start: int, end: int) -> None:
-        """Octets of the open NAL unit; past the bound of a picture they are dropped."""
-        if self.unit_at < 0 or len(self._buffer) + end - start > MAX_PICTURE_BYTES:
+        """Octets of the open NAL unit; past the bounds of a picture they are dropped."""
+        size = self._size + end - start
+        if self.unit_at < 0 or size > MAX_PICTURE_BYTES or len(self._parts) >= MAX_PARTS:
             self._damaged = True
             return
-        self._buffer += view[start:end]
+        self._parts.append(view[start:end].tobytes())
+        self._size = size
 
     def _close_unit(self) -> None:
         at = self.unit_at
         if at < 0:
             return
         self.unit_at = -1
-        buffer = self._buffer
-        if not self._nal_meaning & _SLICE and buffer.find(_START_CODE, at + 4) >= 0:
-            unit = bytes(buffer[at + 4 :])
-            del buffer[at:]
-            self._add_annex_b(unit)
-        elif self._nal_meaning & (_PARAMETERS | _DROPPED):
-            if self._nal_meaning & _PARAMETERS and not self._damaged:
-                self._parameter_sets.take(bytes(buffer[at + 4 :]))
-            del buffer[at:]
-        else:
-            _LENGTH.pack_into(buffer, at, len(buffer) - at - 4)
+        parts = self._parts
+        if self._nal_meaning & _SLICE:
+            parts[at] = _LENGTH.pack(self._size - self._before_unit - 4) + self._nal_header
+            return
+        unit = self._nal_header + b"".join(parts[at + 1 :])
+        del parts[at:]
+        self._size = self._before_unit
+        self._add_message(self._nal_meaning, unit)
 
     def _add_annex_b(self, data: bytes) -> None:
         """Units with start codes between them, where one unit should be (quirk 34).
@@ -275,12 +323,13 @@ class Depacketiser(ABC):
         if self._has_slice:
             self._deliver()
             self._finished_timestamp = self._timestamp
-        self._buffer.clear()
+        self._parts.clear()
+        self._size = 0
         self.unit_at = -1
         self._has_slice = self._key = self._damaged = False
 
     def _deliver(self) -> None:
-        if self._damaged or len(self._buffer) > MAX_PICTURE_BYTES:
+        if self._damaged or self._size > MAX_PICTURE_BYTES:
             self.losses.damaged += 1
             self.awaiting_key = True
             return
@@ -292,7 +341,8 @@ class Depacketiser(ABC):
             self.losses.without_format += 1
             return
         self.awaiting_key = False
-        self.pictures.append(Picture(bytes(self._buffer), self._key, self._timestamp, video_format))
+        data = b"".join(self._parts)
+        self.pictures.append(Picture(data, self._key, self._timestamp, video_format))
 
 
 def _table(size: int, meanings: dict[int, int]) -> tuple[int, ...]:
@@ -323,8 +373,8 @@ class H264Depacketiser(Depacketiser):
             if header & 0x80:
                 if end - start < 3:
                     return
-                self._open_unit(header & 0x1F, view[start + 2])
-                self._buffer.append(view[start] & 0xE0 | header & 0x1F)
+                nal_header = _OCTETS[view[start] & 0xE0 | header & 0x1F]
+                self._open_unit(header & 0x1F, view[start + 2], nal_header)
             self._append(view, start + 2, end)
             if header & 0x40:
                 self._close_unit()
@@ -366,9 +416,9 @@ class H265Depacketiser(Depacketiser):
             if header & 0x80:
                 if end - start < 4:
                     return
-                self._open_unit(header & 0x3F, view[start + 3])
-                self._buffer.append(view[start] & 0x81 | (header & 0x3F) << 1)
-                self._buffer.append(view[start + 1])
+                nal_header = _OCTETS[view[start] & 0x81 | (header & 0x3F) << 1]
+                nal_header += _OCTETS[view[start + 1]]
+                self._open_unit(header & 0x3F, view[start + 3], nal_header)
             self._append(view, start + 3, end)
             if header & 0x40:
                 self._close_unit()

@@ -244,7 +244,24 @@ def test_a_fragment_unit_that_never_ends_is_bounded(
     received = feed(target, [*endless, Packet(key, 1, True)])
     assert [p.timestamp for p in received] == [1]
     assert target.losses.damaged == 1
-    assert len(target._buffer) <= 10_000
+    assert target._size <= 10_000
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_a_picture_in_countless_tiny_fragments_is_bounded(
+    codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_PARTS", 100)
+    target = depacketiser_for(codec, SETS[codec])
+    first, *rest = fragments(codec, make_picture(codec, True, [bytes(1000)])[0], 1)
+    tiny = [Packet(first, 0, False)] + [Packet(fragment, 0, False) for fragment in rest]
+    tiny[-1] = Packet(rest[-1], 0, True)
+    (key,) = make_picture(codec, True, [b"x"])
+    feed(target, tiny[:-1])
+    assert len(target._parts) <= 100
+    received = feed(target, [tiny[-1], Packet(key, 1, True)])
+    assert [p.timestamp for p in received] == [1]
+    assert target.losses.damaged == 1
 
 
 @pytest.mark.parametrize("codec", list(Codec))

@@ -21,6 +21,19 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotViewer:
+    """The web page that may see snapshots on a second listener of the workers."""
+
+    audience: str
+    account: str
+    """Its ServiceAccount, namespace:name."""
+    namespaces: frozenset[str]
+    """Whose workers listen for it. The chart gives those of no other namespace the right to review
+    its tokens, and guards the listener of no other by a NetworkPolicy."""
+    port: int = 9092
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerSettings:
     """What every worker's Deployment has in common."""
 
@@ -41,6 +54,7 @@ class WorkerSettings:
     """How long a worker's Lease lives without renewal; workers renew every 10 s."""
     start_grace_seconds: float = 120.0
     """How long a new worker may take to its first renewal before it counts as lost."""
+    viewer: SnapshotViewer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,7 @@ def settings_from_env(env: Mapping[str, str]) -> Settings:
         fs_group=read.whole("CAMFLEET_WORKER_FS_GROUP", 65532, 1, 2**31 - 1),
         lease_seconds=read.whole("CAMFLEET_WORKER_LEASE_SECONDS", 40, 2, 600),
         start_grace_seconds=read.number("CAMFLEET_WORKER_START_GRACE_SECONDS", 120, 1, 3600),
+        viewer=_viewer(read),
     )
     election = ElectionSettings(
         lease_name=read.text("CAMFLEET_LEASE_NAME", "camfleet-operator"),
@@ -125,6 +140,19 @@ def settings_from_env(env: Mapping[str, str]) -> Settings:
         resync_seconds=read.number("CAMFLEET_RESYNC_SECONDS", 600, 1, 86400),
         event_hold_seconds=read.number("CAMFLEET_EVENT_HOLD_SECONDS", 65, 0, 600),
         stale_watch_seconds=read.number("CAMFLEET_STALE_WATCH_SECONDS", 180, 90, 3600),
+    )
+
+
+def _viewer(read: _Reader) -> SnapshotViewer | None:
+    """Off without namespaces; whoever names some must say the rest too."""
+    namespaces = read.words("CAMFLEET_SNAPSHOT_VIEWER_NAMESPACES")
+    if not namespaces:
+        return None
+    return SnapshotViewer(
+        audience=read.text("CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE"),
+        account=read.text("CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT"),
+        namespaces=frozenset(namespaces),
+        port=read.whole("CAMFLEET_SNAPSHOT_VIEWER_PORT", 9092, 1, 65535),
     )
 
 

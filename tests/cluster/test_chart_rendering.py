@@ -23,7 +23,7 @@ from camfleet_api.names import (
 )
 from camfleet_api.policy import Placement
 from camfleet_operator.plan.desired import deployment
-from camfleet_operator.settings import settings_from_env
+from camfleet_operator.settings import SnapshotViewer, settings_from_env
 from local_cluster import binaries
 
 Object = dict[str, Any]
@@ -89,6 +89,10 @@ def test_the_chart_passes_helm_lint(values: str) -> None:
                 *PEOPLE,
                 *GUARDS,
                 *DEFINITIONS,
+                "ClusterRole/camfleet-snapshot-reviewer",
+                "ClusterRoleBinding/camfleet-snapshot-reviewer",
+                "NetworkPolicy/camfleet-snapshots",
+                "NetworkPolicy/camfleet-snapshots",
                 "PodMonitor/camfleet-operator",
                 "PodMonitor/camfleet-workers",
             ],
@@ -207,6 +211,9 @@ def test_every_value_reaches_the_operator() -> None:
     assert worker.fs_group == 2000000
     assert worker.lease_seconds == 60
     assert worker.start_grace_seconds == 90
+    assert worker.viewer == SnapshotViewer(
+        "pictures.example.com", "camfleet-page:page", frozenset({"phu-yen", "dak-lak"}), 9191
+    )
 
 
 def test_every_value_reaches_the_operators_pods() -> None:
@@ -239,6 +246,99 @@ def test_the_worker_monitor_finds_workers_and_their_port() -> None:
     (endpoint,) = monitor["podMetricsEndpoints"]
     assert endpoint["interval"] == "15s"
     assert endpoint["port"] in [port["name"] for port in pod["spec"]["containers"][0]["ports"]]
+
+
+# The second listener for snapshots.
+
+VIEWER_POD = {"app": "page", "pod-template-hash": "abc"}
+
+
+def _policies() -> dict[str, Object]:
+    """The NetworkPolicies of provinces, by namespace."""
+    return {
+        one["metadata"]["namespace"]: one["spec"]
+        for one in _rendered("full")
+        if one["kind"] == "NetworkPolicy" and one["metadata"]["namespace"] != NAMESPACE
+    }
+
+
+def _admitted(policy: Object, port: str, namespace: str, labels: Mapping[str, str]) -> bool:
+    """What a NetworkPolicy says of a pod that connects to a named TCP port (Kubernetes API
+    reference, NetworkPolicyIngressRule: ports and peers are both needed, none of a kind is all)."""
+
+    def is_meant(peer: Object) -> bool:
+        places = set(peer["namespaceSelector"]["matchLabels"].items())
+        pods = set(peer.get("podSelector", {}).get("matchLabels", {}).items())
+        return places <= {("kubernetes.io/metadata.name", namespace)} and pods <= {*labels.items()}
+
+    return any(
+        {"port": port, "protocol": "TCP"} in rule["ports"]
+        and ("from" not in rule or any(is_meant(peer) for peer in rule["from"]))
+        for rule in policy["ingress"]
+    )
+
+
+def test_the_viewers_pods_alone_reach_the_second_listener_of_each_declared_province() -> None:
+    policies = _policies()
+    assert policies.keys() == {"phu-yen", "dak-lak"}
+    for policy in policies.values():
+        assert policy["policyTypes"] == ["Ingress"]
+        assert _admitted(policy, "snapshots", "camfleet-page", VIEWER_POD)
+        assert not _admitted(policy, "snapshots", "camfleet-page", {"app": "other"})
+        assert not _admitted(policy, "snapshots", "phu-yen", VIEWER_POD)
+        assert not _admitted(policy, "snapshots", "monitoring", {})
+
+
+def test_what_reached_workers_before_reaches_them_beside_a_viewer() -> None:
+    for policy in _policies().values():
+        assert _admitted(policy, "metrics", "monitoring", {"app": "prometheus"})
+        assert not _admitted(policy, "metrics", "elsewhere", {}), "metricsFrom says who"
+        assert {"ports": [{"protocol": "UDP"}]} in policy["ingress"], "RTP over UDP"
+
+
+def test_the_policy_finds_workers_and_their_ports() -> None:
+    settings = settings_from_env(_env(_container(_rendered("full"))))
+    pod = deployment("phu-yen", "shard", "key", Placement(), settings)["spec"]["template"]
+    policy = _policies()["phu-yen"]
+    assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    named = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+    asked = {port.get("port") for rule in policy["ingress"] for port in rule["ports"]}
+    assert asked - {None} == named
+
+
+def test_metrics_are_for_everybody_unless_somebody_is_named() -> None:
+    values = yaml.safe_load((CHART / "ci/full-values.yaml").read_text("utf-8"))["snapshotViewer"]
+    result = _helm(
+        "template", "camfleet", str(CHART), "--show-only", "templates/snapshot-viewer.yaml",
+        "--set-json", f"snapshotViewer={json.dumps(values | {'metricsFrom': []})}",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    policies = [one for one in yaml.safe_load_all(result.stdout) if one["kind"] == "NetworkPolicy"]
+    assert all(_admitted(one["spec"], "metrics", "anywhere", {}) for one in policies)
+    assert not any(_admitted(one["spec"], "snapshots", "anywhere", {}) for one in policies)
+
+
+def test_the_operator_is_told_of_no_viewer_by_default() -> None:
+    assert settings_from_env(_env(_container(_rendered("default")))).worker.viewer is None
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"namespaces": []}, "minItems"),
+        ({"serviceAccount": {"namespace": "camfleet-page", "name": ""}}, "does not match pattern"),
+        ({"serviceAccount": {"namespace": "a:b", "name": "page"}}, "does not match pattern"),
+        ({"podLabels": {}}, "minProperties"),
+        ({"audience": ""}, "minLength"),
+        ({"port": 9090}, "'not' failed"),
+    ],
+)
+def test_a_viewer_that_is_switched_on_is_declared_whole(change: Object, complaint: str) -> None:
+    values = yaml.safe_load((CHART / "ci/full-values.yaml").read_text("utf-8"))["snapshotViewer"]
+    changed = json.dumps(values | change)
+    result = _helm("template", "camfleet", str(CHART), "--set-json", f"snapshotViewer={changed}")
+    assert result.returncode != 0
+    assert complaint in result.stderr
 
 
 def test_one_replica_has_no_budget_that_would_block_every_drain() -> None:

@@ -25,16 +25,17 @@ from camfleet_worker.clock import wall_clock
 from camfleet_worker.cluster.api import Cluster
 from camfleet_worker.cluster.connection import Connection
 from camfleet_worker.cluster.errors import ClusterError
+from camfleet_worker.cluster.token_reviews import TokenReviews
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.heartbeat import Heartbeat
 from camfleet_worker.media.loop import MediaLoop
-from camfleet_worker.metrics import WorkerCollector, registry_of, rendered
+from camfleet_worker.metrics import ViewerCollector, WorkerCollector, registry_of, rendered
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
 from camfleet_worker.other_cameras import OtherCameras
 from camfleet_worker.picture.pool import PicturePool
-from camfleet_worker.probes import ProbeServer, Progress
+from camfleet_worker.probes import Page, ProbeServer, Progress
 from camfleet_worker.recollection import Recollection
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.rtsp.client import open_stream
@@ -42,6 +43,7 @@ from camfleet_worker.settings import Settings, SettingsInvalid
 from camfleet_worker.sink_factory import SinkFactory
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.snapshot_gate import SnapshotGate
 from camfleet_worker.snapshots import JPEG, LOOPBACK, snapshot_page
 from camfleet_worker.state_cache import StateCache
 from camfleet_worker.surroundings import Surroundings
@@ -58,6 +60,8 @@ STOP_S = 9.0
 FLUSH_S = 2.0
 DISK_S = 2.0
 PICTURE_S = 0.5
+VIEWER_CONNECTIONS = 64
+"""At once, each for five seconds at most."""
 
 
 class Worker:
@@ -66,6 +70,7 @@ class Worker:
     def __init__(self, settings: Settings, connection: Connection, redactor: logs.Redactor) -> None:
         self._settings = settings
         self._redactor = redactor
+        self._connection = connection
         self._cluster = Cluster(connection, settings.namespace)
         self._cache = StateCache(settings.state)
         self._accounts = Accounts(self._cluster.secret, self._secret_changed)
@@ -105,6 +110,20 @@ class Worker:
         )
         self._first_shard = asyncio.Event()
 
+    def _snapshot_servers(self) -> list[tuple[ProbeServer, str, int]]:
+        """One for whoever may forward a port to the pod; one for a viewer, where it is declared."""
+        servers = [(ProbeServer(self._snapshot, JPEG), LOOPBACK, self._settings.snapshot_port)]
+        if viewer := self._settings.viewer:
+            reviews = TokenReviews(self._connection, viewer.audience)
+            gate = SnapshotGate(reviews.review, viewer.audience, viewer.user)
+            self._registry.register(ViewerCollector(gate))
+            server = ProbeServer(self._snapshot, JPEG, gate, VIEWER_CONNECTIONS)
+            servers.append((server, viewer.address, viewer.port))
+        return servers
+
+    def _snapshot(self, path: str) -> Page | None:
+        return snapshot_page(self._fleet, path)
+
     def _make_fleet(self) -> Fleet:
         ledger = AttemptLedger(wall_clock)
         recollection = Recollection(
@@ -135,9 +154,10 @@ class Worker:
         self._accounts.restore(self._cache.secrets())
         pages = {"/metrics": self._metrics, "/healthz": self._healthz, "/readyz": self._readyz}
         probes = ProbeServer(pages.get)
-        snapshots = ProbeServer(lambda path: snapshot_page(self._fleet, path), JPEG)
+        snapshots = self._snapshot_servers()
         port = await probes.start(self._settings.metrics_address, self._settings.metrics_port)
-        await self._serve_snapshots(snapshots)
+        for where in snapshots:
+            await self._serve_snapshots(*where)
         log.info("worker started", extra={"shard": self._settings.shard, "port": port})
         parts = [
             asyncio.create_task(part, name=name)
@@ -155,14 +175,18 @@ class Worker:
         finally:
             await self._stop(parts)
             await probes.close()
-            await snapshots.close()
+            for server, *_ in snapshots:
+                await server.close()
 
-    async def _serve_snapshots(self, server: ProbeServer) -> None:
-        """A port that is taken costs the snapshots and nothing else."""
+    async def _serve_snapshots(self, server: ProbeServer, address: str, port: int) -> None:
+        """A port that is taken costs these snapshots and nothing else."""
         try:
-            await server.start(LOOPBACK, self._settings.snapshot_port)
+            port = await server.start(address, port)
         except OSError as error:
-            log.warning("no snapshots are served", extra={"cause": error.strerror or str(error)})
+            cause = error.strerror or str(error)
+            log.warning("no snapshots are served", extra={"address": address, "cause": cause})
+        else:
+            log.info("snapshots are served", extra={"address": address, "port": port})
 
     async def _follow_shard(self) -> None:
         """Take over every shard that the API server shows. One that vanishes is no instruction:

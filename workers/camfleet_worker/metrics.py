@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.picture.pool import PictureCounters
+from camfleet_worker.snapshot_gate import SnapshotGate
 from camfleet_worker.supervisor import CameraSupervisor
 
 CAMERA = ("namespace", "site", "camera")
@@ -190,6 +191,27 @@ class WorkerCollector(Collector):
     def _labels(self, supervisor: CameraSupervisor) -> list[str]:
         camera = supervisor.assignment.camera
         return [self._namespace, camera.site, camera.name]
+
+
+class ViewerCollector(Collector):
+    """What the gate before the second listener has answered."""
+
+    def __init__(self, gate: SnapshotGate) -> None:
+        self._gate = gate
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics of one moment."""
+        answers = CounterMetricFamily(
+            "camfleet_snapshot_viewer_answers",
+            "Requests of the second listener by HTTP status, 200 where they were let through.",
+            labels=("code",),
+        )
+        for status, count in self._gate.answers.items():
+            answers.add_metric([str(status.value)], count)
+        yield answers
+        yield CounterMetricFamily(
+            "camfleet_snapshot_viewer_reviews", "Tokens asked about.", self._gate.reviews
+        )
 
 
 def registry_of(collector: Collector) -> CollectorRegistry:

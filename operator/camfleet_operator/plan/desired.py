@@ -33,7 +33,7 @@ from camfleet_operator.resources import (
     SHARDS,
     Resource,
 )
-from camfleet_operator.settings import Settings
+from camfleet_operator.settings import Settings, SnapshotViewer
 
 Manifest = dict[str, Any]
 
@@ -41,6 +41,8 @@ FINGERPRINT = f"{GROUP}/fingerprint"
 """Annotation: hash of all we said, so that what we stop saying is noticed."""
 
 METRICS_PORT = 9090
+SNAPSHOTS_PORT_NAME = "snapshots"
+"""The chart's NetworkPolicy knows the second listener by it."""
 _BINARY_UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 UID = 65532
 """The conventional non-root user of images without a user database."""
@@ -60,7 +62,7 @@ def deployment(
         "selector": {"matchLabels": labels},
         "template": {
             "metadata": {"labels": {**body["metadata"]["labels"]}},
-            "spec": _pod(shard, placement, settings),
+            "spec": _pod(namespace, shard, placement, settings),
         },
     }
     return _fingerprinted(body)
@@ -203,7 +205,7 @@ def _rule(group: str, resource: str, verbs: tuple[str, ...], names: list[str]) -
     }
 
 
-def _pod(shard: str, placement: Placement, settings: Settings) -> Manifest:
+def _pod(namespace: str, shard: str, placement: Placement, settings: Settings) -> Manifest:
     worker = settings.worker
     pod: Manifest = {
         "serviceAccountName": shard,
@@ -221,7 +223,7 @@ def _pod(shard: str, placement: Placement, settings: Settings) -> Manifest:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(shard, placement, settings)],
+        "containers": [_container(namespace, shard, placement, settings)],
         "volumes": [
             {"name": "recordings", **_volume(placement.recording_volume)},
             {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
@@ -237,8 +239,9 @@ def _pod(shard: str, placement: Placement, settings: Settings) -> Manifest:
     return pod | {key: value for key, value in optional.items() if value}
 
 
-def _container(shard: str, placement: Placement, settings: Settings) -> Manifest:
+def _container(namespace: str, shard: str, placement: Placement, settings: Settings) -> Manifest:
     worker = settings.worker
+    viewer_env, viewer_ports = _second_listener(namespace, worker.viewer)
     env: list[Manifest] = [
         {"name": "CAMFLEET_SHARD", "value": shard},
         {"name": "CAMFLEET_NAMESPACE", "valueFrom": _field("metadata.namespace")},
@@ -247,6 +250,7 @@ def _container(shard: str, placement: Placement, settings: Settings) -> Manifest
         {"name": "CAMFLEET_STATE", "value": "/state"},
         {"name": "CAMFLEET_LEASE_SECONDS", "value": str(worker.lease_seconds)},
         *_most_recorded(placement.recording_volume),
+        *viewer_env,
     ]
     return {
         "name": "worker",
@@ -254,7 +258,7 @@ def _container(shard: str, placement: Placement, settings: Settings) -> Manifest
         "imagePullPolicy": worker.image_pull_policy,
         "command": ["camfleet-worker"],
         "env": env + [{"name": key, "value": value} for key, value in sorted(worker.env.items())],
-        "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
+        "ports": [_port("metrics", METRICS_PORT), *viewer_ports],
         "livenessProbe": _probe("/healthz", period_s=10, failures=6),
         "readinessProbe": _probe("/readyz", period_s=5, failures=3),
         "resources": dict(worker.resources),
@@ -269,6 +273,26 @@ def _container(shard: str, placement: Placement, settings: Settings) -> Manifest
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
         ],
     }
+
+
+def _second_listener(
+    namespace: str, viewer: SnapshotViewer | None
+) -> tuple[list[Manifest], list[Manifest]]:
+    """Environment and ports by which workers serve snapshots to a viewer: nothing in a namespace
+    that is not declared for it, so that its workers do not even restart when it is switched on."""
+    if viewer is None or namespace not in viewer.namespaces:
+        return [], []
+    env: list[Manifest] = [
+        {"name": "CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE", "value": viewer.audience},
+        {"name": "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT", "value": viewer.account},
+        {"name": "CAMFLEET_SNAPSHOT_VIEWER_PORT", "value": str(viewer.port)},
+        {"name": "POD_IP", "valueFrom": _field("status.podIP")},
+    ]
+    return env, [_port(SNAPSHOTS_PORT_NAME, viewer.port)]
+
+
+def _port(name: str, number: int) -> Manifest:
+    return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
 def _most_recorded(volume: RecordingVolume) -> list[Manifest]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 
 from camfleet_api.camera import CameraStatus
 from camfleet_api.conditions import OPERATOR_CONDITIONS
+from camfleet_api.policy import Placement
+from camfleet_operator.plan.desired import deployment
+from camfleet_operator.settings import Settings, SnapshotViewer
 from fleet_objects import camera, enrolment, profile, site
 
 NAMESPACE = "phu-yen"
@@ -440,6 +444,28 @@ def test_a_worker_knows_what_it_may_fill_before_the_kubelet_evicts_it(
     ]
     said = {one["name"]: one.get("value") for one in container["env"]}
     assert said.get("CAMFLEET_RECORDINGS_MAX_BYTES") == most
+
+
+def test_workers_listen_for_a_viewer_where_it_is_declared_and_change_nowhere_else(
+    province: Any,
+) -> None:
+    viewer = SnapshotViewer("pictures", "camfleet-page:page", frozenset({"dak-lak"}), 9192)
+    off: Settings = province.settings
+    on = replace(off, worker=replace(off.worker, viewer=viewer))
+
+    def made(namespace: str, chosen: Settings) -> dict[str, Any]:
+        return deployment(namespace, "shard", "key", Placement(), chosen)
+
+    assert made(NAMESPACE, on) == made(NAMESPACE, off), "its workers do not restart"
+    (container,) = made("dak-lak", on)["spec"]["template"]["spec"]["containers"]
+    said = {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
+    (quiet,) = made("dak-lak", off)["spec"]["template"]["spec"]["containers"]
+    assert not any("VIEWER" in one["name"] for one in quiet["env"])
+    assert said["CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE"] == "pictures"
+    assert said["CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT"] == "camfleet-page:page"
+    assert said["POD_IP"] == {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}
+    assert [port["containerPort"] for port in container["ports"]] == [9090, 9192]
+    assert [port["containerPort"] for port in quiet["ports"]] == [9090]
 
 
 def test_a_change_of_the_shard_never_changes_the_pod_template(province: Any) -> None:

@@ -59,3 +59,19 @@ def test_lists_and_documents_are_read() -> None:
     assert settings.worker.image_pull_secrets == ("one", "two")
     assert settings.worker.env == {"A": "1"}
     assert settings.worker.tolerations == ({"operator": "Exists"},)
+
+
+def test_a_viewer_of_snapshots_is_named_whole_or_not_at_all() -> None:
+    assert settings_from_env(LEAST).worker.viewer is None
+    whole = {
+        "CAMFLEET_SNAPSHOT_VIEWER_NAMESPACES": "phu-yen,dak-lak",
+        "CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE": "camfleet-snapshots",
+        "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": "camfleet-page:page",
+    }
+    viewer = settings_from_env({**LEAST, **whole}).worker.viewer
+    assert viewer is not None
+    assert viewer.namespaces == {"phu-yen", "dak-lak"}
+    assert viewer.port == 9092
+    for name in ("CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE", "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT"):
+        with pytest.raises(SettingsError, match=f"{name} must be set"):
+            settings_from_env({**LEAST, **whole, name: ""})

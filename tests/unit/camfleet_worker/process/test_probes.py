@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from camfleet_worker.probes import ProbeServer, Progress
+from eventually import eventually_async
 
 
 @pytest.fixture
@@ -52,6 +53,56 @@ async def test_nonsense_ends_its_own_connection_only(address: str, octets: bytes
     writer.close()
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"{address}/healthz")).status_code == 200
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[str]:
+    """A server that lets requests pass which say so, two connections at once."""
+
+    async def gate(head: bytes) -> HTTPStatus:
+        return HTTPStatus.OK if b"\r\nopen: sesame\r\n" in head.lower() else HTTPStatus.UNAUTHORIZED
+
+    pages = {"/picture": lambda: (HTTPStatus.OK, b"a picture")}
+    server = ProbeServer(pages.get, "image/jpeg", gate, most_open=2)
+    port = await server.start("127.0.0.1", 0)
+    yield f"http://127.0.0.1:{port}"
+    await server.close()
+
+
+@pytest.mark.parametrize("path", ["/picture", "/nothing"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_is_not_let_in_learns_nothing_of_what_there_is(
+    guarded: str, method: str, path: str
+) -> None:
+    async with httpx.AsyncClient() as client:
+        refused = await client.request(method, guarded + path)
+        admitted = await client.get(f"{guarded}/picture", headers={"Open": "sesame"})
+    assert (refused.status_code, refused.content) == (401, b"")
+    assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert (admitted.status_code, admitted.content) == (200, b"a picture")
+
+
+async def test_connections_that_say_nothing_are_few_and_end_by_themselves(
+    guarded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.probes.REQUEST_S", 0.3)
+    port = int(guarded.rpartition(":")[2])
+    slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    for _, writer in slow:
+        writer.write(b"GET /picture HTTP/1.1\r\n")
+    one_more, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await one_more.read() == b"", "it is closed unheard"
+    writer.close()
+    for reader, writer in slow:
+        assert await reader.read() == b""
+        writer.close()
+
+    async def served() -> bool:
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"{guarded}/picture", headers={"Open": "sesame"})
+        return answer.status_code == 200
+
+    assert await eventually_async(served)
 
 
 def test_a_counter_that_stands_still_is_noticed_after_its_patience() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from camfleet_worker.settings import Settings, SettingsInvalid
+from camfleet_worker.settings import Settings, SettingsInvalid, ViewerSettings
 
 LEAST = {"CAMFLEET_SHARD": "shard-0", "CAMFLEET_NAMESPACE": "phu-yen"}
 
@@ -21,6 +21,20 @@ def test_a_shard_and_a_namespace_are_enough() -> None:
     assert settings.snapshot_port == 9091
     assert settings.tick_s == 0.1
     assert settings.kubeconfig is None
+
+
+VIEWER = {
+    "CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE": "camfleet-snapshots",
+    "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": "camfleet-page:page",
+    "POD_IP": "10.244.0.7",
+}
+
+
+def test_there_is_no_second_listener_unless_a_viewer_is_named() -> None:
+    assert Settings.of(LEAST | {"POD_IP": "10.244.0.7"}).viewer is None
+    assert Settings.of(LEAST | VIEWER).viewer == ViewerSettings(
+        "camfleet-snapshots", "system:serviceaccount:camfleet-page:page", "10.244.0.7", 9092
+    )
 
 
 def test_the_tick_is_given_in_milliseconds() -> None:
@@ -42,6 +56,11 @@ def test_recordings_have_a_limit_only_where_one_is_said() -> None:
         ({"CAMFLEET_TICK_MS": "1"}, "between 10 and 1000"),
         ({"CAMFLEET_METRICS_PORT": "70000"}, "CAMFLEET_METRICS_PORT"),
         ({"CAMFLEET_LEASE_SECONDS": "0"}, "CAMFLEET_LEASE_SECONDS"),
+        ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE": ""}, "VIEWER_AUDIENCE is not set"),
+        ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": ""}, "VIEWER_ACCOUNT is not set"),
+        ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": "page"}, "must be namespace:name"),
+        ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": "a:b:c"}, "must be namespace:name"),
+        ({**VIEWER, "POD_IP": ""}, "POD_IP is not set"),
     ],
 )
 def test_what_is_wrong_is_named(changes: dict[str, str], named: str) -> None:

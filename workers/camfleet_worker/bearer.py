@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a bearer token opens a door: reading it, judging what the API server says of it, and
+remembering that for moments. Pure; `snapshot_gate` asks the API server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from http import HTTPStatus
+
+ADMITTED_S = 30.0
+"""What a token that was withdrawn is still worth."""
+REFUSED_S = 5.0
+MOST_ADMITTED = 32
+"""Each replica of a viewer has a token of its own, and a new one each hour."""
+MOST_REFUSED = 256
+
+_TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What a TokenReview answers (authentication.k8s.io/v1, TokenReviewStatus)."""
+
+    authenticated: bool
+    user: str
+    audiences: frozenset[str]
+    """Those that were asked for and that the token is for. Empty where the authenticator knows
+    none: the token is then one for the API server itself."""
+
+
+def bearer_token(head: bytes) -> str | None:
+    """The token in the head of a request (RFC 6750 section 2.1); None where there is none, more
+    than one Authorization field, or something that no token can be."""
+    fields = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    values = [value.strip(b" \t") for name, _, value in fields if name.lower() == b"authorization"]
+    if len(values) != 1:
+        return None
+    scheme, _, token = values[0].partition(b" ")
+    token = token.strip(b" ")
+    if scheme.lower() != b"bearer" or _TOKEN.fullmatch(token) is None:
+        return None
+    return token.decode("ascii")
+
+
+def judged(reviewed: Reviewed, audience: str, user: str) -> HTTPStatus:
+    """OK for that one user with a token for that audience; else 401, or 403 for another user."""
+    if not reviewed.authenticated or audience not in reviewed.audiences:
+        return HTTPStatus.UNAUTHORIZED
+    return HTTPStatus.OK if reviewed.user == user else HTTPStatus.FORBIDDEN
+
+
+def fingerprint(token: str) -> str:
+    """What stands for a token in memory: whoever reads a core dump cannot use it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    verdict: HTTPStatus
+    until: float
+
+
+class Verdicts:
+    """The latest verdicts by fingerprint. `now` is monotonic seconds.
+
+    Admitted and refused tokens lie apart: whoever sends a thousand wrong ones pushes no right one
+    out. An admitted one stays known when its time is over, so that it is asked about at once.
+    """
+
+    def __init__(self) -> None:
+        self._admitted: OrderedDict[str, _Kept] = OrderedDict()
+        self._refused: OrderedDict[str, _Kept] = OrderedDict()
+
+    def find(self, key: str, now: float) -> HTTPStatus | None:
+        """The verdict that still counts."""
+        kept = self._admitted.get(key) or self._refused.get(key)
+        return kept.verdict if kept is not None and now < kept.until else None
+
+    def is_known(self, key: str) -> bool:
+        """Whether the token was good when it was last asked about, however long ago."""
+        return key in self._admitted
+
+    def keep(self, key: str, verdict: HTTPStatus, now: float) -> None:
+        """Take a new verdict; the oldest of its sort makes room."""
+        self._admitted.pop(key, None)
+        self._refused.pop(key, None)
+        if verdict is HTTPStatus.OK:
+            shelf, most, seconds = self._admitted, MOST_ADMITTED, ADMITTED_S
+        else:
+            shelf, most, seconds = self._refused, MOST_REFUSED, REFUSED_S
+        shelf[key] = _Kept(verdict, now + seconds)
+        if len(shelf) > most:
+            shelf.popitem(last=False)

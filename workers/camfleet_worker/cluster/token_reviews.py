@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking the API server whose a bearer token is. The one request of a worker that is not limited by
+name: reviews have none. The right comes from the chart, and only where a viewer is declared.
+"""
+
+from __future__ import annotations
+
+from kubernetes.aio import client
+
+from camfleet_worker.bearer import Reviewed
+from camfleet_worker.cluster.connection import Connection
+from camfleet_worker.cluster.errors import cluster_errors
+
+REVIEW_TIMEOUT_S = 3.0
+"""Somebody waits for a picture."""
+
+
+class TokenReviews:
+    """Reviews for one audience (authentication.k8s.io/v1, TokenReview)."""
+
+    def __init__(self, connection: Connection, audience: str) -> None:
+        self._api = client.AuthenticationV1Api(connection.requests)
+        self._audience = audience
+
+    async def review(self, token: str) -> Reviewed:
+        """What the API server says of the token now. Raises ClusterError, without the token."""
+        spec = client.V1TokenReviewSpec(token=token, audiences=[self._audience])
+        with cluster_errors("review a token"):
+            answer = await self._api.create_token_review(
+                client.V1TokenReview(spec=spec), _request_timeout=REVIEW_TIMEOUT_S
+            )
+        status = answer.status
+        if status is None:
+            return Reviewed(False, "", frozenset())
+        user = (status.user.username if status.user else None) or ""
+        return Reviewed(bool(status.authenticated), user, frozenset(status.audiences or ()))

@@ -8,10 +8,14 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from camera_simulator import CameraSettings, SimulatorThread
+from camera_simulator.thread import CameraHandle
 from local_cluster import Cluster
+from worker_process import PASSWORD, SHARD, Facility, WorkerProcess
 
 ROOT = Path(__file__).parents[2]
 KEPT_INSTANCE = "CAMFLEET_TEST_INSTANCE"
@@ -42,3 +46,37 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("create", "namespace", name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorThread]:
+    with SimulatorThread() as running:
+        yield running
+
+
+@pytest.fixture
+def facility(cluster: Cluster, namespace: str, tmp_path: Path) -> Facility:
+    return Facility(cluster, namespace, tmp_path)
+
+
+@pytest.fixture
+def camera(simulator: SimulatorThread, namespace: str) -> Iterator[CameraHandle]:
+    name = f"gate-{namespace}"
+    yield simulator.add(CameraSettings(name, password=PASSWORD))
+    simulator.remove(name)
+
+
+@pytest.fixture
+def start(facility: Facility) -> Iterator[Any]:
+    """Starts a worker; whatever was started is gone after the test."""
+    workers: list[WorkerProcess] = []
+
+    def start_worker(shard: str = SHARD, **environment: str) -> WorkerProcess:
+        workers.append(WorkerProcess(facility, shard, **environment))
+        return workers[-1]
+
+    yield start_worker
+    for worker in workers:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            worker.close()

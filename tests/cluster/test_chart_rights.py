@@ -94,11 +94,14 @@ USED = dict(_used())
 FOR_PEOPLE = ("ClusterRole/camfleet-view", "ClusterRole/camfleet-edit")
 
 
-def _granted() -> dict[Right, Any]:
+def _granted(*values: str) -> dict[Right, Any]:
     """Every right of the chart's roles but those for people, with its resourceNames."""
     helm = [str(binaries.binary("helm")), "template", "camfleet", str(CHART)]
     text = subprocess.run(
-        [*helm, "--namespace", OPERATOR_NAMESPACE], capture_output=True, text=True, check=True
+        [*helm, "--namespace", OPERATOR_NAMESPACE, *values],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     granted = {}
     for one in yaml.safe_load_all(text):
@@ -113,6 +116,18 @@ def _granted() -> dict[Right, Any]:
 
 def test_what_is_granted_is_used_and_what_is_used_is_granted() -> None:
     assert sorted(_granted()) == sorted(USED)
+
+
+def test_a_viewer_of_snapshots_costs_one_right_and_the_operator_none() -> None:
+    """Workers review tokens (`camfleet_worker.cluster.token_reviews`); the operator does not."""
+    declared = _granted("--values", str(CHART / "ci/full-values.yaml"))
+    review = Right(
+        "ClusterRole/camfleet-snapshot-reviewer",
+        "authentication.k8s.io",
+        "tokenreviews",
+        "create",
+    )
+    assert declared.keys() - _granted().keys() == {review}
 
 
 def test_the_election_is_limited_to_its_own_lease() -> None:

@@ -203,6 +203,35 @@ def test_the_api_server_grants_each_right_where_it_is_needed(
     assert [right for right, yes in zip(rights, answers, strict=True) if not yes] == []
 
 
+def test_a_viewer_that_is_switched_off_leaves_nothing_behind(
+    installed: Cluster, namespace: str
+) -> None:
+    viewer = {
+        "enabled": True,
+        "namespaces": [namespace],
+        "serviceAccount": {"namespace": "camfleet-page", "name": "page"},
+        "podLabels": {"app": "page"},
+    }
+
+    def made() -> list[str]:
+        kinds = "clusterroles,clusterrolebindings,networkpolicies"
+        found = installed.kubectl("get", kinds, "-n", namespace, "-o", "name").split()
+        return sorted(one.partition(".")[0] for one in found if "camfleet-snapshot" in one)
+
+    def upgrade(**values: Any) -> None:
+        installed.helm(
+            "upgrade", "camfleet", str(CHART), "--namespace", OPERATOR_NAMESPACE,
+            "--set", "crds.install=false", "--set-json", f"snapshotViewer={json.dumps(values)}",
+            "--reset-values", "--wait=hookOnly",
+        )  # fmt: skip
+
+    assert made() == []
+    upgrade(**viewer)
+    assert made() == ["clusterrole", "clusterrolebinding", "networkpolicy"]
+    upgrade(**viewer | {"enabled": False})
+    assert made() == []
+
+
 def test_nothing_of_a_tenant_is_allowed_where_nobody_opted_in(
     installed: Cluster, namespace: str
 ) -> None:

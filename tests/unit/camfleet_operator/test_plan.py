@@ -468,6 +468,19 @@ def test_workers_listen_for_a_viewer_where_it_is_declared_and_change_nowhere_els
     assert [port["containerPort"] for port in quiet["ports"]] == [9090]
 
 
+def test_a_viewer_that_is_switched_off_is_taken_from_running_workers(province: Any) -> None:
+    off: Settings = province.settings
+    viewer = SnapshotViewer("pictures", "camfleet-page:page", frozenset({NAMESPACE}))
+    running(province)
+    before = copy.deepcopy(province.get("Deployment", only_shard(province))["spec"])
+    province.settings = replace(off, worker=replace(off.worker, viewer=viewer))
+    province.settle()
+    assert "VIEWER" in json.dumps(province.get("Deployment", only_shard(province)))
+    province.settings = off
+    province.settle()
+    assert province.get("Deployment", only_shard(province))["spec"] == before
+
+
 def test_a_change_of_the_shard_never_changes_the_pod_template(province: Any) -> None:
     running(province)
     shard = only_shard(province)

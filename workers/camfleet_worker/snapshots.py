@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET /snapshot/<camera>: the last picture of a camera that was looked at, as JPEG.
 
-Served by the app on the pod's loopback address alone: whoever sees a picture was let through by
-`kubectl port-forward`, and so by the cluster's own rights. It makes no picture and keeps none.
+Served by the app on the pod's loopback address: whoever sees a picture was let through by `kubectl
+port-forward`, and so by the cluster's own rights. Where a viewer is declared, on a second listener
+as well, behind `snapshot_gate`. It makes no picture and keeps none.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from camfleet_api.names import (
 from camfleet_api.policy import Placement
 from camfleet_operator.plan.desired import deployment
 from camfleet_operator.settings import SnapshotViewer, settings_from_env
+from camfleet_worker.settings import Settings, ViewerSettings
 from local_cluster import binaries
 
 Object = dict[str, Any]
@@ -318,8 +319,27 @@ def test_metrics_are_for_everybody_unless_somebody_is_named() -> None:
     assert not any(_admitted(one["spec"], "snapshots", "anywhere", {}) for one in policies)
 
 
-def test_the_operator_is_told_of_no_viewer_by_default() -> None:
-    assert settings_from_env(_env(_container(_rendered("default")))).worker.viewer is None
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ("default", None),
+        (
+            "full",
+            ViewerSettings(
+                "pictures.example.com", "system:serviceaccount:camfleet-page:page", "10.1.2.3", 9191
+            ),
+        ),
+    ],
+)
+def test_a_viewer_reaches_workers_through_the_operator(
+    values: str, expected: ViewerSettings | None
+) -> None:
+    settings = settings_from_env(_env(_container(_rendered(values))))
+    (container,) = deployment("phu-yen", "shard", "key", Placement(), settings)["spec"]["template"][
+        "spec"
+    ]["containers"]
+    told = {one["name"]: one.get("value", "10.1.2.3") for one in container["env"]}
+    assert Settings.of(told).viewer == expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from kubernetes.aio import client
 
 from camfleet_worker.bearer import Reviewed
 from camfleet_worker.cluster.connection import Connection
-from camfleet_worker.cluster.errors import cluster_errors
+from camfleet_worker.cluster.errors import ClusterError, Trouble, cluster_errors
 
 REVIEW_TIMEOUT_S = 3.0
 """Somebody waits for a picture."""
@@ -25,10 +25,15 @@ class TokenReviews:
     async def review(self, token: str) -> Reviewed:
         """What the API server says of the token now. Raises ClusterError, without the token."""
         spec = client.V1TokenReviewSpec(token=token, audiences=[self._audience])
-        with cluster_errors("review a token"):
-            answer = await self._api.create_token_review(
-                client.V1TokenReview(spec=spec), _request_timeout=REVIEW_TIMEOUT_S
-            )
+        try:
+            with cluster_errors("review a token"):
+                answer = await self._api.create_token_review(
+                    client.V1TokenReview(spec=spec), _request_timeout=REVIEW_TIMEOUT_S
+                )
+        except ValueError:
+            # No JSON, or no TokenReview: the client's own words would show the token in the answer.
+            fact = "review a token: an answer that cannot be read"
+            raise ClusterError(Trouble.UNAVAILABLE, fact) from None
         status = answer.status
         if status is None:
             return Reviewed(False, "", frozenset())

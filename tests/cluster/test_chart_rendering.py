@@ -307,16 +307,29 @@ def test_the_policy_finds_workers_and_their_ports() -> None:
     assert asked - {None} == named
 
 
-def test_metrics_are_for_everybody_unless_somebody_is_named() -> None:
+def _viewer_objects(**changes: Any) -> list[Object]:
+    """What the chart makes for a viewer, declared as in the full values but for some."""
     values = yaml.safe_load((CHART / "ci/full-values.yaml").read_text("utf-8"))["snapshotViewer"]
     result = _helm(
         "template", "camfleet", str(CHART), "--show-only", "templates/snapshot-viewer.yaml",
-        "--set-json", f"snapshotViewer={json.dumps(values | {'metricsFrom': []})}",
+        "--set-json", f"snapshotViewer={json.dumps(values | changes)}",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    policies = [one for one in yaml.safe_load_all(result.stdout) if one["kind"] == "NetworkPolicy"]
-    assert all(_admitted(one["spec"], "metrics", "anywhere", {}) for one in policies)
-    assert not any(_admitted(one["spec"], "snapshots", "anywhere", {}) for one in policies)
+    return list(yaml.safe_load_all(result.stdout))
+
+
+def test_metrics_are_for_everybody_unless_somebody_is_named() -> None:
+    made = _viewer_objects(metricsFrom=[])
+    policies = [one["spec"] for one in made if one["kind"] == "NetworkPolicy"]
+    assert all(_admitted(one, "metrics", "anywhere", {}) for one in policies)
+    assert not any(_admitted(one, "snapshots", "anywhere", {}) for one in policies)
+
+
+def test_a_namespace_whose_name_is_a_number_stays_a_name() -> None:
+    (policy,) = (
+        one for one in _viewer_objects(namespaces=["2021"]) if one["kind"] == "NetworkPolicy"
+    )
+    assert policy["metadata"]["namespace"] == "2021"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ Review = Callable[[str], Awaitable[Reviewed]]
 """Asks the API server about a token. Raises ClusterError."""
 
 REVIEWS_PER_S = 1.0
-REVIEWS_BURST = 8
+REVIEWS_BURST = 10
 """More than a viewer's replicas that all start at the same moment."""
 MOST_STRANGERS = 4
 MOST_ASKED = 8

@@ -123,7 +123,17 @@ bench-flapping: prerequisites ## A third of a worker's cameras come and go: memo
 .PHONY: bench-receive
 bench-receive: prerequisites ## What receiving costs: ours, PyAV's reader and ffmpeg in one run (5 min)
 	@bash tests/support/local_cluster/prerequisites.sh ffmpeg
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.receive
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest receive --rounds 3
+
+.PHONY: bench-ingest
+bench-ingest: prerequisites ## Recording and relaying: ours, PyAV, ffmpeg at 10 to 200 streams; table and plot (15 min)
+	@bash tests/support/local_cluster/prerequisites.sh ffmpeg
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest ingest $(if $(STREAMS),--streams $(STREAMS))
+
+.PHONY: bench-ingest-variants
+bench-ingest-variants: prerequisites ## The price of the tick, of TLS, RTMP, long GOPs; up to 500 streams (10 min)
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest variants
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest many
 
 .PHONY: bench-picture
 bench-picture: prerequisites ## The watch on the picture: false alarms, detection times, CPU a camera (3 min)

@@ -18,7 +18,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from .figures import Figures, slope, slope_error
+from ..figures import Figures, slope, slope_error
 from .running_fleet import RunningFleet, say
 from .worker import Worker
 

@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from ipaddress import IPv4Network
 
+from ..figures import Figures, percentile
 from .connects import Connect, busiest_second
-from .figures import Figures, percentile
 from .running_fleet import CONNECTS_PER_WORKER, Failed, RunningFleet, say
 
 GOAL_S = 60.0

@@ -9,8 +9,8 @@ from ipaddress import IPv4Address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.benchmarks.figures import Figures, percentile, slope, slope_error
 from tests.benchmarks.fleet.connects import Connect, busiest_second
-from tests.benchmarks.fleet.figures import Figures, percentile, slope, slope_error
 from tests.benchmarks.fleet.source_network import NUMBERS, SourceNetwork
 
 GATE, YARD = IPv4Address("10.246.0.1"), IPv4Address("10.246.0.2")

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's way: its RTSP client, its media loop and its sinks, in one process.
+
+Everything else that a worker imports and parses is held too, so that its fixed memory counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from os import getpid
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kubernetes.aio import client
+
+import camfleet_worker.app  # noqa: F401 - for its memory
+from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.onvif import wsdl
+from camfleet_worker.rtsp.client import StreamTarget, no_gate, open_stream
+from camfleet_worker.sinks.layout import camera_prefix
+from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
+from camfleet_worker.sinks.relay_rtmp import RtmpRelay
+from camfleet_worker.sinks.relay_rtsp import RtspRelay
+from camfleet_worker.sinks.resolver import Resolver
+from camfleet_worker.sinks.sink import Sink, SinkCounters
+from camfleet_worker.sinks.target import StreamNames, relay_target
+from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
+
+from .job import Job, Task
+from .usage import measure
+
+
+class _Listener:
+    def first_key_frame(self, video_format: object) -> None: ...
+
+    def ended(self, error: Exception) -> None:
+        print(f"a stream ended: {error}", file=sys.stderr)
+
+
+async def run(job: Job) -> None:
+    """Open every stream, then measure."""
+    _load_the_rest()
+    volume = VolumeWriter(VolumeSettings(Path(job.folder)))
+    volume.start()
+    resolver = Resolver()
+    media = MediaLoop(job.tick_s)
+    media.start()
+    counted: list[list[StreamCounters] | list[SinkCounters]] = []
+    for number, url in enumerate(job.cameras):
+        sinks = _sinks(job, number, volume, resolver)
+        at = urlsplit(url)
+        target = StreamTarget(at.hostname or "", at.port or 554, at.path)
+        stream = await open_stream(target, None, deadline_s=20, before_attempt=no_gate)
+        handle = media.open_channel(f"c{number}", sinks).play(stream, _Listener())
+        counted.append([sink.counters for sink in sinks] if sinks else [handle.counters])
+
+    def pictures() -> int:
+        return sum(min(one.access_units for one in of_camera) for of_camera in counted)
+
+    await asyncio.to_thread(measure, job, [getpid()], pictures)
+    await asyncio.to_thread(media.stop)
+    volume.close(30)
+    resolver.close()
+
+
+def _load_the_rest() -> None:
+    """What a worker loads on its way to the first stream."""
+    for namespace in (wsdl.DEVICE, wsdl.MEDIA1, wsdl.MEDIA2):
+        wsdl.binding(namespace)
+    client.CoreV1Api  # noqa: B018 - loads the models of the whole API
+
+
+def _sinks(job: Job, number: int, volume: VolumeWriter, resolver: Resolver) -> list[Sink]:
+    name = f"c{number}"
+    sinks: list[Sink] = []
+    if job.task is not Task.RECEIVE:
+        prefix = camera_prefix("bench", name, f"{number:08}")
+        sinks.append(RecordingSink(RecordingSettings(prefix), volume))
+    if job.task is Task.RELAY:
+        url = job.systems[number]
+        protocol = RelayProtocol(urlsplit(url).scheme)
+        names = StreamNames("bench", "bench", name, name)
+        target = relay_target(protocol, url, names, [Codec.H264], None, job.authorities)
+        if protocol is RelayProtocol.RTMP:
+            sinks.append(RtmpRelay("vms", target))
+        else:
+            sinks.append(RtspRelay("vms", target, resolver))
+    return sinks

@@ -7,10 +7,14 @@ file decides when a segment and a span begin and end, and what is dropped when t
 
 Time: a span starts by our clock, at the arrival of its first picture; within it the camera's
 timeline counts. When both have drifted apart, the span ends and another begins.
+
+Sound (AAC) follows the pictures: a unit is muxed when the picture beside it has been, into the
+segment of that picture, and decides nothing about when a picture is written.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -18,10 +22,14 @@ from dataclasses import dataclass
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.sinks.layout import ObjectKey, segment_is_over
-from camfleet_worker.sinks.mp4 import CLOCK_RATE, Mp4Segment
-from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.sinks.mp4 import CLOCK_RATE, Mp4Segment, Muxed
+from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState, Units
+from camfleet_worker.sinks.sound_queue import SoundQueue
 from camfleet_worker.sinks.volume import SegmentFile, VolumeWriter
+
+log = logging.getLogger(__name__)
 
 _GAP_90K = 5 * CLOCK_RATE
 """No picture for so long is a gap, not a slow camera: the span ends with the picture before."""
@@ -34,6 +42,10 @@ _RETRY_S = 5.0
 _STALLED_S = 10.0
 _LAGGING_S = 30.0
 _HOUR_90K = 3600 * CLOCK_RATE
+_SOUND_BYTES = 256 << 10
+_SOUND_LATE_S = 1.0
+"""How long a segment waits for the sound of its last pictures, which comes after them."""
+_SOUND_LATE_90K = int(_SOUND_LATE_S * CLOCK_RATE)
 _STARTING = SinkState(SinkPhase.STARTING)
 _WORKING = SinkState(SinkPhase.WORKING)
 
@@ -58,20 +70,36 @@ class _Span:
     start_us: int
     start_pts: int
     segment_us: int
+    first_pts: int
+    """Of the open segment: sound heard before it belongs to none of its pictures."""
     newest_pts: int
     """Of the pictures shown so far: with B-frames it is not the last one that was decoded."""
     counter: int
     format: VideoFormat
     in_force: VideoFormat
     """Differs from `format`, the one in the header, only over the cap of changes per hour."""
+    sound: AudioFormat | None
+    """Announced in the header; None where no sound had been heard."""
     mp4: Mp4Segment
     file: SegmentFile
     units: int = 0
     """Access units inside the muxer, not yet handed to the volume."""
+    sounds: int = 0
+    """The same of sound."""
+    newest_sound_pts: int = -1
 
     def at_us(self, pts_90k: int) -> int:
         """When a picture of this span was taken."""
         return self.start_us + (pts_90k - self.start_pts) * 100 // 9
+
+
+@dataclass(slots=True)
+class _Tail:
+    """A segment that has all its pictures, and waits a little for the rest of their sound."""
+
+    span: _Span
+    end_pts: int
+    until: float
 
 
 class RecordingSink:
@@ -97,6 +125,12 @@ class RecordingSink:
         self._pending: AccessUnit | None = None
         self._pending_pts = self._pending_dts = 0
         self._format_changes: deque[int] = deque()
+        self._sound = SoundQueue(_SOUND_BYTES, self.counters)
+        self._heard: AudioFormat | None = None
+        """The newest sound that can be recorded, though it may have fallen silent since."""
+        self._newest_sound_pts = -1
+        self._not_recorded: AudioCodec | None = None
+        self._tail: _Tail | None = None
         volume.prepare(settings.prefix, settings.retention_days, self._failed)
 
     @property
@@ -125,9 +159,28 @@ class RecordingSink:
         if self._span is None:
             self._begin_or_drop(unit)
 
+    def push_audio(self, unit: AudioUnit) -> None:
+        """Take one unit of sound. What is no AAC is not recorded; another format than announced
+        begins a new span at the next key frame."""
+        if self._closed:
+            return
+        if unit.format.codec is not AudioCodec.AAC:
+            self._tell_not_recorded(unit.format.codec)
+            return
+        if unit.pts_90k < self._newest_sound_pts:
+            self._drop_sound()  # of another timeline: it would wait for ever
+        self._newest_sound_pts = unit.pts_90k
+        self._heard = unit.format
+        with self._lock:
+            self._sound.push(unit)
+        if self._tail is not None and self._mux_tail(self._tail):
+            self._finish_tail()
+
     def tick(self, now: float) -> None:
-        """Notice a disk that does not answer."""
+        """Notice a disk that does not answer, and sound that does not come."""
         self._now = now
+        if self._tail is not None and now >= self._tail.until:
+            self._finish_tail()
         self._stalled = self._volume.busy_s(now) > _STALLED_S
 
     def close(self) -> None:
@@ -137,22 +190,26 @@ class RecordingSink:
         self._closed = True
         if self._span is not None:
             self._end_span(self._span)
+        self._finish_tail()
+        self._drop_sound()
 
     # Called by the volume's thread.
 
-    def wrote(self, size: int, units: int) -> None:
+    def wrote(self, size: int, units: Units) -> None:
         """Count what is in the file now."""
         with self._lock:
             self._queued_bytes -= size
-            self.counters.access_units += units
+            self.counters.access_units += units.pictures
+            self.counters.audio_units += units.sounds
             self.counters.bytes += size
             self._state = _WORKING
 
-    def lost(self, size: int, units: int, error: IngestError | None) -> None:
+    def lost(self, size: int, units: Units, error: IngestError | None) -> None:
         """Count what will never be, and say why."""
         with self._lock:
             self._queued_bytes -= size
-            self.counters.dropped_access_units += units
+            self.counters.dropped_access_units += units.pictures
+            self.counters.dropped_audio_units += units.sounds
         if error is not None:
             self._failed(error)
 
@@ -207,21 +264,25 @@ class RecordingSink:
 
         The annex: what changes the MovieBox ends the span.
         """
-        if unit.format != span.in_force and self._may_change_format(span, unit, pts):
-            self._close_segment(span, end_us=span.at_us(pts))
-            self._forget_span()
-            return None
-        span.in_force = unit.format
         at_us = span.at_us(pts)
-        if not segment_is_over(span.segment_us, at_us, self._settings.segment_s):
+        changed = unit.format != span.in_force or self._heard != span.sound
+        another_span = changed and self._may_change_format(span, unit, pts)
+        span.in_force = unit.format
+        if not another_span and not segment_is_over(
+            span.segment_us, at_us, self._settings.segment_s
+        ):
             return span
         if abs(int(unit.arrived_at * 1_000_000) - at_us) > _DRIFT_US:
-            self._close_segment(span, end_us=at_us)
-            self._forget_span()
+            self._end_span_at(span, pts)
             return None
-        self._close_segment(span, end_us=None)
+        if another_span:
+            # On the same timeline, so that it begins where this one ends.
+            self._end_span_at(span, pts)
+            self._span = self._open_segment(unit, self._heard, at_us, pts, at_us, pts, 0)
+            return self._span
+        self._leave_segment(span, pts)
         self._span = self._open_segment(
-            unit, span.start_us, span.start_pts, at_us, pts, span.counter + 1
+            unit, span.sound, span.start_us, span.start_pts, at_us, pts, span.counter + 1
         )
         return self._span
 
@@ -239,16 +300,17 @@ class RecordingSink:
     def _begin_span(self, unit: AccessUnit) -> None:
         start_us = int(unit.arrived_at * 1_000_000)
         pts, dts = unit.pts_90k, unit.dts_90k
-        self._span = self._open_segment(unit, start_us, pts, start_us, pts, 0)
+        self._span = self._open_segment(unit, self._heard, start_us, pts, start_us, pts, 0)
         self._pending, self._pending_pts, self._pending_dts = unit, pts, dts
 
     def _open_segment(
         self,
         unit: AccessUnit,
+        sound: AudioFormat | None,
         start_us: int,
         start_pts: int,
         segment_us: int,
-        newest_pts: int,
+        first_pts: int,
         counter: int,
     ) -> _Span:
         key = ObjectKey(self._settings.prefix, segment_us, counter)
@@ -256,11 +318,13 @@ class RecordingSink:
             start_us=start_us,
             start_pts=start_pts,
             segment_us=segment_us,
-            newest_pts=newest_pts,
+            first_pts=first_pts,
+            newest_pts=first_pts,
             counter=counter,
             format=unit.format,
             in_force=unit.format,
-            mp4=Mp4Segment(unit.format, unit.composition_offset_90k),
+            sound=sound,
+            mp4=Mp4Segment(unit.format, unit.composition_offset_90k, sound),
             file=self._volume.segment(key, self),
         )
 
@@ -269,16 +333,32 @@ class RecordingSink:
         if unit.key and unit.format != span.format:
             # Over the hourly cap: the new parameter sets travel in band, which decoders take.
             data = _in_band(unit.format) + data
-        ready = span.mp4.add(data, self._pending_pts, self._pending_dts, duration, unit.key)
-        units, span.units = span.units, span.units + 1
-        if ready:
-            self._hand_over(span, ready, units)
+        span.units += 1
+        self._hand_over(
+            span, span.mp4.add(data, self._pending_pts, self._pending_dts, duration, unit.key)
+        )
+        self._mux_sound(span, self._pending_dts)
 
-    def _hand_over(self, span: _Span, data: bytes, units: int) -> None:
+    def _mux_sound(self, span: _Span, until_90k: int) -> None:
+        """Sound heard until then joins the segment it belongs to; what belongs to none is lost."""
+        for unit in self._sound.take(until_90k):
+            out_of_order = not span.first_pts <= unit.pts_90k > span.newest_sound_pts
+            if unit.format != span.sound or out_of_order:
+                with self._lock:
+                    self.counters.dropped_audio_units += 1
+                continue
+            span.newest_sound_pts = unit.pts_90k
+            span.sounds += 1
+            self._hand_over(span, span.mp4.add_sound(unit))
+
+    def _hand_over(self, span: _Span, muxed: Muxed) -> None:
+        if not muxed.data:
+            return
         with self._lock:
-            self._queued_bytes += len(data)
-        span.units -= units
-        self._volume.write(span.file, data, units)
+            self._queued_bytes += len(muxed.data)
+        span.units -= muxed.units.pictures
+        span.sounds -= muxed.units.sounds
+        self._volume.write(span.file, muxed.data, muxed.units)
 
     def _end_span(self, span: _Span) -> None:
         """End with the picture held back; how long it was shown nobody knows."""
@@ -286,11 +366,37 @@ class RecordingSink:
         if self._pending is not None:
             self._mux(span, self._pending, _DEFAULT_DURATION_90K)
             end_pts += _DEFAULT_DURATION_90K
+        self._end_span_at(span, end_pts)
+
+    def _end_span_at(self, span: _Span, end_pts: int) -> None:
+        """What sound has come by now is in; a span's end waits for none."""
+        self._mux_sound(span, end_pts - 1)
         self._close_segment(span, end_us=span.at_us(end_pts))
         self._forget_span()
 
+    def _leave_segment(self, span: _Span, end_pts: int) -> None:
+        """The span goes on in the next segment. Sound follows its pictures by a moment: where some
+        flows, this one stays open for that long."""
+        self._finish_tail()
+        tail = _Tail(span, end_pts, self._now + _SOUND_LATE_S)
+        complete = self._mux_tail(tail)
+        if complete or span.newest_sound_pts < end_pts - _SOUND_LATE_90K:
+            self._close_segment(span, end_us=None)
+        else:
+            self._tail = tail
+
+    def _mux_tail(self, tail: _Tail) -> bool:
+        """Whether all sound of the segment has come."""
+        self._mux_sound(tail.span, tail.end_pts - 1)
+        return self._newest_sound_pts >= tail.end_pts
+
+    def _finish_tail(self) -> None:
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            self._close_segment(tail.span, end_us=None)
+
     def _close_segment(self, span: _Span, end_us: int | None) -> None:
-        self._hand_over(span, span.mp4.finish(), span.units)
+        self._hand_over(span, span.mp4.finish())
         end = None
         if end_us is not None:
             end = ObjectKey(self._settings.prefix, end_us, span.counter + 1, end=True)
@@ -301,9 +407,22 @@ class RecordingSink:
         span.mp4.finish()
         with self._lock:
             self.counters.dropped_access_units += span.units + (self._pending is not None)
+            self.counters.dropped_audio_units += span.sounds
             self.counters.dropped_gops += 1
         self._retry_at = self._now + _RETRY_S
         self._forget_span()
+
+    def _drop_sound(self) -> None:
+        with self._lock:
+            self._sound.drop_before(None)
+
+    def _tell_not_recorded(self, codec: AudioCodec) -> None:
+        if codec is not self._not_recorded:
+            self._not_recorded = codec
+            log.info(
+                "sound is relayed, not recorded: recordings take AAC",
+                extra={"camera": self._settings.prefix, "cause": f"the camera sends {codec}"},
+            )
 
     def _forget_span(self) -> None:
         self._span = None

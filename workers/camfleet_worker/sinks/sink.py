@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.errors import IngestError
@@ -32,6 +32,13 @@ class SinkState:
 
     phase: SinkPhase
     error: IngestError | None = None
+
+
+class Units(NamedTuple):
+    """How many access units and units of sound some octets hold."""
+
+    pictures: int = 0
+    sounds: int = 0
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from camfleet_worker.errors import IngestError
 from camfleet_worker.sinks import retention
 from camfleet_worker.sinks.layout import ObjectKey, spans
 from camfleet_worker.sinks.mp4 import CLOCK_RATE, played_90k, whole_boxes_bytes
+from camfleet_worker.sinks.sink import Units
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,10 @@ class VolumeSettings:
 class WriteObserver(Protocol):
     """Whom the writer tells what became of a file's bytes. Called on the writer's thread."""
 
-    def wrote(self, size: int, units: int) -> None:
-        """These bytes of so many access units are in the file."""
+    def wrote(self, size: int, units: Units) -> None:
+        """These bytes, which hold so many units, are in the file."""
 
-    def lost(self, size: int, units: int, error: IngestError | None) -> None:
+    def lost(self, size: int, units: Units, error: IngestError | None) -> None:
         """They are not; `error` where this write failed, None where an earlier one had."""
 
 
@@ -66,7 +67,7 @@ class SegmentFile:
         self._file: BinaryIO | None = None
         self._good_bytes = 0
 
-    def write(self, data: bytes, units: int, make_room: Callable[[], bool]) -> None:
+    def write(self, data: bytes, units: Units, make_room: Callable[[], bool]) -> None:
         """Append one fragment, whole or not at all."""
         if self.failed:
             self._observer.lost(len(data), units, None)
@@ -94,7 +95,7 @@ class SegmentFile:
             _sync_folder(self._path.parent)
         except OSError as error:
             self._give_up()
-            self._observer.lost(0, 0, storage_error(error))
+            self._observer.lost(0, Units(), storage_error(error))
 
     def _append(self, data: bytes, make_room: Callable[[], bool]) -> None:
         while True:
@@ -191,7 +192,7 @@ class VolumeWriter:
         """A new segment; nothing is on disk before its first write."""
         return SegmentFile(self.settings.root, key, observer)
 
-    def write(self, file: SegmentFile, data: bytes, units: int) -> None:
+    def write(self, file: SegmentFile, data: bytes, units: Units) -> None:
         """Append a fragment, later, on the writer's thread."""
         self.submit(lambda: file.write(data, units, self._make_room))
         if self._used_bytes is not None:

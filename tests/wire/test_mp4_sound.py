@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MP4 with sound: what comes out is accounted for, unit by unit, in whatever order it went in."""
+
+from __future__ import annotations
+
+import io
+from itertools import islice
+
+import av
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from access_units import access_units, video_format
+from camera_simulator.footage import prepared_clip
+from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
+from camfleet_worker.sinks.boxes import boxes
+from camfleet_worker.sinks.mp4 import Mp4Segment, Muxed
+from sound_units import sound_format, sound_units
+
+STEREO_48K = AudioFormat(AudioCodec.AAC, 48_000, 2, b"\x11\x90")
+MONO_44K = AudioFormat(AudioCodec.AAC, 44_100, 1, b"\x12\x08")
+SURROUND_48K = AudioFormat(AudioCodec.AAC, 48_000, 6, b"\x11\xb0")
+BEHIND_SBR = AudioFormat(AudioCodec.AAC, 32_000, 2, b"\x2c\x12\x88\x00")
+
+
+def packets(data: bytes, kind: str) -> int:
+    with av.open(io.BytesIO(data), "r") as container:
+        streams = [stream for stream in container.streams if stream.type == kind]
+        return len([packet for packet in container.demux(streams) if packet.size])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    clip=st.sampled_from(["240p-h264", "240p-h264-b", "240p-h265"]),
+    order=st.lists(st.booleans(), min_size=1, max_size=150),
+    first_sound_90k=st.integers(0, 400_000),
+)
+def test_every_fragment_says_how_many_pictures_and_sounds_it_holds(
+    clip: str, order: list[bool], first_sound_90k: int
+) -> None:
+    footage = prepared_clip(clip)
+    units, sounds = access_units(footage), sound_units(first_pts=first_sound_90k)
+    first = next(units)
+    segment = Mp4Segment(video_format(footage), first.composition_offset_90k, sound_format())
+    ready = [segment.add(first.data, first.pts_90k, first.dts_90k, 3_600, True)]
+    for is_sound in order:
+        if is_sound:
+            ready.append(segment.add_sound(next(sounds)))
+        else:
+            unit = next(units)
+            ready.append(segment.add(unit.data, unit.pts_90k, unit.dts_90k, 3_600, unit.key))
+    ready.append(segment.finish())
+    header = ready[0].data
+    assert [box.kind for box in boxes(header, 0, len(header))] == [b"ftyp", b"moov"]
+    for muxed in filter(holds_fragments, ready[1:]):
+        playable = header + muxed.data
+        assert packets(playable, "video") == muxed.units.pictures
+        assert packets(playable, "audio") == muxed.units.sounds
+    assert sum(muxed.units.pictures for muxed in ready) == 1 + order.count(False)
+    assert sum(muxed.units.sounds for muxed in ready) == order.count(True)
+
+
+def holds_fragments(muxed: Muxed) -> bool:
+    return any(box.kind == b"moof" for box in boxes(muxed.data, 0, len(muxed.data)))
+
+
+@pytest.mark.parametrize(
+    "audio", [STEREO_48K, MONO_44K, SURROUND_48K, BEHIND_SBR], ids=lambda audio: audio.config.hex()
+)
+def test_the_header_says_what_a_decoder_must_know(audio: AudioFormat) -> None:
+    footage = prepared_clip("240p-h264")
+    segment = Mp4Segment(video_format(footage), 0, audio)
+    unit = next(access_units(footage))
+    header = segment.add(unit.data, unit.pts_90k, unit.dts_90k, 3_600, True).data
+    with av.open(io.BytesIO(header + segment.finish().data), "r") as container:
+        found = container.streams.audio[0].codec_context
+        assert found.extradata == audio.config
+        assert found.channels == audio.channels
+        assert found.sample_rate == audio.clock_hz
+
+
+def test_sound_lies_at_its_sample_however_long_it_has_gone_on() -> None:
+    footage = prepared_clip("240p-h264")
+    segment = Mp4Segment(video_format(footage), 0, MONO_44K)
+    unit = next(access_units(footage))
+    data = segment.add(unit.data, unit.pts_90k, unit.dts_90k, 3_600, True).data
+    for number, sound in enumerate(islice(sound_units(audio=MONO_44K), 500)):
+        sound.pts_90k = number * 1024 * 90_000 // 44_100
+        data += segment.add_sound(sound).data
+    data += segment.finish().data
+    with av.open(io.BytesIO(data), "r") as container:
+        times = [packet.pts for packet in container.demux(audio=0) if packet.size]
+    assert times == [number * 1024 for number in range(500)]

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sound in the recording: every unit beside its picture, and no picture later for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate, islice, pairwise, takewhile
+from pathlib import Path
+
+import av
+import pytest
+
+from access_units import access_units
+from camera_simulator import Simulator
+from camera_simulator.clips import Clip
+from camera_simulator.footage import prepared_clip
+from camera_simulator.settings import Sound
+from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media.audio_unit import AudioUnit
+from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.sinks.layout import Span, parse_key, spans
+from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
+from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
+from eventually import eventually, eventually_async
+from rtsp_ingest import Ingest, camera_settings
+from sound_units import push_side_by_side, sound_format, sound_units
+from worker_parts import PASSWORD as WORKER_PASSWORD
+from worker_parts import CameraObjects, SecretObjects, WorkerParts, entry, policy_to
+
+PREFIX = "phu-yen/gate.0a1b2c3d"
+START_S = 1_700_000_040.0  # 40 s before a full minute of UTC
+OPEN_PICTURES = 27
+"""Of 25 a second: those of the open fragment, the one that the muxer holds, the one held back."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """Packets of one kind in one file: bytes and seconds."""
+
+    data: list[bytes]
+    at_s: list[float]
+
+
+@pytest.fixture(params=["240p-h264", "240p-h265", "240p-h264-b"])
+def clip(request: pytest.FixtureRequest) -> Clip:
+    return prepared_clip(request.param)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[VolumeWriter]:
+    writer = VolumeWriter(VolumeSettings(tmp_path), wall=lambda: START_S)
+    writer.start()
+    yield writer
+    assert writer.close(within_s=10)
+
+
+def recorder(volume: VolumeWriter, **settings: int) -> RecordingSink:
+    return RecordingSink(RecordingSettings(PREFIX, **settings), volume)
+
+
+def pictures(clip: Clip, seconds: float) -> list[AccessUnit]:
+    return list(islice(access_units(clip, START_S), int(seconds * 25)))
+
+
+def tone(begin_s: float, end_s: float, **how: object) -> list[AudioUnit]:
+    """Sound heard between these two, counted from the first picture."""
+    first_pts = int(begin_s * 90_000)
+    units = sound_units(START_S + begin_s, first_pts, **how)  # type: ignore[arg-type]
+    return list(takewhile(lambda unit: unit.pts_90k < end_s * 90_000, units))
+
+
+def record(
+    volume: VolumeWriter,
+    seen: list[AccessUnit],
+    heard: Iterable[AudioUnit],
+    sink: RecordingSink | None = None,
+) -> RecordingSink:
+    sink = sink or recorder(volume, segment_s=5)
+    push_side_by_side(sink, seen, heard)
+    sink.close()
+    eventually(lambda: volume.idle)
+    return sink
+
+
+def on_disk(sink: RecordingSink, pictures: int) -> Callable[[], bool]:
+    return lambda: sink.counters.access_units >= pictures
+
+
+def announced(sink: RecordingSink) -> RecordingSink:
+    """The same recorder when it has heard sound before its first picture."""
+    sink.push_audio(next(sound_units(first_pts=0)))
+    return sink
+
+
+def found_spans(root: Path) -> list[Span]:
+    names = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    return spans(key for name in names if (key := parse_key(name)))
+
+
+def track(path: Path, kind: str) -> Track:
+    with av.open(str(path)) as container:
+        streams = [stream for stream in container.streams if stream.type == kind]
+        packets = [packet for packet in container.demux(streams) if packet.size] if streams else []
+        return Track(
+            [bytes(packet) for packet in packets],
+            [float((packet.pts or 0) * (packet.time_base or 0)) for packet in packets],
+        )
+
+
+def has_sound(path: Path) -> bool:
+    with av.open(str(path)) as container:
+        return bool(container.streams.audio)
+
+
+def heard_samples(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(frame.samples for frame in container.decode(audio=0))
+
+
+def test_every_unit_of_sound_lies_in_the_file_of_its_pictures_with_its_time(
+    clip: Clip, volume: VolumeWriter, tmp_path: Path
+) -> None:
+    seen, heard = pictures(clip, 20), tone(0, 20)
+    sink = record(volume, seen, heard, announced(recorder(volume, segment_s=5)))
+    (span,) = found_spans(tmp_path)
+    assert len(span.segments) == 4
+    begins = [segment.at_us for segment in span.segments] + [span.end_us or 0]
+    data: list[bytes] = []
+    for segment, until_us in zip(span.segments, begins[1:], strict=True):
+        path = tmp_path / str(segment)
+        sounds = track(path, "audio")
+        first_s = segment.at_us / 1e6 - START_S
+        for at_s, unit in zip(sounds.at_s, heard[len(data) :], strict=False):
+            assert at_s == pytest.approx(unit.pts_90k / 90_000 - first_s, abs=1e-4)
+        assert 0 <= sounds.at_s[0] < 0.064
+        assert sounds.at_s[-1] < (until_us - segment.at_us) / 1e6
+        assert heard_samples(path) == 1024 * len(sounds.data)
+        data += sounds.data
+    # The sound of the last tick comes when the sink is closed already.
+    assert data == [unit.data for unit in heard[: len(data)]]
+    assert len(data) > len(heard) - 5
+    assert sink.counters.audio_units == len(data)
+    assert sink.counters.access_units == len(seen)
+
+
+def test_pictures_lie_as_they_would_without_sound(
+    clip: Clip, volume: VolumeWriter, tmp_path: Path
+) -> None:
+    seen = pictures(clip, 12)
+    record(volume, seen, tone(0, 12), announced(recorder(volume, segment_s=5)))
+    (span,) = found_spans(tmp_path)
+    assert [segment.at_us for segment in span.segments] == [
+        int((START_S + offset) * 1e6) for offset in (0, 5, 10)
+    ]
+    assert span.end_us == int((START_S + 12) * 1e6)
+    found: list[bytes] = []
+    for segment in span.segments:
+        shown = track(tmp_path / str(segment), "video")
+        assert min(shown.at_s) == 0
+        steps = {round(b - a, 3) for a, b in pairwise(sorted(shown.at_s))}
+        assert steps == {0.04}
+        found += shown.data
+    assert found == [unit.data for unit in seen]
+
+
+@pytest.mark.parametrize("silent_s", [3.0, 0.0])
+def test_sound_that_falls_silent_holds_back_no_picture(
+    clip: Clip, volume: VolumeWriter, tmp_path: Path, silent_s: float
+) -> None:
+    sink = announced(recorder(volume, segment_s=8))
+    for second in range(20):
+        seen = pictures(clip, 20)[second * 25 : second * 25 + 25]
+        push_side_by_side(sink, seen, tone(second, min(second + 1, silent_s)))
+        sink.tick(float(second))
+        eventually(on_disk(sink, (second + 1) * 25 - OPEN_PICTURES))
+    sink.close()
+    eventually(lambda: sink.counters.access_units == 500)
+    assert all(has_sound(tmp_path / str(key)) for key in found_spans(tmp_path)[0].segments)
+
+
+def test_sound_in_late_bursts_moves_no_picture_and_keeps_its_times(
+    volume: VolumeWriter, tmp_path: Path
+) -> None:
+    clip = prepared_clip("240p-h264")
+    sink, heard = announced(recorder(volume)), tone(0, 12)
+    for second, picture in enumerate(pictures(clip, 12)):
+        sink.push(picture)
+        if second % 75 == 74:
+            for unit in heard:
+                if picture.pts_90k - 270_000 <= unit.pts_90k < picture.pts_90k:
+                    sink.push_audio(unit)
+    sink.close()
+    eventually(lambda: volume.idle)
+    (span,) = found_spans(tmp_path)
+    path = tmp_path / str(span.segments[0])
+    sounds, shown = track(path, "audio"), track(path, "video")
+    assert len(shown.data) == 300
+    times = {round(unit.pts_90k / 90_000, 3) for unit in heard}
+    assert {round(at_s, 3) for at_s in sounds.at_s} <= times
+    assert len(sounds.data) == sink.counters.audio_units > 150
+
+
+def test_sound_later_than_a_second_is_dropped_with_the_segment_it_belonged_to(
+    volume: VolumeWriter, tmp_path: Path
+) -> None:
+    sink = announced(recorder(volume, segment_s=5))
+    push_side_by_side(sink, pictures(prepared_clip("240p-h264"), 5.2), tone(0, 4.5))
+    sink.tick(1.0)
+    sink.tick(3.0)
+    eventually(lambda: sink.counters.access_units >= 125)
+    for unit in tone(4.5, 5.2):
+        sink.push_audio(unit)
+    sink.close()
+    eventually(lambda: volume.idle)
+    first, second = (
+        track(tmp_path / str(key), "audio") for key in found_spans(tmp_path)[0].segments
+    )
+    assert first.at_s[-1] < 4.5
+    assert second.at_s[0] >= 0
+    assert sink.counters.dropped_audio_units > 5
+
+
+def test_sound_that_begins_late_begins_a_span_at_the_next_key_frame(
+    clip: Clip, volume: VolumeWriter, tmp_path: Path
+) -> None:
+    seen = pictures(clip, 8)
+    record(volume, seen, tone(2.5, 8), recorder(volume))
+    silent, sounding = found_spans(tmp_path)
+    assert not has_sound(tmp_path / str(silent.segments[0]))
+    assert has_sound(tmp_path / str(sounding.segments[0]))
+    key = next(unit for unit in seen if unit.key and unit.pts_90k > 2.5 * 90_000)
+    assert sounding.start_us == pytest.approx(key.arrived_at * 1e6, abs=100_000)
+    assert silent.end_us == sounding.start_us, "and leaves no gap"
+    found = [
+        data
+        for span in (silent, sounding)
+        for data in track(tmp_path / str(span.segments[0]), "video").data
+    ]
+    assert found == [unit.data for unit in seen]
+
+
+def test_sound_in_another_format_begins_a_span_and_over_the_cap_goes_unrecorded(
+    volume: VolumeWriter, tmp_path: Path
+) -> None:
+    clip, audio = prepared_clip("240p-h264"), sound_format()
+    stereo = dataclasses.replace(audio, channels=2, config=b"\x14\x10")
+    heard = tone(0, 3) + tone(3, 6, audio=stereo) + tone(6, 10, audio=audio)
+    sink = announced(recorder(volume, format_changes_per_hour=1))
+    record(volume, pictures(clip, 10), heard, sink)
+    found = found_spans(tmp_path)
+    assert len(found) == 2
+    with av.open(str(tmp_path / str(found[1].segments[0]))) as container:
+        assert container.streams.audio[0].codec_context.channels == 2
+    assert sink.counters.access_units == 250
+    assert sink.counters.dropped_audio_units > 50
+
+
+@pytest.mark.parametrize("codec", ["pcmu", "opus"])
+def test_sound_that_mp4_does_not_take_is_named_once_and_is_no_failure(
+    codec: Sound, volume: VolumeWriter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    heard = [dataclasses.replace(unit, format=sound_format(codec)) for unit in tone(0, 4)]
+    sink = record(volume, pictures(prepared_clip("240p-h264"), 4), heard)
+    (said,) = [each for each in caplog.records if "not recorded" in each.message]
+    assert (said.camera, said.cause) == (PREFIX, f"the camera sends {codec.upper()}")  # type: ignore[attr-defined]
+    assert not has_sound(tmp_path / str(found_spans(tmp_path)[0].segments[0]))
+    assert sink.state.phase is SinkPhase.WORKING
+    assert (sink.counters.access_units, sink.counters.dropped_audio_units) == (100, 0)
+
+
+async def test_a_cameras_sound_is_recorded_whole_beside_its_pictures(
+    simulator: Simulator, media_loop: MediaLoop, volume: VolumeWriter, tmp_path: Path
+) -> None:
+    camera = await simulator.add(camera_settings(sound="aac"))
+    sink = recorder(volume, segment_s=2)
+    ingest = Ingest(camera, media_loop, audio=True)
+    ingest.add_sinks(sink)
+    await ingest.play()
+    await eventually_async(lambda: sink.counters.audio_units > 60, within_s=20)
+    await ingest.stop()
+    sink.close()
+    await eventually_async(lambda: volume.idle)
+    files = [tmp_path / str(key) for span in found_spans(tmp_path) for key in span.segments]
+    lengths = [len(track(path, "video").data) for path in files]
+    begins = [ingest.units[place].pts_90k for place in accumulate([0, *lengths[:-1]])]
+    total = 0
+    for path, begin, end in zip(files, begins, [*begins[1:], None], strict=True):
+        found = track(path, "audio")
+        wanted = [u for u in ingest.sound if begin <= u.pts_90k and (not end or u.pts_90k < end)]
+        if end is None:
+            wanted = wanted[: len(found.data)]
+        if has_sound(path):
+            assert found.data == [unit.data for unit in wanted]
+            for at_s, unit in zip(found.at_s, wanted, strict=True):
+                assert at_s == pytest.approx((unit.pts_90k - begin) / 90_000, abs=1e-3)
+            total += len(wanted)
+    assert total == sink.counters.audio_units
+    assert sum(map(has_sound, files)) > 1
+
+
+async def test_sound_that_the_policy_asks_for_is_recorded(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    camera = await simulator.add(camera_settings(password=WORKER_PASSWORD, sound="aac"))
+    objects, secrets = CameraObjects(), SecretObjects()
+    secrets.put("cameras", username="ingest", password=WORKER_PASSWORD)
+    async with WorkerParts(tmp_path, objects, secrets) as worker:
+        policy = policy_to(None).model_copy(update={"audio": True})
+        await worker.run(policy, entry(objects, camera))
+
+        def sounding() -> bool:
+            root = tmp_path / "recordings"
+            return any(
+                has_sound(root / str(key))
+                for span in found_spans(root)
+                for key in span.segments[:-1]
+            )
+
+        await eventually_async(sounding, within_s=30)
+        await eventually_async(lambda: objects.ready(camera.name)[0] == "True", within_s=30)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boxes of an MP4 in memory (ISO/IEC 14496-12 section 4.2): what av's muxer wrote, read or amended.
+
+Pure; called by mp4.py. It knows boxes as that muxer writes them, with sizes of 32 bits, and is no
+parser for the files of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_HEAD = 8
+_EDITS_BYTES = 36
+_NORMAL_RATE = 0x00010000
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Where a box and its body lie in the octets around it."""
+
+    kind: bytes
+    begin: int
+    end: int
+
+    @property
+    def body(self) -> int:
+        """Where what it holds begins."""
+        return self.begin + _HEAD
+
+
+def boxes(data: bytes, begin: int, end: int) -> Iterator[Box]:
+    """The boxes that follow one another between two places."""
+    while begin < end:
+        size = int.from_bytes(data[begin : begin + 4], "big")
+        yield Box(data[begin + 4 : begin + 8], begin, begin + size)
+        begin += size
+
+
+def samples_by_track(data: bytes) -> dict[int, int]:
+    """How many samples of each track stand in the fragments among these whole boxes."""
+    counted: dict[int, int] = {}
+    for moof in _of_kind(data, b"moof", 0, len(data)):
+        for traf in _of_kind(data, b"traf", moof.body, moof.end):
+            (tfhd,) = _of_kind(data, b"tfhd", traf.body, traf.end)
+            track = _number(data, tfhd.body + 4)
+            for trun in _of_kind(data, b"trun", traf.body, traf.end):
+                counted[track] = counted.get(track, 0) + _number(data, trun.body + 4)
+    return counted
+
+
+def with_edit_list(header: bytes, media_time: int) -> bytes:
+    """The header, whose first track now begins at `media_time` of its media (section 8.6.6).
+
+    It stays as long as it was, since the muxer counts on where things lie: the edit list takes its
+    place from the UserDataBox, which names the muxer and nothing else.
+    """
+    (moov,) = _of_kind(header, b"moov", 0, len(header))
+    trak = next(_of_kind(header, b"trak", moov.body, moov.end))
+    (tkhd,) = _of_kind(header, b"tkhd", trak.body, trak.end)
+    (udta,) = _of_kind(header, b"udta", moov.body, moov.end)
+    # One edit of unknown length (0: as long as the fragments go on), at normal speed.
+    edit = _four(0) + _four(1) + _four(0) + _four(media_time) + _four(_NORMAL_RATE)
+    rest = udta.end - udta.begin - _EDITS_BYTES
+    return b"".join(
+        (
+            header[: trak.begin],
+            _four(trak.end - trak.begin + _EDITS_BYTES),
+            header[trak.begin + 4 : tkhd.end],
+            _box(b"edts", _box(b"elst", edit)),
+            header[tkhd.end : udta.begin],
+            _box(b"free", bytes(rest - _HEAD)),
+            header[udta.end :],
+        )
+    )
+
+
+def _of_kind(data: bytes, kind: bytes, begin: int, end: int) -> Iterator[Box]:
+    return (box for box in boxes(data, begin, end) if box.kind == kind)
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return _four(_HEAD + len(body)) + kind + body
+
+
+def _number(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "big")
+
+
+def _four(value: int) -> bytes:
+    return value.to_bytes(4, "big")

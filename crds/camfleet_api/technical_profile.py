@@ -53,7 +53,11 @@ class StreamUse(Model):
     relay: StreamRole = Field(StreamRole.MAIN, description="Stream sent to the monitoring system.")
     record: StreamRole = Field(StreamRole.MAIN, description="Stream written to disk.")
     watch: StreamRole = Field(StreamRole.MAIN, description="Stream whose picture is checked.")
-    audio: bool = Field(False, description="Keep the sound of a stream that has one.")
+    audio: bool = Field(
+        False,
+        description="Keep the sound of a stream that has one. AAC is relayed and recorded; G.711 "
+        "and Opus are relayed over RTSP, and neither recorded nor relayed over RTMP.",
+    )
     udp_fallback: bool = Field(
         False, description="Receive over UDP where a camera sends its stream in no other way."
     )

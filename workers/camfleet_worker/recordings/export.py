@@ -6,24 +6,32 @@ and plays in the time of the recording: a gap between segments stays a gap, in w
 the last picture. Where the parameter sets change, the new ones travel in band before their first
 picture, which decoders take; where the codec changes no single track can go on, and the next file
 begins. Files appear under their names when they are complete.
+
+Sound goes along in a second track where any is recorded, and is silent where none is; sound in
+another format is another codec. Pictures and sound of a segment are read side by side, each in its
+own order, for in a fragment they lie behind one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
 from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.recordings.configuration_record import parameter_sets
 from camfleet_worker.recordings.listing import Interval, RecordedSegment, time_text
-from camfleet_worker.sinks.mp4 import CLOCK_RATE, TIME_BASE
+from camfleet_worker.sinks.mp4 import CLOCK_RATE, TIME_BASE, SoundTrack
 
 _CODECS = {"h264": Codec.H264, "hevc": Codec.H265}
 _US_TO_90K = Fraction(CLOCK_RATE, 1_000_000)
@@ -41,6 +49,7 @@ class ExportedFile:
     codec: Codec
     covers: Interval
     pictures: int
+    sounds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +60,26 @@ class _Format:
 
 @dataclass(slots=True)
 class _Picture:
-    packet: av.Packet[VideoStream]
+    packet: Packet[VideoStream]
     format: _Format
     template: VideoStream
     key: bool
     shown_us: int
     decoded_us: int
     duration_us: int
+    sound: AudioFormat | None
+    """Announced beside it, whether or not any is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    data: bytes
+    format: AudioFormat
+    at_us: int
 
 
 def export(
-    segments: Iterable[RecordedSegment],
+    segments: Sequence[RecordedSegment],
     wanted: Interval,
     path: Path,
     progress: Callable[[int], None] = lambda at_us: None,
@@ -71,7 +89,7 @@ def export(
     `progress` is told how far it has come, in microseconds since the epoch. Raises ExportError when
     no picture of the interval is there, OSError when the disk says no.
     """
-    writer = _Writer(path)
+    writer = _Writer(path, _Sounds(segments))
     try:
         for picture in _within(_pictures(segments), wanted):
             writer.add(picture)
@@ -85,23 +103,64 @@ def export(
 def _pictures(segments: Iterable[RecordedSegment]) -> Iterator[_Picture]:
     """Every picture of the segments in decoding order; a segment that is gone or torn has fewer."""
     for segment in segments:
-        try:
-            container = av.open(str(segment.path), "r")
-        except (FileNotFoundError, av.error.InvalidDataError):
-            continue  # retention was faster, or nothing of it was ever whole
-        with container:
+        with _opened(segment) as container:
+            if container is None:
+                continue
             stream = container.streams.video[0]
             seen = _Format(
                 _CODECS[stream.codec_context.name], stream.codec_context.extradata or b""
             )
-            for packet in container.demux(stream):
-                whole = packet.size and not packet.is_corrupt  # a torn file ends within one
-                if whole and packet.pts is not None and packet.dts is not None:
-                    yield _picture(packet, seen, stream, segment.start_us)
+            sound = _sound_format(container)
+            for packet in filter(_is_whole, container.demux(stream)):
+                yield _picture(packet, seen, stream, segment.start_us, sound)
+
+
+def _heard(segments: Iterable[RecordedSegment]) -> Iterator[_Heard]:
+    """All sound of the segments in the order of its times."""
+    for segment in segments:
+        with _opened(segment) as container:
+            sound = None if container is None else _sound_format(container)
+            if container is None or sound is None:
+                continue
+            stream = container.streams.audio[0]
+            second = Fraction(stream.time_base or 1) * 1_000_000
+            for packet in filter(_is_whole, container.demux(stream)):
+                at_us = segment.start_us + round((packet.pts or 0) * second)
+                yield _Heard(bytes(packet), sound, at_us)
+
+
+@contextmanager
+def _opened(segment: RecordedSegment) -> Iterator[InputContainer | None]:
+    """None where retention was faster, or nothing of it was ever whole."""
+    try:
+        container = av.open(str(segment.path), "r")
+    except (FileNotFoundError, av.error.InvalidDataError):
+        yield None
+        return
+    with container:
+        yield container
+
+
+def _is_whole(packet: Packet[Any]) -> bool:
+    """A torn file ends within a packet."""
+    timed = packet.pts is not None and packet.dts is not None
+    return bool(packet.size) and timed and not packet.is_corrupt
+
+
+def _sound_format(container: InputContainer) -> AudioFormat | None:
+    for stream in container.streams.audio:
+        context = stream.codec_context
+        config = context.extradata or b""
+        return AudioFormat(AudioCodec.AAC, context.sample_rate, context.channels, config)
+    return None
 
 
 def _picture(
-    packet: av.Packet[VideoStream], seen: _Format, stream: VideoStream, segment_us: int
+    packet: Packet[VideoStream],
+    seen: _Format,
+    stream: VideoStream,
+    segment_us: int,
+    sound: AudioFormat | None,
 ) -> _Picture:
     second = Fraction(stream.time_base or TIME_BASE) * 1_000_000
     assert packet.pts is not None
@@ -114,6 +173,7 @@ def _picture(
         shown_us=segment_us + round(packet.pts * second),
         decoded_us=segment_us + round(packet.dts * second),
         duration_us=round((packet.duration or 0) * second),
+        sound=sound,
     )
 
 
@@ -152,21 +212,48 @@ def _until(pictures: Iterable[_Picture], end_us: int) -> Iterator[_Picture]:
             later.clear()
 
 
+class _Sounds:
+    """The sound of all segments, taken as the pictures go on."""
+
+    def __init__(self, segments: Sequence[RecordedSegment]) -> None:
+        self._segments = segments
+        self._rest = _heard(segments)
+        self._next = next(self._rest, None)
+
+    def format_at(self, picture: _Picture) -> AudioFormat | None:
+        """What a file that begins here announces: the sound beside it, or the first after it."""
+        if picture.sound is not None:
+            return picture.sound
+        while self._next is not None and self._next.at_us < picture.shown_us:
+            self._next = next(self._rest, None)
+        return None if self._next is None else self._next.format
+
+    def until(self, at_us: int) -> Iterator[_Heard]:
+        """What is heard before that."""
+        while self._next is not None and self._next.at_us < at_us:
+            yield self._next
+            self._next = next(self._rest, None)
+
+
 class _Writer:
     """Pictures in, files out."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sounds: _Sounds) -> None:
         self._path = path
+        self._sounds = sounds
         self._files: list[ExportedFile] = []
         self._open: _OpenFile | None = None
 
     def add(self, picture: _Picture) -> None:
-        if self._open is not None and self._open.format.codec is not picture.format.codec:
+        if self._open is not None and not self._open.takes(picture):
             self._close()
         if self._open is None:
             if not picture.key:
                 return
-            self._open = _OpenFile(self._next_path(), picture)
+            sound = self._sounds.format_at(picture)
+            self._open = _OpenFile(self._next_path(), picture, sound)
+        for heard in self._sounds.until(picture.decoded_us):
+            self._open.add_sound(heard)
         self._open.add(picture)
 
     def finish(self) -> list[ExportedFile]:
@@ -182,6 +269,8 @@ class _Writer:
 
     def _close(self) -> None:
         if self._open is not None:
+            for heard in self._sounds.until(self._open.end_us):
+                self._open.add_sound(heard)
             self._files.append(self._open.finish())
             self._open = None
 
@@ -192,14 +281,17 @@ class _Writer:
 
 
 class _OpenFile:
-    def __init__(self, path: Path, first: _Picture) -> None:
+    def __init__(self, path: Path, first: _Picture, sound: AudioFormat | None) -> None:
         self.format = first.format
+        self.end_us = first.shown_us
         self._in_force = first.format
         self._path = path
         self._partial = path.with_name(f".{path.name}.partial")
-        self._start_us = self._end_us = first.shown_us
+        self._start_us = first.shown_us
         self._last_dts: int | None = None
         self._pictures = 0
+        self._sounds = 0
+        self._sound_format = sound
         self._container: OutputContainer = av.open(
             str(self._partial), "w", format="mp4", options={"movflags": "faststart"}
         )
@@ -209,6 +301,20 @@ class _OpenFile:
         if first.format.codec is Codec.H265:
             self._stream.codec_context.codec_tag = "hvc1"
         self._stream.time_base = TIME_BASE
+        self._sound = None if sound is None else SoundTrack(self._container, sound)
+
+    def takes(self, picture: _Picture) -> bool:
+        """Whether its tracks are those of this picture and of the sound beside it."""
+        both_sound = picture.sound is not None and self._sound_format is not None
+        same_sound = not both_sound or picture.sound == self._sound_format
+        return self.format.codec is picture.format.codec and same_sound
+
+    def add_sound(self, heard: _Heard) -> None:
+        """Of the announced format, and not before the first picture."""
+        at_90k = self._in_file(heard.at_us)
+        if self._sound is not None and heard.format == self._sound_format and at_90k >= 0:
+            self._container.mux(self._sound.packet(heard.data, at_90k))
+            self._sounds += 1
 
     def add(self, picture: _Picture) -> None:
         packet = self._packet(picture)
@@ -223,13 +329,13 @@ class _OpenFile:
         packet.is_keyframe = picture.key
         self._container.mux(packet)
         self._pictures += 1
-        self._end_us = max(self._end_us, picture.shown_us + picture.duration_us)
+        self.end_us = max(self.end_us, picture.shown_us + picture.duration_us)
 
     def finish(self) -> ExportedFile:
         self._container.close()
         self._partial.replace(self._path)
-        covers = Interval(self._start_us, self._end_us)
-        return ExportedFile(self._path, self.format.codec, covers, self._pictures)
+        covers = Interval(self._start_us, self.end_us)
+        return ExportedFile(self._path, self.format.codec, covers, self._pictures, self._sounds)
 
     def discard(self) -> None:
         self._container.close()

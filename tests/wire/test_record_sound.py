@@ -21,6 +21,7 @@ from camera_simulator.settings import Sound
 from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.metrics import WorkerCollector
 from camfleet_worker.sinks.layout import Span, parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.sink import SinkPhase
@@ -323,3 +324,14 @@ async def test_sound_that_the_policy_asks_for_is_recorded(
 
         await eventually_async(sounding, within_s=30)
         await eventually_async(lambda: objects.ready(camera.name)[0] == "True", within_s=30)
+        series = {
+            (sample.name, sample.labels["sink"]): sample.value
+            for metric in WorkerCollector(
+                "phu-yen", worker.fleet, MediaLoop(), worker.pictures.counters, lambda: 0
+            ).collect()
+            for sample in metric.samples
+            if "sink" in sample.labels
+        }
+    assert series["camfleet_sink_audio_units_total", "recording"] > 10
+    assert series["camfleet_sink_dropped_audio_units_total", "recording"] >= 0
+    assert ("camfleet_sink_audio_units_total", "picture") not in series, "it takes none"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -17,10 +18,11 @@ import pytest
 
 from access_units import access_units
 from camera_simulator.footage import prepared_clip
+from camera_simulator.settings import Sound
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media.access_unit import AccessUnit, Codec
 from camfleet_worker.sinks import rtmp_publisher
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.rtmp import ChunkReader, as_command, command
@@ -28,6 +30,7 @@ from camfleet_worker.sinks.sink import SinkPhase
 from camfleet_worker.sinks.target import StreamNames, relay_target
 from eventually import eventually
 from media_pump import MediaPump
+from sound_units import sound_format, sound_units
 from vms import RtmpServer
 
 
@@ -239,3 +242,80 @@ def test_a_refused_login_is_tried_once_and_stands_in_no_message() -> None:
             assert "Unauthorized" in sink.state.error.message
             assert "p/&w" not in sink.state.error.message + repr(sink._target)
             assert "p%2F" not in sink.state.error.message
+
+
+def with_sound(sink: RtmpRelay, from_s: float = 0.0, codec: Sound = "aac") -> Iterator[AccessUnit]:
+    """A camera's pictures; its sound reaches the sink behind those it is heard with."""
+    sounds = sound_units(first_pts=int(from_s * 90_000), audio=sound_format(codec))
+    sound = next(sounds)
+    for unit in access_units(prepared_clip("240p-h264")):
+        yield unit
+        while sound.pts_90k <= unit.pts_90k:
+            sink.push_audio(sound)
+            sound = next(sounds)
+
+
+def heard_and_seen(url: str, count: int) -> tuple[list[tuple[bytes, float]], list[float]]:
+    """What a player gets: bytes and time of each unit of sound, times of pictures."""
+    sounds: list[tuple[bytes, float]] = []
+    pictures: list[float] = []
+    with av.open(url, "r", timeout=15) as player:
+        for packet in player.demux():
+            at = float((packet.pts or 0) * (packet.time_base or 0))
+            if packet.stream.type == "video":
+                pictures.append(at)
+            elif packet.size:
+                sounds.append((bytes(packet), at))
+            if len(sounds) == count:
+                break
+        assert player.streams.audio[0].codec_context.extradata == sound_format().config
+    return sounds, pictures
+
+
+def test_a_player_hears_every_unit_of_sound_beside_its_picture(vms: RtmpServer) -> None:
+    sink = relay(vms.url("{camera}"))
+    with MediaPump(with_sound(sink), sink, per_second=50):
+        eventually(lambda: "gate" in vms.streams() and working(sink))
+        heard, pictures = heard_and_seen(vms.url("gate"), 60)
+    tone = [unit.data for unit in islice(sound_units(), 32)]
+    begin = tone.index(heard[0][0])
+    assert [data for data, _ in heard] == [tone[(begin + n) % 32] for n in range(60)]
+    assert {round((b - a) * 1000) for (_, a), (_, b) in pairwise(heard)} == {64}
+    assert {round((b - a) * 1000) for a, b in pairwise(pictures)} == {40}
+    assert abs(heard[-1][1] - pictures[-1]) < 0.5
+    assert sink.counters.audio_units >= 60
+
+
+def test_sound_that_begins_late_is_heard_on_the_same_connection(vms: RtmpServer) -> None:
+    sink = relay(vms.url("{camera}"))
+    with MediaPump(with_sound(sink, from_s=4.0), sink):
+        eventually(lambda: working(sink))
+        eventually(lambda: vms.streams()["gate"].audio_codec == "AAC")
+        heard, _ = heard_and_seen(vms.url("gate"), 20)
+    assert len(heard) == 20
+    assert sink.counters.connects == 1
+
+
+def test_sound_that_falls_silent_leaves_the_pictures_as_they_were(vms: RtmpServer) -> None:
+    sink = relay(vms.url("{camera}"))
+    clip = prepared_clip("240p-h264")
+    with MediaPump(islice(with_sound(sink), 100), sink) as pump:
+        eventually(lambda: working(sink) and len(pump.pushed) == 100)
+        pump.feed(access_units(clip, first_pts=100 * clip.ticks_per_frame))
+        seen = watched(vms.url("gate"), 100)
+    assert {round((b - a) * 1000) for (_, a), (_, b) in pairwise(seen)} == {40}
+    assert sink.counters.dropped_access_units == 0
+
+
+def test_sound_that_flv_does_not_take_is_named_once_and_not_sent(
+    vms: RtmpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    sink = relay(vms.url("{camera}"))
+    with MediaPump(with_sound(sink, codec="pcmu"), sink) as pump:
+        eventually(lambda: working(sink) and len(pump.pushed) > 150)
+        assert vms.streams()["gate"].audio_codec == ""
+    (said,) = [each for each in caplog.records if "over RTMP" in each.message]
+    assert said.cause == "the camera sends PCMU"  # type: ignore[attr-defined]
+    assert said.url == vms.url("gate")  # type: ignore[attr-defined]
+    assert sink.counters.dropped_audio_units == 0

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.picture.pool import PictureCounters
+from camfleet_worker.sinks.sink import AudioSink
 from camfleet_worker.snapshot_gate import SnapshotGate
 from camfleet_worker.supervisor import CameraSupervisor
 
@@ -133,6 +134,12 @@ class WorkerCollector(Collector):
         gops = CounterMetricFamily(
             "camfleet_sink_dropped_gops", "Groups of pictures dropped.", labels=SINK
         )
+        sound = CounterMetricFamily(
+            "camfleet_sink_audio_units", "Units of sound passed.", labels=SINK
+        )
+        lost_sound = CounterMetricFamily(
+            "camfleet_sink_dropped_audio_units", "Units of sound dropped.", labels=SINK
+        )
         connects = CounterMetricFamily("camfleet_sink_connects", "Connections made.", labels=SINK)
         for supervisor in self._fleet.supervisors:
             for sink in supervisor.sinks.sinks:
@@ -141,8 +148,11 @@ class WorkerCollector(Collector):
                 octets.add_metric(labels, sink.counters.bytes)
                 drops.add_metric(labels, sink.counters.dropped_access_units)
                 gops.add_metric(labels, sink.counters.dropped_gops)
+                if supervisor.assignment.policy.audio and isinstance(sink, AudioSink):
+                    sound.add_metric(labels, sink.counters.audio_units)
+                    lost_sound.add_metric(labels, sink.counters.dropped_audio_units)
                 connects.add_metric(labels, sink.counters.connects)
-        return (units, octets, drops, gops, connects)
+        return (units, octets, drops, gops, sound, lost_sound, connects)
 
     def _pictures_of_all(self) -> Iterable[Metric]:
         pictures = self._pictures

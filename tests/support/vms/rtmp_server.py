@@ -42,6 +42,7 @@ class RtmpStream:
     video_codec: str
     width: int
     height: int
+    audio_codec: str
 
 
 class RtmpServer:
@@ -157,6 +158,7 @@ class RtmpServer:
 
 def _stream(element: ET.Element) -> RtmpStream:
     video = element.find("meta/video")
+    audio = element.find("meta/audio")
     return RtmpStream(
         publishing=element.find("publishing") is not None,
         bytes=int(element.findtext("bytes_in", "0")),
@@ -164,6 +166,7 @@ def _stream(element: ET.Element) -> RtmpStream:
         video_codec=video.findtext("codec", "") if video is not None else "",
         width=int(video.findtext("width", "0")) if video is not None else 0,
         height=int(video.findtext("height", "0")) if video is not None else 0,
+        audio_codec=audio.findtext("codec", "") if audio is not None else "",
     )
 
 

@@ -3,6 +3,9 @@
 
 Called by the RTMP relay. H.264 as FLV always had it, H.265 as Enhanced RTMP has it. The socket is
 not its business: it hands out octets.
+
+AAC goes beside it in tags of ours (FLV specification 10.1 annex E.4.2): a second stream of the
+muxer would have to be announced before the first picture and would hold pictures back.
 """
 
 from __future__ import annotations
@@ -11,7 +14,13 @@ import av
 from av.container import OutputContainer
 
 from camfleet_worker.media.access_unit import VideoFormat
+from camfleet_worker.media.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.sinks.mp4 import CLOCK_RATE, TIME_BASE, Written, format_template
+
+_AUDIO_TAG = 8
+_AAC = b"\xaf"
+"""AAC; the rest of the octet is fixed for it, whatever rate and channels are."""
+_CONFIG, _RAW = b"\0", b"\1"
 
 
 class FlvStream:
@@ -20,6 +29,7 @@ class FlvStream:
     def __init__(self, video: VideoFormat) -> None:
         self._written = Written()
         self._first_dts: int | None = None
+        self._sound: AudioFormat | None = None
         self._container: OutputContainer = av.open(
             self._written,
             "w",
@@ -44,3 +54,22 @@ class FlvStream:
         packet.is_keyframe = key
         self._container.mux(packet)
         return self._written.take()
+
+    def add_sound(self, unit: AudioUnit) -> bytes:
+        """The octets of one unit of AAC, behind its configuration where that is new; none for one
+        that belongs to pictures before the first."""
+        if self._first_dts is None or unit.pts_90k < self._first_dts:
+            return b""
+        at_ms = (unit.pts_90k - self._first_dts + 45) // 90
+        config = b""
+        if unit.format != self._sound:
+            self._sound = unit.format
+            config = _audio_tag(_CONFIG + unit.format.config, at_ms)
+        return config + _audio_tag(_RAW + unit.data, at_ms)
+
+
+def _audio_tag(body: bytes, at_ms: int) -> bytes:
+    body = _AAC + body
+    time = (at_ms & 0xFFFFFF).to_bytes(3, "big") + bytes((at_ms >> 24 & 0xFF,))
+    head = bytes((_AUDIO_TAG,)) + len(body).to_bytes(3, "big") + time + bytes(3)
+    return head + body + (len(head) + len(body)).to_bytes(4, "big")

@@ -5,11 +5,15 @@ For compatibility: a thread per camera and a blocking socket (rtmp_publisher.py)
 only puts access units into a bounded queue; a monitoring system that lags makes that queue drop
 whole GOPs. Foreign exceptions become errors of ours in this file. Credentials travel beside the URL
 and reach the wire only.
+
+Sound (AAC) goes along with the pictures beside it; it is announced by its first unit, so that
+sound that begins late needs no other connection.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import random
 import socket
 import ssl
@@ -22,16 +26,21 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media.audio_unit import AudioCodec, AudioUnit
 from camfleet_worker.sinks.flv import FlvStream
 from camfleet_worker.sinks.gop_queue import GopQueue
 from camfleet_worker.sinks.reconnect import Reconnect
 from camfleet_worker.sinks.rtmp import RtmpError
 from camfleet_worker.sinks.rtmp_publisher import PublishRefused, RtmpPublisher
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.sinks.sound_queue import SoundQueue
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
 from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 
+log = logging.getLogger(__name__)
+
 QUEUE_BYTES = 4 << 20
+_SOUND_BYTES = 256 << 10
 _TOO_SLOW_S = 30.0
 _BATCH_BYTES = 256 << 10
 _STARTING = SinkState(SinkPhase.STARTING)
@@ -57,6 +66,8 @@ class RtmpRelay:
             vms_tls(target.authorities)  # authorities that are none are told at once
         self._changed = threading.Condition()
         self._queue = GopQueue(queue_bytes, self.counters)  # guarded by _changed
+        self._sound = SoundQueue(_SOUND_BYTES, self.counters)  # guarded by _changed
+        self._not_relayed: AudioCodec | None = None
         self._reconnect = Reconnect(jitter)  # the thread's own
         self._state = _STARTING
         self._refused_codec: SinkState | None = None
@@ -92,10 +103,22 @@ class RtmpRelay:
             if unit.key and not self._publishing:
                 # Nobody takes them yet: keep the latest GOP only.
                 self._queue.drop_all()
-            if not self._queue.push(unit) and self._publishing:
-                self._too_slow_until = self._now + _TOO_SLOW_S
+            if not self._queue.push(unit):
+                self._sound.drop_before(self._first_pts())
+                if self._publishing:
+                    self._too_slow_until = self._now + _TOO_SLOW_S
         if not self._thread.is_alive() and not self._closed:
             self._thread.start()
+
+    def push_audio(self, unit: AudioUnit) -> None:
+        """Queue one unit of AAC for the thread; other sound is not sent."""
+        if self._closed or self._refused_codec is not None:
+            return
+        if unit.format.codec is not AudioCodec.AAC:
+            self._tell_not_relayed(unit.format.codec)
+            return
+        with self._changed:
+            self._sound.push(unit)
 
     def tick(self, now: float) -> None:
         """Wake the thread once for all that came since the last tick."""
@@ -113,6 +136,17 @@ class RtmpRelay:
         self._video = video
         refused = unsupported_codec(self._target, video.codec)
         self._refused_codec = None if refused is None else SinkState(SinkPhase.FAILED, refused)
+
+    def _tell_not_relayed(self, codec: AudioCodec) -> None:
+        if codec is not self._not_relayed:
+            self._not_relayed = codec
+            log.info(
+                "sound is not relayed over RTMP, which takes AAC",
+                extra={"url": self._target.url, "cause": f"the camera sends {codec}"},
+            )
+
+    def _first_pts(self) -> int | None:
+        return self._queue.first.pts_90k if len(self._queue) else None
 
     # The rest runs on the thread.
 
@@ -132,6 +166,7 @@ class RtmpRelay:
             while not self._closed:
                 if self._reconnect.may_connect(time.monotonic()):
                     self._queue.begin_at_key()
+                    self._sound.drop_before(self._first_pts())
                     if len(self._queue):
                         return self._queue.first
                 # New pictures wake it anyway; the limit is for a camera that sends none.
@@ -142,23 +177,26 @@ class RtmpRelay:
         """Connect and send until the format changes or the sink is closed."""
         with self._translated(), RtmpPublisher(self._target, video.codec) as publisher:
             self.counters.connects += 1
-            self._publishing = True
+            with self._changed:
+                self._publishing = True
+                self._sound.drop_before(self._first_pts())
             flv = FlvStream(video)
             while batch := self._next(video):
-                publisher.send(
-                    b"".join(
-                        flv.add(unit.data, unit.pts_90k, unit.dts_90k, unit.key) for unit in batch
-                    )
-                )
+                publisher.send(b"".join(_tags(flv, unit) for unit in batch))
                 publisher.listen()
-                self.counters.access_units += len(batch)
-                self.counters.bytes += sum(len(unit.data) for unit in batch)
+                self._count(batch)
                 self._state = _WORKING
                 self._reconnect.healthy(time.monotonic())
 
-    def _next(self, video: VideoFormat) -> list[AccessUnit]:
-        """The next access units of this format, none when it is over."""
-        batch: list[AccessUnit] = []
+    def _count(self, sent: list[AccessUnit | AudioUnit]) -> None:
+        pictures = [unit for unit in sent if isinstance(unit, AccessUnit)]
+        self.counters.access_units += len(pictures)
+        self.counters.audio_units += len(sent) - len(pictures)
+        self.counters.bytes += sum(len(unit.data) for unit in pictures)
+
+    def _next(self, video: VideoFormat) -> list[AccessUnit | AudioUnit]:
+        """The next access units of this format with their sound, none when it is over."""
+        batch: list[AccessUnit | AudioUnit] = []
         size = 0
         with self._changed:
             while not self._closed and not len(self._queue):
@@ -168,7 +206,12 @@ class RtmpRelay:
                     break
                 unit = self._queue.pop()
                 size += len(unit.data)
+                if batch:
+                    batch.extend(self._sound.take(unit.dts_90k))
                 batch.append(unit)
+            if batch and not len(self._queue):
+                # Nothing to stand beside any more: it may have come late.
+                batch.extend(self._sound.take(None))
         return batch
 
     @contextmanager
@@ -191,6 +234,12 @@ class RtmpRelay:
     def _error(self, reason: Reason, what: str, retry: Retry = Retry.BACKOFF) -> IngestError:
         fact = f"The monitoring system at {self._target.authority} {what}"
         return IngestError(ConditionType.RELAYING, reason, fact, retry)
+
+
+def _tags(flv: FlvStream, unit: AccessUnit | AudioUnit) -> bytes:
+    if isinstance(unit, AudioUnit):
+        return flv.add_sound(unit)
+    return flv.add(unit.data, unit.pts_90k, unit.dts_90k, unit.key)
 
 
 def _what_happened(error: OSError) -> str:

@@ -46,6 +46,9 @@ class Policy(Model):
     site_connects_per_second: Annotated[int, Field(ge=1, le=100)] = Field(
         5, description="Connect budget of a site."
     )
+    site_retention_bytes: Annotated[int | None, Field(ge=1, le=1 << 60)] = Field(
+        None, description="Most that recordings of a site take on one volume."
+    )
 
 
 class ShardCamera(Model):

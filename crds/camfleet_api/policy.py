@@ -114,6 +114,14 @@ class HostPath(Model):
     ]
 
 
+_BINARY_UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+
+
+def quantity_bytes(quantity: str) -> int:
+    """A Kubernetes quantity in whole binary units, such as 10Gi, in bytes."""
+    return int(quantity[:-2]) * _BINARY_UNITS[quantity[-2:]]
+
+
 class EmptyDir(Model):
     """Storage that lives and dies with the worker's pod."""
 

@@ -127,6 +127,19 @@ class ConnectBudget(Model):
     per_second: Annotated[int, Field(ge=1, le=100, description="New connections a second.")] = 5
 
 
+class SiteRecording(Model):
+    """What the site's recordings may take, beside the days that its profile keeps them."""
+
+    retention_size: Annotated[
+        str | None, Field(max_length=8, pattern=r"^[1-9][0-9]{0,5}(Gi|Ti)$")
+    ] = Field(
+        None,
+        description="Most that recordings of the site's cameras take on one volume, as a quantity "
+        "such as 500Gi. Beyond it the oldest are deleted, whatever retentionDays says; without it "
+        "the volume alone is the bound.",
+    )
+
+
 class SiteSpec(Model):
     """A facility as declared."""
 
@@ -156,6 +169,9 @@ class SiteSpec(Model):
     )
     connect_budget: ConnectBudget = Field(
         default_factory=ConnectBudget, description="How fast its cameras are connected."
+    )
+    recording: SiteRecording = Field(
+        default_factory=SiteRecording, description="What its recordings may take."
     )
     maintenance_windows: Annotated[
         list[MaintenanceWindow],

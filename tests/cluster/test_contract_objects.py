@@ -75,6 +75,7 @@ def test_a_kind_is_established(cluster: Cluster, kind: Kind) -> None:
             "Site", SITE | {"placement": {"recordingVolume": {"emptyDir": {}}}}, id="volume"
         ),
         pytest.param("Site", SITE | {"network": {"ports": []}}, id="network"),
+        pytest.param("Site", SITE | {"recording": {"retentionSize": "500Gi"}}, id="size"),
         pytest.param("TechnicalProfile", {"version": "1"}, id="least profile"),
         pytest.param(
             "TechnicalProfile", {"version": "1", "video": {"codecs": ["H264"]}}, id="one codec"
@@ -171,6 +172,12 @@ def test_kustomize_applies_a_province_in_one_go_and_removes_nothing_else(
             SITE | {"coverage": [{"zone": "gate", "cameras": n} for n in (1, 2)]},
             "Duplicate value",
             id="a zone twice",
+        ),
+        pytest.param(
+            "Site",
+            SITE | {"recording": {"retentionSize": "0Gi"}},
+            "spec.recording.retentionSize",
+            id="room for no recording",
         ),
         pytest.param(
             "TechnicalProfile",

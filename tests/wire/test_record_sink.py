@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -50,7 +51,7 @@ def volume(tmp_path: Path) -> Iterator[VolumeWriter]:
     assert writer.close(within_s=10)
 
 
-def record(volume: VolumeWriter, units: list[AccessUnit], **settings: int) -> RecordingSink:
+def record(volume: VolumeWriter, units: list[AccessUnit], **settings: Any) -> RecordingSink:
     sink = RecordingSink(RecordingSettings(PREFIX, **settings), volume)
     for unit in units:
         sink.push(unit)
@@ -205,6 +206,7 @@ RECORD_FOR_EVER = """
 import sys, time
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from access_units import access_units
 from camera_simulator.footage import prepared_clip
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
@@ -412,3 +414,110 @@ def test_a_size_limit_deletes_the_oldest_first(
     left = recorded(tmp_path)
     assert left
     assert left == before[-len(left) :]
+
+
+def recorded_of(
+    volume: VolumeWriter, camera: str, h264: Clip, start_s: float, site: str = ""
+) -> Path:
+    """Twenty seconds of a camera, in segments of five."""
+    settings = RecordingSettings(f"phu-yen/{camera}.0a1b2c3d", segment_s=5, site=site)
+    sink = RecordingSink(settings, volume)
+    for unit in islice(access_units(h264, start_s), 500):
+        sink.push(unit)
+    sink.close()
+    eventually(lambda: volume.idle)
+    return volume.settings.root / settings.prefix
+
+
+def kept(folder: Path) -> list[int]:
+    """When the segments of a camera begin, in seconds since the first of all."""
+    starts = [key.at_us for _, key in retention.oldest_first(folder) if not key.end]
+    return [round(at_us / 1e6 - START_S) for at_us in starts]
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Callable[[], VolumeWriter]:
+    """Whoever mounts the volume next, with no camera of its own, looks at it once."""
+
+    def look() -> VolumeWriter:
+        keeper = VolumeWriter(VolumeSettings(tmp_path), wall=lambda: START_S)
+        keeper.start()
+        assert keeper.close(within_s=10)
+        keeper._keeper.join()
+        return keeper
+
+    return look
+
+
+def test_a_site_over_its_bound_loses_its_oldest_and_no_other_site_anything(
+    h264: Clip,
+    volume: VolumeWriter,
+    tmp_path: Path,
+    keep: Callable[[], VolumeWriter],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = recorded_of(volume, "gate", h264, START_S, "hotel")
+    yard = recorded_of(volume, "yard", h264, START_S + 5, "hotel")
+    other = recorded_of(volume, "lobby", h264, START_S, "school")
+    used = retention.used_by_camera(tmp_path)
+    bound = (used[gate] + used[yard]) // 2
+    volume.bound_site("phu-yen", "hotel", bound)
+    eventually(lambda: volume.idle)
+    keeper = keep()
+    left = retention.used_by_camera(tmp_path)
+    assert left[gate] + left[yard] <= bound
+    stayed = kept(gate) + kept(yard)
+    gone = sorted([0, 5, 10, 15, 5, 10, 15, 20])[: 8 - len(stayed)]
+    assert stayed
+    assert max(gone) <= min(stayed), "the oldest of both cameras first"
+    assert left[other] == used[other]
+    assert keeper.deleted_for_space_bytes == sum(used.values()) - sum(left.values())
+    (said,) = [each for each in caplog.records if "oldest recordings deleted" in each.message]
+    assert said.site == "hotel"  # type: ignore[attr-defined]
+
+
+def test_the_bound_of_a_site_holds_until_it_is_lifted(
+    h264: Clip, volume: VolumeWriter, tmp_path: Path, keep: Callable[[], VolumeWriter]
+) -> None:
+    gate = recorded_of(volume, "gate", h264, START_S, "hotel")
+    volume.bound_site("phu-yen", "hotel", 1)
+    volume.bound_site("phu-yen", "hotel", None)
+    eventually(lambda: volume.idle)
+    keep()
+    assert kept(gate) == [0, 5, 10, 15]
+    volume.bound_site("phu-yen", "hotel", 1)
+    eventually(lambda: volume.idle)
+    keep()
+    assert kept(gate) == []
+    assert (gate / retention.RETENTION_FILE).exists(), "nothing but recordings is deleted"
+
+
+def test_a_bound_of_a_site_takes_nothing_that_is_being_written(
+    h264: Clip, volume: VolumeWriter, tmp_path: Path, keep: Callable[[], VolumeWriter]
+) -> None:
+    sink = RecordingSink(RecordingSettings(PREFIX, segment_s=5, site="hotel"), volume)
+    volume.bound_site("phu-yen", "hotel", 1)
+    for unit in islice(access_units(h264, START_S), 300):
+        sink.push(unit)
+    eventually(lambda: sink.counters.access_units >= 275)
+    keep()
+    assert kept(tmp_path / PREFIX) == [10]
+    sink.close()
+    eventually(lambda: volume.idle)
+    assert sink.state.phase is SinkPhase.WORKING
+
+
+def test_what_is_written_after_the_volume_was_measured_counts_too(
+    h264: Clip, tmp_path: Path
+) -> None:
+    volume = VolumeWriter(VolumeSettings(tmp_path), wall=lambda: START_S)
+    volume.start()
+    volume.bound_site("phu-yen", "hotel", 1)
+    gate = recorded_of(volume, "gate", h264, START_S, "hotel")
+    volume._delete_what_is_over()
+    assert kept(gate) == []
+    recorded_of(volume, "gate", h264, START_S + 60, "hotel")
+    volume._delete_what_is_over()
+    assert kept(gate) == []
+    assert volume._used.of([gate]) == 0
+    assert volume.close(within_s=10)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise, takewhile
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -59,7 +60,7 @@ def volume(tmp_path: Path) -> Iterator[VolumeWriter]:
     assert writer.close(within_s=10)
 
 
-def recorder(volume: VolumeWriter, **settings: int) -> RecordingSink:
+def recorder(volume: VolumeWriter, **settings: Any) -> RecordingSink:
     return RecordingSink(RecordingSettings(PREFIX, **settings), volume)
 
 

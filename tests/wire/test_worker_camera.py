@@ -7,6 +7,7 @@ Camera objects and Secrets live in this process (tests/cluster has the real one)
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from camfleet_api.policy import CredentialsRef
 from eventually import eventually_async
 from vms import RecordServer
 from worker_parts import (
+    NAMESPACE,
     PASSWORD,
     CameraObjects,
     SecretObjects,
@@ -184,9 +186,29 @@ async def test_a_shard_changes_only_what_it_names(
     assert kept.counters.teardowns == 0
 
 
+def noted_check(file: Path, text: str) -> Callable[[], bool]:
+    return lambda: (file.read_text() if file.exists() else "") == text
+
+
 def ready_check(objects: CameraObjects, name: str) -> Callable[[], bool]:
     return lambda: objects.ready(name) == ("True", "Ready")
 
 
 def sessions_check(camera: Camera, at_least: int) -> Callable[[], bool]:
     return lambda: camera.counters.sessions >= at_least
+
+
+async def test_what_the_recordings_of_a_site_may_take_lies_beside_them_and_changes_without_a_break(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+) -> None:
+    camera = await simulator.add(CameraSettings("gate", password=PASSWORD))
+    bound = worker.folder / "recordings" / NAMESPACE / "hospital.retention_bytes"
+
+    for most in (1 << 40, 1 << 41, None):
+        policy = policy_to(None).model_copy(update={"site_retention_bytes": most})
+        await worker.run(policy, entry(objects, camera))
+        await eventually_async(noted_check(bound, "" if most is None else f"{most}\n"), within_s=20)
+        await eventually_async(ready_check(objects, "gate"), within_s=20)
+    assert (camera.counters.sessions, camera.counters.teardowns) == (1, 0)
+    (folder,) = (worker.folder / "recordings" / NAMESPACE).iterdir()
+    assert (folder / "site").read_text() == "hospital\n"

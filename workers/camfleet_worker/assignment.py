@@ -37,7 +37,9 @@ class Assignment:
         """Without what does not reach the stream: a label was edited, another index was given."""
         return (
             self.camera.model_copy(update={"generation": 0, "policy": 0}),
-            self.policy.model_copy(update={"site_connects_per_second": 1}),
+            self.policy.model_copy(
+                update={"site_connects_per_second": 1, "site_retention_bytes": None}
+            ),
         )
 
 
@@ -54,7 +56,7 @@ class ShardChange:
     changed: tuple[Assignment, ...]
     """Must connect anew."""
     renewed: tuple[Assignment, ...]
-    """Go on as they are, under another generation or budget."""
+    """Go on as they are, under another generation, budget or bound of the site."""
 
 
 def assignments_of(spec: IngestShardSpec) -> dict[str, Assignment]:

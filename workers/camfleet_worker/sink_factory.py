@@ -39,6 +39,8 @@ class SinkFactory:
         self._resolver = resolver
         self._accounts = accounts
         self._glass = glass
+        self._bounds: dict[str, int | None] = {}
+        """By site, as last declared on the volume."""
 
     def make(self, assignment: Assignment, before: SinkSet) -> SinkSet:
         """The sinks that the policy asks for. Sinks of `before` with equal settings are kept: a
@@ -52,6 +54,7 @@ class SinkFactory:
             except IngestError as error:
                 errors.append(error)
         if assignment.policy.recording.enabled:
+            self._declare_bound(assignment)
             recording = self._recording(assignment)
             made.append(
                 before.kept(recording)
@@ -87,4 +90,11 @@ class SinkFactory:
             prefix=camera_prefix(self._namespace, camera.name, camera.uid),
             segment_s=policy.segment_seconds,
             retention_days=policy.retention_days,
+            site=camera.site,
         )
+
+    def _declare_bound(self, assignment: Assignment) -> None:
+        site, bound = assignment.camera.site, assignment.policy.site_retention_bytes
+        if site not in self._bounds or self._bounds[site] != bound:
+            self._bounds[site] = bound
+            self._volume.bound_site(self._namespace, site, bound)

@@ -151,6 +151,8 @@ class CameraSupervisor:
         if self._learned is not None:
             generation = assignment.camera.generation
             self._learned = self._learned.model_copy(update={"generation": generation})
+        if self._sinks != NO_SINKS:
+            self._make_sinks()  # the same ones: what the site's recordings may take is told there
         self.publish()
 
     def secret_changed(self, name: str) -> None:

@@ -22,7 +22,7 @@ from camfleet_api.names import (
     SHARD_LABEL,
     WORKER_COMPONENT,
 )
-from camfleet_api.policy import Placement, RecordingVolume
+from camfleet_api.policy import Placement, RecordingVolume, quantity_bytes
 from camfleet_operator.plan.compare import fingerprint
 from camfleet_operator.resources import (
     DEPLOYMENTS,
@@ -43,7 +43,6 @@ FINGERPRINT = f"{GROUP}/fingerprint"
 METRICS_PORT = 9090
 SNAPSHOTS_PORT_NAME = "snapshots"
 """The chart's NetworkPolicy knows the second listener by it."""
-_BINARY_UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 UID = 65532
 """The conventional non-root user of images without a user database."""
 
@@ -303,8 +302,7 @@ def _most_recorded(volume: RecordingVolume) -> list[Manifest]:
     """
     if volume.empty_dir is None:
         return []
-    number, unit = volume.empty_dir.size_limit[:-2], volume.empty_dir.size_limit[-2:]
-    most = int(number) * _BINARY_UNITS[unit] * 9 // 10
+    most = quantity_bytes(volume.empty_dir.size_limit) * 9 // 10
     return [{"name": "CAMFLEET_RECORDINGS_MAX_BYTES", "value": str(most)}]
 
 

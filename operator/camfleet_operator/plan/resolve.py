@@ -15,7 +15,7 @@ from datetime import datetime
 from camfleet_api.camera import CameraOverrides, CameraSpec
 from camfleet_api.conditions import REASONS, Reason
 from camfleet_api.ingest_shard import Policy, Relay, ShardCamera
-from camfleet_api.policy import Credentials, CredentialsRef, Placement
+from camfleet_api.policy import Credentials, CredentialsRef, Placement, quantity_bytes
 from camfleet_api.site import Network, SiteSpec
 from camfleet_api.technical_profile import NonOnvifPolicy, TechnicalProfileSpec
 from camfleet_operator.observed import Camera, Declared
@@ -186,6 +186,7 @@ def _policy(
     recording = profile.recording
     if overrides.recording is not None:
         recording = recording.model_copy(update={"enabled": overrides.recording})
+    retention_size = site.recording.retention_size
     return Policy(
         video=profile.video,
         stream=profile.streams.relay,
@@ -195,6 +196,7 @@ def _policy(
         relays=list(relays),
         provisional=is_provisional(profile, now),
         site_connects_per_second=site.connect_budget.per_second,
+        site_retention_bytes=None if retention_size is None else quantity_bytes(retention_size),
     )
 
 

@@ -481,6 +481,19 @@ def test_a_viewer_that_is_switched_off_is_taken_from_running_workers(province: A
     assert province.get("Deployment", only_shard(province))["spec"] == before
 
 
+@pytest.mark.parametrize(
+    ("size", "most"), [("500Gi", 500 << 30), ("2Ti", 2 << 40), (None, None)], ids=str
+)
+def test_what_the_recordings_of_a_site_may_take_reaches_its_worker(
+    province: Any, size: str | None, most: int | None
+) -> None:
+    recording = {} if size is None else {"retentionSize": size}
+    province.declare(site(NAMESPACE, recording=recording), camera(NAMESPACE, "cam0"))
+    province.settle()
+    spec = province.get("IngestShard", only_shard(province))["spec"]
+    assert spec["policies"][0].get("siteRetentionBytes") == most
+
+
 def test_a_change_of_the_shard_never_changes_the_pod_template(province: Any) -> None:
     running(province)
     shard = only_shard(province)

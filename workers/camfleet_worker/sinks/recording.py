@@ -57,6 +57,8 @@ class RecordingSettings:
     prefix: str
     segment_s: int = 60
     retention_days: int = 30
+    site: str = ""
+    """Whose bound on recordings holds for them, by its name; no site's where empty."""
     queue_bytes: int = 8 << 20
     """What may wait for the disk: half a minute at 2 Mbit/s."""
     format_changes_per_hour: int = 60
@@ -131,7 +133,7 @@ class RecordingSink:
         self._newest_sound_pts = -1
         self._not_recorded: AudioCodec | None = None
         self._tail: _Tail | None = None
-        volume.prepare(settings.prefix, settings.retention_days, self._failed)
+        volume.prepare(settings.prefix, settings.retention_days, settings.site, self._failed)
 
     @property
     def state(self) -> SinkState:

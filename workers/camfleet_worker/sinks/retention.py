@@ -1,69 +1,129 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deleting old recordings of a volume: by age, by size, and when the disk is full.
+"""Deleting old recordings of a volume: by age, by what a site or all of them take, and when the
+disk is full.
 
 Called by the volume's threads. A volume may be shared by several workers: a segment that someone
 still writes holds a lock (flock) and is left alone. What is no recording is never touched. How long
 a camera's recordings are kept stands in a file beside them, so that they expire also after the
-camera is no longer declared or has moved to another worker.
+camera is no longer declared or has moved to another worker. So does which site they are of, and
+beside the cameras of a namespace, what those of a site may take.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from camfleet_worker.sinks.layout import ObjectKey, is_day, parse_key
 
 RETENTION_FILE = "retention_days"
+SITE_FILE = "site"
+_BOUND_SUFFIX = ".retention_bytes"
+"""Behind the name of a site. No camera's folder ends so: behind its dot stands a uid."""
 _DEPTH = 3
 """Folders between the root and the days: namespace, camera, and one to spare."""
 _DAY_US = 86_400 * 1_000_000
 
+Deleted = Callable[[Path, int], None]
+"""Told of each object: the folder of its camera, and its size."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundedSite:
+    """A site whose recordings have a bound, and where those of its cameras lie."""
+
+    name: str
+    max_bytes: int
+    folders: tuple[Path, ...]
+
 
 def declare_retention(folder: Path, days: int) -> None:
     """Write beside a camera's recordings how long they are kept."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / RETENTION_FILE
-    wanted = f"{days}\n"
-    if not file.exists() or file.read_text() != wanted:
-        # Replaced whole: half a number must never be read.
-        temporary = folder / f".{RETENTION_FILE}.{os.getpid()}"
-        temporary.write_text(wanted)
-        temporary.replace(file)
+    _declare(folder / RETENTION_FILE, f"{days}\n")
 
 
-def delete_expired(root: Path, now_us: int) -> int:
+def declare_site(folder: Path, site: str) -> None:
+    """Write beside a camera's recordings which site they are of; nothing where it has none."""
+    if site:
+        _declare(folder / SITE_FILE, f"{site}\n")
+
+
+def declare_site_bound(namespace: Path, site: str, max_bytes: int | None) -> None:
+    """Write beside a namespace's cameras what the recordings of a site may take; None: no bound."""
+    file = namespace / f"{site}{_BOUND_SUFFIX}"
+    if max_bytes is None:
+        file.unlink(missing_ok=True)
+    else:
+        _declare(file, f"{max_bytes}\n")
+
+
+def bounded_sites(root: Path) -> list[BoundedSite]:
+    """The sites with a bound, each with all cameras whose recordings are of it."""
+    folders: dict[tuple[Path, str], list[Path]] = {}
+    for folder in camera_folders(root):
+        site = _text(folder / SITE_FILE)
+        if site:
+            folders.setdefault((folder.parent, site), []).append(folder)
+    found = []
+    for (namespace, site), of_site in folders.items():
+        bound = _number(namespace / f"{site}{_BOUND_SUFFIX}")
+        if bound is not None:
+            found.append(BoundedSite(site, bound, tuple(of_site)))
+    return found
+
+
+def delete_expired(root: Path, now_us: int, deleted: Deleted = lambda folder, size: None) -> int:
     """Delete what is older than the retention declared beside it; answers bytes set free."""
     freed = 0
     for folder in camera_folders(root):
-        days = _declared_days(folder)
+        days = _number(folder / RETENTION_FILE)
         if days is not None:
             for path, key in oldest_first(folder):
                 if key.at_us >= now_us - days * _DAY_US:
                     break
-                freed += _delete(path)
+                size = _delete(path)
+                deleted(folder, size)
+                freed += size
     return freed
 
 
-def delete_oldest(root: Path, wanted_bytes: int) -> int:
-    """Delete the oldest objects of all cameras until `wanted_bytes` are free; answers how many are.
+def delete_oldest(
+    root: Path,
+    wanted_bytes: int,
+    deleted: Deleted = lambda folder, size: None,
+    folders: Iterable[Path] | None = None,
+) -> int:
+    """Delete the oldest objects of all cameras, or of those in `folders`, until `wanted_bytes` are
+    free; answers how many are.
 
     Fewer than wanted when everything that remains is being written.
     """
     freed = 0
-    for path, _ in _oldest_of_all(root):
+    among = camera_folders(root) if folders is None else folders
+    for folder, path in _oldest_of_all(tuple(among)):
         if freed >= wanted_bytes:
             break
-        freed += _delete(path)
+        size = _delete(path)
+        deleted(folder, size)
+        freed += size
     return freed
 
 
 def used_bytes(root: Path) -> int:
     """What all recordings of the volume take, by their sizes."""
-    return sum(_size(path) for folder in camera_folders(root) for path, _ in oldest_first(folder))
+    return sum(used_by_camera(root).values())
+
+
+def used_by_camera(root: Path) -> dict[Path, int]:
+    """What the recordings of each camera take, by its folder."""
+    return {
+        folder: sum(_size(path) for path, _ in oldest_first(folder))
+        for folder in camera_folders(root)
+    }
 
 
 def camera_folders(root: Path) -> Iterator[Path]:
@@ -120,12 +180,13 @@ def locked(path: Path) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _oldest_of_all(root: Path) -> Iterator[tuple[Path, ObjectKey]]:
-    """The objects of all cameras, day by day. Within an hour camera by camera: fair enough."""
+def _oldest_of_all(folders: tuple[Path, ...]) -> Iterator[tuple[Path, Path]]:
+    """The objects of all these cameras by time, each with its camera's folder; an hour is listed
+    when it is reached."""
     hours = sorted(
         {
             (day, hour)
-            for folder in camera_folders(root)
+            for folder in folders
             for day in _sorted_names(folder)
             if is_day(day)
             for hour in _sorted_names(folder / day)
@@ -133,12 +194,13 @@ def _oldest_of_all(root: Path) -> Iterator[tuple[Path, ObjectKey]]:
     )
     for day, hour in hours:
         found = [
-            (folder / day / hour / name, key)
-            for folder in camera_folders(root)
+            (key.at_us, folder, folder / day / hour / name)
+            for folder in folders
             for name in _sorted_names(folder / day / hour)
             if (key := parse_key(f"{day}/{hour}/{name}")) is not None
         ]
-        yield from sorted(found, key=lambda item: item[1].at_us)
+        for _, folder, path in sorted(found):
+            yield folder, path
 
 
 def _camera_folders(folder: Path, depth: int) -> Iterator[Path]:
@@ -158,12 +220,25 @@ def _sorted_names(folder: Path) -> list[str]:
         return []
 
 
-def _declared_days(folder: Path) -> int | None:
+def _declare(file: Path, wanted: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists() or file.read_text() != wanted:
+        # Replaced whole: half a number must never be read.
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        temporary.write_text(wanted)
+        temporary.replace(file)
+
+
+def _text(file: Path) -> str:
     try:
-        text = (folder / RETENTION_FILE).read_text().strip()
+        return file.read_text().strip()
     except FileNotFoundError:
-        return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+        return ""
+
+
+def _number(file: Path) -> int | None:
+    text = _text(file)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _size(path: Path) -> int:

@@ -26,6 +26,7 @@ from camfleet_worker.sinks import retention
 from camfleet_worker.sinks.layout import ObjectKey, spans
 from camfleet_worker.sinks.mp4 import CLOCK_RATE, played_90k, whole_boxes_bytes
 from camfleet_worker.sinks.sink import Units
+from camfleet_worker.sinks.used_bytes import UsedBytes
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,8 @@ class VolumeWriter:
         self._done = 0
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._busy_since: float | None = None
-        self._used_bytes: int | None = None
+        self._used = UsedBytes()
+        self._measured_at = float("-inf")
         self._stop = threading.Event()
         self._writer = threading.Thread(target=self._write, name="volume-writer", daemon=True)
         self._keeper = threading.Thread(target=self._keep, name="volume-keeper", daemon=True)
@@ -195,27 +197,44 @@ class VolumeWriter:
     def write(self, file: SegmentFile, data: bytes, units: Units) -> None:
         """Append a fragment, later, on the writer's thread."""
         self.submit(lambda: file.write(data, units, self._make_room))
-        if self._used_bytes is not None:
-            self._used_bytes += len(data)
+        self._used.add(self.settings.root / file.key.prefix, len(data))
 
     def finish(self, file: SegmentFile, end: ObjectKey | None) -> None:
         """Close a segment, later, on the writer's thread."""
         self.submit(lambda: file.finish(end))
 
     def prepare(
-        self, prefix: str, retention_days: int, failed: Callable[[IngestError], None]
+        self, prefix: str, retention_days: int, site: str, failed: Callable[[IngestError], None]
     ) -> None:
-        """Repair what a dead writer left behind and note how long recordings are kept."""
+        """Repair what a dead writer left behind and note how long recordings are kept, and of
+        which site they are."""
 
         def prepare() -> None:
             folder = self.settings.root / prefix
             try:
                 repair(self.settings.root, prefix)
                 retention.declare_retention(folder, retention_days)
+                retention.declare_site(folder, site)
             except OSError as error:
                 failed(storage_error(error))
 
         self.submit(prepare)
+
+    def bound_site(self, namespace: str, site: str, max_bytes: int | None) -> None:
+        """Note beside the recordings what those of a site may take of this volume."""
+
+        def bound() -> None:
+            try:
+                retention.declare_site_bound(self.settings.root / namespace, site, max_bytes)
+            except OSError as error:
+                # Recordings go on, and say so themselves when they cannot.
+                log.warning(
+                    "the bound of a site could not be noted: %s",
+                    error.strerror,
+                    extra={"site": site},
+                )
+
+        self.submit(bound)
 
     def _write(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -226,37 +245,52 @@ class VolumeWriter:
 
     def _make_room(self) -> bool:
         """The disk is full: delete the oldest recordings, of whichever camera."""
-        freed = retention.delete_oldest(self.settings.root, self.room_bytes)
+        root = self.settings.root
+        freed = retention.delete_oldest(root, self.room_bytes, self._used.subtract)
         self._note_deleted(freed, "the disk is full")
         return freed > 0
 
     def _keep(self) -> None:
-        measured_at = float("-inf")
         while True:
             try:
-                retention.delete_expired(self.settings.root, int(self._wall() * 1_000_000))
-                if self.settings.max_bytes is not None:
-                    if self._used_bytes is None or self._monotonic() - measured_at > _MEASURE_S:
-                        self._used_bytes = retention.used_bytes(self.settings.root)
-                        measured_at = self._monotonic()
-                    self._keep_below(self.settings.max_bytes)
+                self._delete_what_is_over()
             except OSError as error:
                 # Not a recording's failure: writing goes on, and says so itself when it cannot.
                 log.warning("housekeeping of the recording volume failed: %s", error.strerror)
             if self._stop.wait(_HOUSEKEEPING_S):
                 return
 
-    def _keep_below(self, max_bytes: int) -> None:
-        over = (self._used_bytes or 0) - max_bytes
-        if over > 0:
-            freed = retention.delete_oldest(self.settings.root, over)
-            self._used_bytes = (self._used_bytes or 0) - freed
-            self._note_deleted(freed, "recordings take more than allowed")
+    def _delete_what_is_over(self) -> None:
+        """First what is too old, then what is too much for its site, then for the volume."""
+        root, most = self.settings.root, self.settings.max_bytes
+        retention.delete_expired(root, int(self._wall() * 1_000_000), self._used.subtract)
+        sites = retention.bounded_sites(root)
+        if most is None and not sites:
+            return
+        if not self._used.known or self._monotonic() - self._measured_at > _MEASURE_S:
+            self._used.measured(retention.used_by_camera(root))
+            self._measured_at = self._monotonic()
+        for site in sites:
+            why = "those of the site take more than allowed"
+            self._keep_below(site.max_bytes, site.folders, why, site.name)
+        if most is not None:
+            folders = tuple(retention.camera_folders(root))
+            self._keep_below(most, folders, "recordings take more than allowed")
 
-    def _note_deleted(self, freed: int, why: str) -> None:
+    def _keep_below(
+        self, max_bytes: int, folders: tuple[Path, ...], why: str, site: str = ""
+    ) -> None:
+        over = self._used.of(folders) - max_bytes
+        if over > 0:
+            root = self.settings.root
+            freed = retention.delete_oldest(root, over, self._used.subtract, folders)
+            self._note_deleted(freed, why, site)
+
+    def _note_deleted(self, freed: int, why: str, site: str = "") -> None:
         if freed:
             self.deleted_for_space_bytes += freed
-            log.warning("oldest recordings deleted, because %s", why, extra={"freed_bytes": freed})
+            about = {"freed_bytes": freed} | ({"site": site} if site else {})
+            log.warning("oldest recordings deleted, because %s", why, extra=about)
 
 
 def repair(root: Path, prefix: str) -> None:

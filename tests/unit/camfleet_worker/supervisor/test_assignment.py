@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,13 +14,14 @@ from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.assignment import assignments_of, change_between
 
 
-def policy(retention: int = 30, per_s: int = 5) -> Policy:
+def policy(retention: int = 30, per_s: int = 5, site_bytes: int | None = None) -> Policy:
     return Policy(
         video=VideoLimits(),
         stream=StreamRole.MAIN,
         recording=RecordingPolicy(retention_days=retention),
         relays=[],
         site_connects_per_second=per_s,
+        site_retention_bytes=site_bytes,
     )
 
 
@@ -95,9 +97,12 @@ def test_another_index_for_an_equal_policy_touches_nothing() -> None:
     assert change.changed == change.added == change.removed == ()
 
 
-def test_a_label_or_a_connect_budget_needs_no_new_connection() -> None:
+@pytest.mark.parametrize(
+    "edited", [policy(per_s=9), policy(site_bytes=1 << 30)], ids=["connect-budget", "size"]
+)
+def test_a_label_or_what_concerns_the_site_alone_needs_no_new_connection(edited: Policy) -> None:
     before = assignments_of(spec([policy()], camera(1)))
-    after = assignments_of(spec([policy(per_s=9)], camera(1, generation=2)))
+    after = assignments_of(spec([edited], camera(1, generation=2)))
     change = change_between(before, after)
     assert [a.uid for a in change.renewed] == ["uid-1"]
     assert not change.changed

@@ -275,6 +275,19 @@ def test_sound_that_mp4_does_not_take_is_named_once_and_is_no_failure(
     assert (sink.counters.access_units, sink.counters.dropped_audio_units) == (100, 0)
 
 
+@pytest.mark.parametrize("first", [0, 30])
+def test_sound_in_frames_that_mp4_has_no_place_for_costs_no_picture(
+    first: int, volume: VolumeWriter, tmp_path: Path
+) -> None:
+    heard = tone(0, 8)
+    for unit in heard[first:]:
+        unit.data = b"\xff\xf1\x60\x40\x01\x3f\xfc" + unit.data
+    sink = record(volume, pictures(prepared_clip("240p-h264"), 8), heard)
+    assert sink.counters.access_units == 200
+    assert sink.counters.dropped_audio_units >= len(heard) - 30 - 5
+    assert sink.state.phase is SinkPhase.WORKING
+
+
 async def test_a_cameras_sound_is_recorded_whole_beside_its_pictures(
     simulator: Simulator, media_loop: MediaLoop, volume: VolumeWriter, tmp_path: Path
 ) -> None:

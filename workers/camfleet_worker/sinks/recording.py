@@ -169,6 +169,10 @@ class RecordingSink:
         if unit.format.codec is not AudioCodec.AAC:
             self._tell_not_recorded(unit.format.codec)
             return
+        if _has_adts_header(unit.data):
+            with self._lock:
+                self.counters.dropped_audio_units += 1
+            return
         if unit.pts_90k < self._newest_sound_pts:
             self._drop_sound()  # of another timeline: it would wait for ever
         self._newest_sound_pts = unit.pts_90k
@@ -434,6 +438,12 @@ class RecordingSink:
         # Dropping ends at half: a disk at its limit would else lose every other GOP's tail.
         limit = self._settings.queue_bytes // 2 if resuming else self._settings.queue_bytes
         return self._queued_bytes <= limit
+
+
+def _has_adts_header(data: bytes) -> bool:
+    """Whether a unit of AAC comes in the frame that files without containers give it (ISO/IEC
+    14496-3 section 1.A.2.2). No access unit begins so, and the muxer ends the file over one."""
+    return int.from_bytes(data[:2], "big") & 0xFFF0 == 0xFFF0
 
 
 def _in_band(video: VideoFormat) -> bytes:

@@ -349,3 +349,22 @@ async def test_sound_that_the_policy_asks_for_is_recorded(
     assert series["camfleet_sink_audio_units_total", "recording"] > 10
     assert series["camfleet_sink_dropped_audio_units_total", "recording"] >= 0
     assert ("camfleet_sink_audio_units_total", "picture") not in series, "it takes none"
+
+
+async def test_sound_that_is_asked_for_no_more_is_announced_no_more(
+    simulator: Simulator, worker: WorkerParts, objects: CameraObjects
+) -> None:
+    camera = await simulator.add(camera_settings(password=WORKER_PASSWORD, sound="aac"))
+    declared = entry(objects, camera)
+    root = worker.folder / "recordings"
+
+    def newest_has_sound() -> bool | None:
+        found = found_spans(root)
+        files = [root / str(key) for span in found for key in span.segments]
+        begun = [path for path in files if path.stat().st_size]
+        return has_sound(begun[-1]) if begun else None
+
+    await worker.run(policy_to(None).model_copy(update={"audio": True}), declared)
+    await eventually_async(lambda: newest_has_sound() is True, within_s=30)
+    await worker.run(policy_to(None), declared)
+    await eventually_async(lambda: newest_has_sound() is False, within_s=30)

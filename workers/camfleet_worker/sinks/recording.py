@@ -56,6 +56,9 @@ class RecordingSettings:
 
     prefix: str
     segment_s: int = 60
+    sound: bool = True
+    """Whether sound is kept. A recorder that is to keep none any more is another one, which
+    announces none."""
     retention_days: int = 30
     site: str = ""
     """Whose bound on recordings holds for them, by its name; no site's where empty."""
@@ -164,7 +167,7 @@ class RecordingSink:
     def push_audio(self, unit: AudioUnit) -> None:
         """Take one unit of sound. What is no AAC is not recorded; another format than announced
         begins a new span at the next key frame."""
-        if self._closed:
+        if self._closed or not self._settings.sound:
             return
         if unit.format.codec is not AudioCodec.AAC:
             self._tell_not_recorded(unit.format.codec)

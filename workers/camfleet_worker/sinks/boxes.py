@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes of an MP4 in memory (ISO/IEC 14496-12 section 4.2): what av's muxer wrote, read or amended.
+"""Boxes of an MP4 in memory (ISO/IEC 14496-12 section 4.2): made, and av's header amended.
 
-Pure; called by mp4.py. It knows boxes as that muxer writes them, with sizes of 32 bits, and is no
-parser for the files of others.
+Pure; called by mp4.py and fragment.py. It knows boxes as that muxer writes them, with sizes of 32
+bits, and is no parser for the files of others.
 """
 
 from __future__ import annotations
@@ -37,16 +37,14 @@ def boxes(data: bytes, begin: int, end: int) -> Iterator[Box]:
         begin += size
 
 
-def samples_by_track(data: bytes) -> dict[int, int]:
-    """How many samples of each track stand in the fragments among these whole boxes."""
-    counted: dict[int, int] = {}
-    for moof in _of_kind(data, b"moof", 0, len(data)):
-        for traf in _of_kind(data, b"traf", moof.body, moof.end):
-            (tfhd,) = _of_kind(data, b"tfhd", traf.body, traf.end)
-            track = _number(data, tfhd.body + 4)
-            for trun in _of_kind(data, b"trun", traf.body, traf.end):
-                counted[track] = counted.get(track, 0) + _number(data, trun.body + 4)
-    return counted
+def box(kind: bytes, *bodies: bytes) -> bytes:
+    """A box around these octets."""
+    return b"".join((_four(_HEAD + sum(map(len, bodies))), kind, *bodies))
+
+
+def full_box(kind: bytes, version: int, flags: int, body: bytes) -> bytes:
+    """A box with version and flags (section 4.2)."""
+    return box(kind, _four(version << 24 | flags), body)
 
 
 def with_edit_list(header: bytes, media_time: int) -> bytes:
@@ -60,31 +58,23 @@ def with_edit_list(header: bytes, media_time: int) -> bytes:
     (tkhd,) = _of_kind(header, b"tkhd", trak.body, trak.end)
     (udta,) = _of_kind(header, b"udta", moov.body, moov.end)
     # One edit of unknown length (0: as long as the fragments go on), at normal speed.
-    edit = _four(0) + _four(1) + _four(0) + _four(media_time) + _four(_NORMAL_RATE)
+    edit = _four(1) + _four(0) + _four(media_time) + _four(_NORMAL_RATE)
     rest = udta.end - udta.begin - _EDITS_BYTES
     return b"".join(
         (
             header[: trak.begin],
             _four(trak.end - trak.begin + _EDITS_BYTES),
             header[trak.begin + 4 : tkhd.end],
-            _box(b"edts", _box(b"elst", edit)),
+            box(b"edts", full_box(b"elst", 0, 0, edit)),
             header[tkhd.end : udta.begin],
-            _box(b"free", bytes(rest - _HEAD)),
+            box(b"free", bytes(rest - _HEAD)),
             header[udta.end :],
         )
     )
 
 
 def _of_kind(data: bytes, kind: bytes, begin: int, end: int) -> Iterator[Box]:
-    return (box for box in boxes(data, begin, end) if box.kind == kind)
-
-
-def _box(kind: bytes, body: bytes) -> bytes:
-    return _four(_HEAD + len(body)) + kind + body
-
-
-def _number(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "big")
+    return (one for one in boxes(data, begin, end) if one.kind == kind)
 
 
 def _four(value: int) -> bytes:

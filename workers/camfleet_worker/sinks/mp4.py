@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fragmented MP4 out of access units: the door to av for muxing.
 
-Called by the recording sink, and for the template by the RTMP relay. No encoder is involved: the
-bytes of every access unit pass unchanged. Files are not its business: it hands out whole fragments
-as bytes (ISO/IEC 14496-12 section 8.8), each playable with the header before it, so that a torn
-file loses at most its last fragment.
+Called by the recording sink, and for the template by the RTMP relay. av makes the header, fragments
+are fragment.py's. No encoder is involved: the bytes of every access unit pass unchanged. Files are
+not its business: it hands out whole fragments, each playable with the header before it, so that a
+torn file loses at most its last fragment.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -25,7 +26,14 @@ from av.video.stream import VideoStream
 
 from camfleet_worker.media.access_unit import Codec, VideoFormat
 from camfleet_worker.media.audio_unit import AudioFormat, AudioUnit
-from camfleet_worker.sinks.boxes import samples_by_track, with_edit_list
+from camfleet_worker.sinks.boxes import with_edit_list
+from camfleet_worker.sinks.fragment import (
+    Octets,
+    PictureSamples,
+    SoundSamples,
+    fragment,
+    random_access,
+)
 from camfleet_worker.sinks.sink import Units
 
 CLOCK_RATE = 90_000
@@ -33,29 +41,17 @@ TIME_BASE = Fraction(1, CLOCK_RATE)
 _CODEC_NAMES = {Codec.H264: "h264", Codec.H265: "hevc"}
 _START_CODE = b"\0\0\0\1"
 
-_BUFFER_BYTES = 1 << 20
-"""The muxer writes once per fragment with this buffer, some fifteen times with the default one. It
-is reserved, not touched: pages that no fragment needs cost no memory."""
-_FRAGMENT_US = 1_000_000
+_FRAGMENT_90K = CLOCK_RATE
 """A fragment ends at a key frame or after one second, whichever comes first."""
-_OPTIONS = {
-    # With frag_discont and use_editlist a track that begins late does so in the file, too; with
-    # less its first unit is moved to the beginning. The muxer then counts on an edit list, which
-    # it cannot write into an empty MovieBox: where one is needed, we do.
-    "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont",
-    "use_editlist": "1",
-    "frag_duration": str(_FRAGMENT_US),
-    # Never wait for the other track: one that falls silent would hold back the pictures for 10 s
-    # (0 means for ever). In microseconds.
-    "max_interleave_delta": "1",
-}
-_VIDEO_TRACK, _SOUND_TRACK = 1, 2
+_HEADER_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+_HEADERS_KEPT = 1024
+"""A camera's next segment mostly has the header of the last one."""
 _AAC_SAMPLES = 1024
 """Of a unit with none after it; else the time of the next one says how long it lasts."""
 
 
 class Written:
-    """What the muxer writes to: chunks of one mux call, taken together as one fragment."""
+    """What a muxer writes to; taken together."""
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
@@ -72,8 +68,11 @@ class Written:
 class Muxed(NamedTuple):
     """What is ready to be written: whole fragments, and what stands in them. Often nothing."""
 
-    data: bytes
+    octets: Octets
     units: Units
+
+
+NOTHING = Muxed(Octets([]), Units(0, 0))
 
 
 class Mp4Segment:
@@ -84,66 +83,83 @@ class Mp4Segment:
     ) -> None:
         """`first_offset_90k`: the first picture's composition offset. `sound`: AAC, announced as
         a second track whether or not any comes."""
+        self._header = header(video, first_offset_90k, sound)
+        self._clock_hz = sound.clock_hz if sound else CLOCK_RATE
+        self._pictures, self._sounds = PictureSamples(), SoundSamples()
         self._first_pts: int | None = None
-        self._written = Written()
-        self._container: OutputContainer = av.open(
-            self._written,
-            "w",
-            format="mp4",
-            buffer_size=_BUFFER_BYTES,
-            options=_OPTIONS,
-        )
-        with format_template(video) as template:
-            self._stream = self._container.add_stream_from_template(template)
-        if video.codec is Codec.H265:
-            # Parameter sets out of band (ISO/IEC 14496-15): Apple's players refuse hev1.
-            self._stream.codec_context.codec_tag = "hvc1"
-        self._stream.time_base = TIME_BASE
-        self._sound = None if sound is None else SoundTrack(self._container, sound)
-        self._container.start_encoding()
-        self._header = self._written.take()
-        if first_offset_90k:
-            # Where decoding begins before the first picture is shown, an edit list says so.
-            # Rejected: delay_moov, by which the muxer writes it, but only after a unit of every
-            # track, and sound may never come; negative offsets, which need no edit list, but
-            # FFmpeg's demuxer shows such fragments late.
-            self._header = with_edit_list(self._header, first_offset_90k)
+        self._first_dts = 0
+        self._last_sound = -1
+        self._fragments = 0
+        self._written = 0
+        self._begins_with_key = False
+        self._key_fragments: list[tuple[int, int]] = []
 
     def add(self, data: bytes, pts_90k: int, dts_90k: int, duration_90k: int, key: bool) -> Muxed:
         """Add one access unit; answers what is ready to be written.
 
         The duration is the one between decoding times, which MP4 counts.
         """
+        pictures, ready = self._pictures, NOTHING
         if self._first_pts is None:
-            self._first_pts = pts_90k
-        packet = av.Packet(data)
-        packet.stream = self._stream
-        packet.time_base = TIME_BASE
-        packet.pts, packet.dts = pts_90k - self._first_pts, dts_90k - self._first_pts
-        packet.duration = duration_90k
-        packet.is_keyframe = key
-        self._container.mux(packet)
-        return self._ready()
+            self._first_pts, self._first_dts = pts_90k, dts_90k
+        dts = dts_90k - self._first_dts
+        if pictures.count and (key or dts - pictures.begin >= _FRAGMENT_90K):
+            ready = self._fragment()
+        if not pictures.count and key:
+            self._first_shown = pts_90k - self._first_dts
+            self._begins_with_key = True
+        pictures.add_picture(data, dts, duration_90k, key, pts_90k - dts_90k)
+        return ready
 
-    def add_sound(self, unit: AudioUnit) -> Muxed:
+    def add_sound(self, unit: AudioUnit) -> None:
         """Add one unit of sound in the announced format, not before the first picture."""
-        assert self._sound is not None
         assert self._first_pts is not None
-        self._container.mux(self._sound.packet(unit.data, unit.pts_90k - self._first_pts))
-        return self._ready()
+        at_90k = unit.pts_90k - self._first_pts
+        # Rounded: what was scaled up to 1/90000 s must be the sample it was.
+        at = (at_90k * self._clock_hz + CLOCK_RATE // 2) // CLOCK_RATE
+        self._last_sound = max(at, self._last_sound + 1)
+        self._sounds.add_unit(unit.data, self._last_sound, _AAC_SAMPLES)
 
     def finish(self) -> Muxed:
         """The last fragment and the MovieFragmentRandomAccessBox that the annex asks for."""
-        self._container.close()
-        return self._ready()
+        last = self._fragment() if self._pictures.count or self._sounds.count else NOTHING
+        index = random_access(self._key_fragments)
+        return Muxed(Octets([*last.octets.parts, index]), last.units)
 
-    def _ready(self) -> Muxed:
-        written = self._written.take()
-        # Counted in what the muxer wrote: it alone knows what it held back.
-        counted = samples_by_track(written) if written else {}
+    def _fragment(self) -> Muxed:
+        units = Units(self._pictures.count, self._sounds.count)
         header, self._header = self._header, b""
-        units = Units(counted.get(_VIDEO_TRACK, 0), counted.get(_SOUND_TRACK, 0))
-        return Muxed(header + written, units)
+        self._written += len(header)
+        if self._begins_with_key:
+            self._key_fragments.append((self._first_shown, self._written))
+            self._begins_with_key = False
+        self._fragments += 1
+        octets = Octets(fragment(self._fragments, [self._pictures, self._sounds]))
+        self._written += len(octets)
+        return Muxed(Octets([header, *octets.parts]) if header else octets, units)
+
+
+@lru_cache(_HEADERS_KEPT)
+def header(video: VideoFormat, first_offset_90k: int, sound: AudioFormat | None) -> bytes:
+    """FileTypeBox and MovieBox, by av: pictures are the first track, counted in 1/90000 s, sound
+    is the second, counted in its samples."""
+    written = Written()
+    with av.open(written, "w", format="mp4", options=_HEADER_OPTIONS) as container:
+        with format_template(video) as template:
+            stream = container.add_stream_from_template(template)
+        if video.codec is Codec.H265:
+            # Parameter sets out of band (ISO/IEC 14496-15): Apple's players refuse hev1.
+            stream.codec_context.codec_tag = "hvc1"
+        stream.time_base = TIME_BASE
+        if sound is not None:
+            SoundTrack(container, sound)
+        container.start_encoding()
+        made = written.take()
+    if first_offset_90k:
+        # Where decoding begins before the first picture is shown, an edit list says so. Rejected:
+        # negative offsets, which need none, but FFmpeg's demuxer shows such fragments late.
+        return with_edit_list(made, first_offset_90k)
+    return made
 
 
 class SoundTrack:

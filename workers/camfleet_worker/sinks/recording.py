@@ -242,23 +242,27 @@ class RecordingSink:
         if step > _GAP_90K or step <= -_BACKWARD_90K:
             self._end_span(span)
             return
-        if not self._has_room(resuming=False):
+        if self._queued_bytes > self._settings.queue_bytes:
             # Mid-GOP: its head stays, decodable; its tail goes, up to a key frame with room.
             self._drop_from_here(span, unit)
             return
-        if not unit.key and unit.format != span.in_force:
+        # Nearly always the same object: comparing what is in it costs more than muxing does.
+        if unit.format is not span.in_force and not unit.key and unit.format != span.in_force:
             self._end_span(span)
             return
-        self._mux(span, pending, max(step, 1))
-        dts = self._pending_dts + max(step, 1)
-        pts = max(unit.pts_90k, dts)
+        if step < 1:
+            step = 1
+        self._mux(span, pending, step)
+        dts = self._pending_dts + step
+        pts = unit.pts_90k if unit.pts_90k > dts else dts
         if unit.key:
             next_span = self._cut(span, unit, pts)
             if next_span is None:
                 return
             span = next_span
         self._pending, self._pending_pts, self._pending_dts = unit, pts, dts
-        span.newest_pts = max(span.newest_pts, pts)
+        if pts > span.newest_pts:
+            span.newest_pts = pts
 
     def _drop_from_here(self, span: _Span, unit: AccessUnit) -> None:
         self._dropping = True
@@ -343,10 +347,11 @@ class RecordingSink:
             # Over the hourly cap: the new parameter sets travel in band, which decoders take.
             data = _in_band(unit.format) + data
         span.units += 1
-        self._hand_over(
-            span, span.mp4.add(data, self._pending_pts, self._pending_dts, duration, unit.key)
-        )
-        self._mux_sound(span, self._pending_dts)
+        muxed = span.mp4.add(data, self._pending_pts, self._pending_dts, duration, unit.key)
+        if muxed.octets:
+            self._hand_over(span, muxed)
+        if self._sound.bytes:
+            self._mux_sound(span, self._pending_dts)
 
     def _mux_sound(self, span: _Span, until_90k: int) -> None:
         """Sound heard until then joins the segment it belongs to; what belongs to none is lost."""
@@ -358,16 +363,16 @@ class RecordingSink:
                 continue
             span.newest_sound_pts = unit.pts_90k
             span.sounds += 1
-            self._hand_over(span, span.mp4.add_sound(unit))
+            span.mp4.add_sound(unit)
 
     def _hand_over(self, span: _Span, muxed: Muxed) -> None:
-        if not muxed.data:
+        if not muxed.octets:
             return
         with self._lock:
-            self._queued_bytes += len(muxed.data)
+            self._queued_bytes += len(muxed.octets)
         span.units -= muxed.units.pictures
         span.sounds -= muxed.units.sounds
-        self._volume.write(span.file, muxed.data, muxed.units)
+        self._volume.write(span.file, muxed.octets, muxed.units)
 
     def _end_span(self, span: _Span) -> None:
         """End with the picture held back; how long it was shown nobody knows."""

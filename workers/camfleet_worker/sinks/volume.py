@@ -23,6 +23,7 @@ from typing import BinaryIO, Protocol
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError
 from camfleet_worker.sinks import retention
+from camfleet_worker.sinks.fragment import Octets
 from camfleet_worker.sinks.layout import ObjectKey, spans
 from camfleet_worker.sinks.mp4 import CLOCK_RATE, played_90k, whole_boxes_bytes
 from camfleet_worker.sinks.sink import Units
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ROOM_BYTES = 64 << 20
 """What a full disk is relieved of at once: some minutes of one camera."""
+_MOST_PARTS = os.sysconf("SC_IOV_MAX")
 _HOUSEKEEPING_S = 60.0
 _MEASURE_S = 3600.0
 """Others may write to the volume too: what it holds is measured again this often."""
@@ -68,7 +70,7 @@ class SegmentFile:
         self._file: BinaryIO | None = None
         self._good_bytes = 0
 
-    def write(self, data: bytes, units: Units, make_room: Callable[[], bool]) -> None:
+    def write(self, data: Octets, units: Units, make_room: Callable[[], bool]) -> None:
         """Append one fragment, whole or not at all."""
         if self.failed:
             self._observer.lost(len(data), units, None)
@@ -98,7 +100,7 @@ class SegmentFile:
             self._give_up()
             self._observer.lost(0, Units(), storage_error(error))
 
-    def _append(self, data: bytes, make_room: Callable[[], bool]) -> None:
+    def _append(self, data: Octets, make_room: Callable[[], bool]) -> None:
         while True:
             try:
                 if self._file is None:
@@ -194,7 +196,7 @@ class VolumeWriter:
         """A new segment; nothing is on disk before its first write."""
         return SegmentFile(self.settings.root, key, observer)
 
-    def write(self, file: SegmentFile, data: bytes, units: Units) -> None:
+    def write(self, file: SegmentFile, data: Octets, units: Units) -> None:
         """Append a fragment, later, on the writer's thread."""
         self.submit(lambda: file.write(data, units, self._make_room))
         self._used.add(self.settings.root / file.key.prefix, len(data))
@@ -340,11 +342,15 @@ def storage_error(error: OSError) -> IngestError:
     )
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    rest = memoryview(data)
+def _write_all(file: BinaryIO, data: Octets) -> None:
+    """All parts, by as few system calls as can be; a part that went half goes on from there."""
+    rest: list[bytes | memoryview] = [*data.parts]
     while rest:
-        written = file.write(rest)
-        rest = rest[written:]
+        written = os.writev(file.fileno(), rest[:_MOST_PARTS])
+        while rest and written >= len(rest[0]):
+            written -= len(rest.pop(0))
+        if written:
+            rest[0] = memoryview(rest[0])[written:]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -161,6 +161,40 @@ def test_changed_parameter_sets_begin_a_new_span(
     assert sizes == [320, 640]
 
 
+@pytest.mark.parametrize("late_s", [-0.06, 0.0, 0.3], ids=["early", "on-time", "late"])
+def test_a_span_of_other_parameter_sets_begins_where_the_one_before_ends(
+    h264: Clip, volume: VolumeWriter, tmp_path: Path, late_s: float
+) -> None:
+    other = prepared_clip("360p-h264")
+    first = list(islice(access_units(h264, START_S), 50))
+    second = list(islice(access_units(other, START_S + 2 + late_s, first_pts=2 * 90_000), 50))
+    third = list(islice(access_units(h264, START_S + 4 - late_s, first_pts=4 * 90_000), 50))
+    record(volume, first + second + third, segment_s=1)
+    found = spans(recorded(tmp_path))
+    edges = [(span.start_us, span.end_us) for span in found]
+    assert edges == [
+        (int((START_S + begin) * 1e6), int((START_S + begin + 2) * 1e6)) for begin in (0, 2, 4)
+    ]
+    heights = []
+    for span in found:
+        for segment in span.segments:
+            with av.open(str(tmp_path / str(segment))) as container:
+                heights.append(container.streams.video[0].height)
+    assert heights == [240, 240, 360, 360, 240, 240]
+
+
+def test_a_span_never_begins_before_the_end_of_the_one_before(
+    h264: Clip, volume: VolumeWriter, tmp_path: Path
+) -> None:
+    before = list(islice(access_units(h264, START_S), 50))
+    early = list(islice(access_units(h264, START_S + 1.9, first_pts=30 * 90_000), 75))
+    record(volume, before + early, segment_s=1)
+    first, second = spans(recorded(tmp_path))
+    assert first.end_us == second.start_us == int((START_S + 2) * 1e6)
+    assert second.end_us == int((START_S + 5) * 1e6)
+    assert len(second.segments) == 3
+
+
 def test_a_camera_that_changes_its_parameter_sets_all_the_time_does_not_litter_files(
     h264: Clip, volume: VolumeWriter, tmp_path: Path
 ) -> None:

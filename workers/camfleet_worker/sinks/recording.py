@@ -129,6 +129,8 @@ class RecordingSink:
         self._span: _Span | None = None
         self._pending: AccessUnit | None = None
         self._pending_pts = self._pending_dts = 0
+        self._ended_us = 0
+        """The end of the span before; 0 where there was none."""
         self._format_changes: deque[int] = deque()
         self._sound = SoundQueue(_SOUND_BYTES, self.counters)
         self._heard: AudioFormat | None = None
@@ -311,10 +313,17 @@ class RecordingSink:
         return True
 
     def _begin_span(self, unit: AccessUnit) -> None:
-        start_us = int(unit.arrived_at * 1_000_000)
+        start_us = self._start_us(unit)
         pts, dts = unit.pts_90k, unit.dts_90k
         self._span = self._open_segment(unit, self._heard, start_us, pts, start_us, pts, 0)
         self._pending, self._pending_pts, self._pending_dts = unit, pts, dts
+
+    def _start_us(self, unit: AccessUnit) -> int:
+        """By our clock, but never before the end of the span before: spans that overlap cannot be
+        told apart by their names. Where our clock was set back they do."""
+        arrived_us = int(unit.arrived_at * 1_000_000)
+        early_us = self._ended_us - arrived_us
+        return self._ended_us if 0 < early_us <= _DRIFT_US else arrived_us
 
     def _open_segment(
         self,
@@ -414,6 +423,7 @@ class RecordingSink:
         end = None
         if end_us is not None:
             end = ObjectKey(self._settings.prefix, end_us, span.counter + 1, end=True)
+            self._ended_us = end_us
         self._volume.finish(span.file, end)
 
     def _abandon(self, span: _Span) -> None:

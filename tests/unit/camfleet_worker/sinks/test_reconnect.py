@@ -26,13 +26,23 @@ def test_the_wait_is_a_random_share_of_an_interval_that_doubles_up_to_a_limit(
         assert due == now or not reconnect.may_connect((now + due) / 2)
 
 
+@given(SHARES, st.integers(1, 200))
+def test_a_system_that_was_away_for_long_is_tried_often_enough_to_be_back_in_ten_seconds(
+    share: float, failures: int
+) -> None:
+    reconnect = Reconnect(lambda: share)
+    for failure in range(failures):
+        reconnect.failed(1000.0 * failure, Retry.BACKOFF)
+    assert reconnect.may_connect(1000.0 * (failures - 1) + 7.0)
+
+
 def test_only_a_minute_of_health_makes_a_failure_the_first_again() -> None:
     reconnect = Reconnect(lambda: 0.999)
     for _ in range(5):
         reconnect.failed(0.0, Retry.BACKOFF)
     reconnect.healthy(100.0)
     reconnect.failed(159.0, Retry.BACKOFF)
-    assert not reconnect.may_connect(159.0 + 25)
+    assert not reconnect.may_connect(159.0 + 0.9 * LONGEST_S)
     reconnect.healthy(300.0)
     reconnect.failed(361.0, Retry.BACKOFF)
     assert reconnect.may_connect(361.0 + FIRST_S)

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
@@ -254,12 +255,16 @@ class GrantingVms:
     """Grants every RECORD, keeps what it gets, and reads only while awake: a VMS whose disk is
     stuck, or one that hangs up in the middle. No real server does either on demand."""
 
-    def __init__(self, awake: bool = True) -> None:
+    def __init__(self, awake: bool = True, sip_bytes: int = 0) -> None:
+        """`sip_bytes`: read no more than that, twenty times a second; 0 for all there is."""
+        self._sip_bytes = sip_bytes
         self.awake = threading.Event()
         if awake:
             self.awake.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        # As over Ethernet: into that window no segment of loopback's would fit.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
         self.url = f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/live/{{camera}}"
         self.received: list[bytearray] = []
         """Of each connection."""
@@ -272,6 +277,7 @@ class GrantingVms:
 
     def __exit__(self, *_: object) -> None:
         self.awake.set()
+        self._sip_bytes = 0
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
@@ -297,8 +303,10 @@ class GrantingVms:
             peer.sendall(answer.encode())
         self.awake.wait()
         self.received.append(bytearray())
-        while data := peer.recv(65_536):
+        while data := peer.recv(self._sip_bytes or 65_536):
             self.received[-1] += data
+            if self._sip_bytes:
+                time.sleep(0.05)
 
 
 def rtp_packets(stream: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -346,6 +354,30 @@ def test_a_slow_vms_loses_whole_gops_and_the_recording_loses_nothing(
     numbers = [number for number, _, _ in packets]
     assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(numbers))
     assert len({ssrc for _, ssrc, _ in packets}) == 1
+
+
+def test_a_vms_that_reads_little_but_steadily_keeps_its_connection(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.sinks.relay_rtsp._PROGRESS_S", 0.5)
+    with GrantingVms(sip_bytes=1_000) as vms:
+        sink = relay(vms.url, resolver, queue_bytes=200_000)
+        with MediaPump(access_units(prepared_clip("720p-h264")), sink):
+            eventually(lambda: len(vms.received) > 0)
+            eventually(lambda: len(vms.received[0]) > 80_000 or len(vms.received) > 1)
+            assert sink.counters.connects == 1
+
+
+def test_a_vms_that_reads_no_more_is_dead_after_a_while(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.sinks.relay_rtsp._PROGRESS_S", 1.0)
+    with GrantingVms(awake=False) as vms:
+        sink = relay(vms.url, resolver)
+        with MediaPump(access_units(prepared_clip("720p-h264")), sink):
+            eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
+            assert sink.state.error is not None
+            assert "takes no more data" in sink.state.error.fact
 
 
 def test_a_stream_that_comes_back_in_the_middle_of_a_gop_waits_for_the_key_frame(

@@ -52,7 +52,8 @@ _SOUND_BYTES = 256 << 10
 _CONNECT_S = 5.0
 _ANSWER_S = 10.0
 _PROGRESS_S = 10.0
-"""A connection that takes no byte for so long is dead."""
+"""A connection that acknowledges no byte for so long is dead. Judged here: TCP_USER_TIMEOUT also
+ends connections whose peer reads steadily, but less than a buffer of the kernel's at a time."""
 _TOO_SLOW_S = 30.0
 """After dropping, this long until the relay is called well again."""
 _SENDER_REPORT_S = 5.0
@@ -83,7 +84,11 @@ class _Connection:
     connected: bool = False
     """By TCP, and by TLS where the target says so."""
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))
+    taken_bytes: int = 0
+    """By the kernel, since the beginning."""
+    acknowledged_bytes: int = 0
     progress_at: float = 0.0
+    """When the other side last acknowledged something, or owed us nothing."""
     media_bytes: int = 0
     report_at: float = 0.0
     keepalive_at: float = 0.0
@@ -242,7 +247,7 @@ class RtspRelay:
         if connection.recording:
             self._forward(connection, now)
         else:
-            self._send(connection, now)
+            self._send(connection)
             self._require_answer(connection, now)
 
     def _require_answer(self, connection: _Connection, now: float) -> None:
@@ -281,7 +286,6 @@ class RtspRelay:
     def _begin_talk(self, connection: _Connection, now: float) -> None:
         connection.connected = True
         connection.deadline = now + _ANSWER_S
-        connection.progress_at = now
         connection.unsent = memoryview(connection.talk.open())
 
     # The conversation
@@ -328,7 +332,7 @@ class RtspRelay:
         while True:
             if not connection.unsent:
                 connection.unsent = memoryview(self._batch(connection, now))
-            if not connection.unsent or not self._send(connection, now):
+            if not connection.unsent or not self._send(connection):
                 break
         if self._connection is connection:
             self._judge(connection, now)
@@ -401,27 +405,31 @@ class RtspRelay:
         self._resolving = self._resolver.resolve(self._target.host, self._target.port)
         self._resolving_until = now + _ANSWER_S
 
-    def _send(self, connection: _Connection, now: float) -> bool:
+    def _send(self, connection: _Connection) -> bool:
         """Send what is unsent; whether all of it went."""
         if connection.unsent:
             try:
                 sent = connection.socket.send(connection.unsent)
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 sent = 0
-            if sent:
-                connection.unsent = connection.unsent[sent:]
-                connection.progress_at = now
-            elif now - connection.progress_at > _PROGRESS_S:
-                raise self._error(Reason.VMS_UNREACHABLE, "takes no more data")
-        else:
-            connection.progress_at = now
+            connection.unsent = connection.unsent[sent:]
+            connection.taken_bytes += sent
         return not connection.unsent
 
     def _judge(self, connection: _Connection, now: float) -> None:
-        """Once something of the stream was acknowledged, it is taken; TCP tells when it ends."""
+        """Once something of the stream was acknowledged, it is taken; where nothing more is, the
+        connection is dead."""
+        underway = _underway(connection)
+        acknowledged = connection.taken_bytes - underway
+        if not underway or acknowledged > connection.acknowledged_bytes:
+            connection.acknowledged_bytes = acknowledged
+            connection.progress_at = now
+        elif now - connection.progress_at > _PROGRESS_S:
+            raise self._error(Reason.VMS_UNREACHABLE, "takes no more data")
+        unacknowledged = underway + len(connection.unsent)
         if self._state is _WORKING:
             self._reconnect.healthy(now)
-        elif connection.media_bytes and (_unacknowledged(connection) < connection.media_bytes):
+        elif connection.media_bytes and unacknowledged < connection.media_bytes:
             self._state = _WORKING
             self._reconnect.healthy(now)
 
@@ -460,9 +468,6 @@ def _connecting_socket(address: Address) -> socket.socket:
     connecting = socket.socket(address.family, socket.SOCK_STREAM)
     connecting.setblocking(False)
     connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # Unacknowledged data for so long ends the connection (RFC 5482); the default is a quarter
-    # of an hour.
-    connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_PROGRESS_S * 1000))
     connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
     failure = connecting.connect_ex(address.sockaddr)
     if failure not in (0, errno.EINPROGRESS):
@@ -483,12 +488,12 @@ def _connect_result(connecting: socket.socket) -> int:
     return 0
 
 
-def _unacknowledged(connection: _Connection) -> int:
-    """Octets that the peer has not acknowledged: in the kernel (tcp(7), SIOCOUTQ) and before it."""
+def _underway(connection: _Connection) -> int:
+    """Octets taken that the peer has not acknowledged (tcp(7), SIOCOUTQ), those of TLS included."""
     connected = connection.socket
     answer = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
     encrypted = connected.unsent_bytes if isinstance(connected, TlsSocket) else 0
-    return int(struct.unpack("=i", answer)[0]) + encrypted + len(connection.unsent)
+    return int(struct.unpack("=i", answer)[0]) + encrypted
 
 
 def _answer_request(request: Request) -> bytes:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
-from camera_simulator import Camera
 from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.ingest_shard import IngestShardSpec, Policy, Relay, ShardCamera
 from camfleet_api.monitoring_system import RelayProtocol
@@ -55,7 +54,10 @@ class CameraObjects:
         self.writes: list[tuple[str, dict[str, Any]]] = []
 
     def create(self, name: str) -> str:
-        uid = str(uuid.uuid4())
+        return self.adopt(name, str(uuid.uuid4()))
+
+    def adopt(self, name: str, uid: str) -> str:
+        """An object that was created before this worker began."""
         self.objects[name] = {"metadata": {"name": name, "uid": uid}, "status": {}}
         return uid
 
@@ -112,7 +114,9 @@ class WorkerParts:
         objects: CameraObjects,
         secrets: SecretObjects,
         pace: Pace | None = None,
+        recordings: Path | None = None,
     ) -> None:
+        """`recordings`: the root of the recording volume, if it is not below `folder`."""
         self.folder = folder
         self._pace = pace or Pace()
         self.objects = objects
@@ -120,7 +124,7 @@ class WorkerParts:
         self.reporter = Reporter(objects, wall_clock, TokenBucket(100, 100))
         self.accounts = Accounts(secrets.follow, lambda name: self.fleet.secret_changed(name))
         self._media = MediaLoop(0.05)
-        self._volume = VolumeWriter(VolumeSettings(folder / "recordings"))
+        self.volume = VolumeWriter(VolumeSettings(recordings or folder / "recordings"))
         self.pictures = PicturePool()
         self._names = Resolver()
         self._onvif = OnvifResolver()
@@ -133,7 +137,7 @@ class WorkerParts:
         recollection = Recollection(
             self.reporter, cache, ledger, lambda host: self.fleet.siblings(host)
         )
-        sinks = SinkFactory(NAMESPACE, self._volume, self._names, self.accounts, self.pictures)
+        sinks = SinkFactory(NAMESPACE, self.volume, self._names, self.accounts, self.pictures)
         around = Surroundings(
             resolver=self._onvif,
             open_stream=open_stream,
@@ -149,9 +153,9 @@ class WorkerParts:
         )
         return Fleet(around, self.reporter, lambda camera: self._media.open_channel(camera, ()))
 
-    async def __aenter__(self) -> WorkerParts:
+    async def __aenter__(self) -> Self:
         self._media.start()
-        self._volume.start()
+        self.volume.start()
         self.pictures.start()
         self._tasks = [
             asyncio.create_task(self.reporter.run()),
@@ -166,15 +170,18 @@ class WorkerParts:
         await self.fleet.stop()
         await self.accounts.close()
         await asyncio.to_thread(self._media.stop)
-        await asyncio.to_thread(self._volume.close, 5.0)
+        await asyncio.to_thread(self.volume.close, 5.0)
         await asyncio.to_thread(self.pictures.close, 5.0)
         self._names.close()
         self._onvif.close()
 
     async def run(self, policy: Policy, *cameras: ShardCamera) -> None:
-        spec = IngestShardSpec(hash="h", policies=[policy], cameras=list(cameras))
+        await self.run_all([policy], cameras)
+
+    async def run_all(self, policies: Sequence[Policy], cameras: Sequence[ShardCamera]) -> None:
+        spec = IngestShardSpec(hash="h", policies=list(policies), cameras=list(cameras))
         refs = [camera.credentials for camera in cameras]
-        refs += [relay.credentials for relay in policy.relays]
+        refs += [relay.credentials for policy in policies for relay in policy.relays]
         self.accounts.want({ref.secret_name for ref in refs if ref is not None})
         await self.fleet.apply(spec)
 
@@ -203,7 +210,20 @@ def policy_to(vms: RecordServer | None, recording: bool = True, **relay: Any) ->
     )
 
 
-def entry(objects: CameraObjects, camera: Camera, **changes: Any) -> ShardCamera:
+class CameraPlace(Protocol):
+    """A camera as a shard names it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def onvif_port(self) -> int: ...
+    @property
+    def rtsp_port(self) -> int: ...
+
+
+def entry(objects: CameraObjects, camera: CameraPlace, **changes: Any) -> ShardCamera:
     """The shard's entry for a simulated camera, and the Camera object it stands for."""
     uid = objects.objects.get(camera.name, {}).get("metadata", {}).get("uid")
     fields: dict[str, Any] = {

@@ -27,6 +27,7 @@ from camera_simulator.onvif.discovery import DiscoveryPort
 from camera_simulator.onvif.place import Place
 from camera_simulator.onvif.profiles import stream_path
 from camera_simulator.rtsp.connection import Players, RtspConnection
+from camera_simulator.rtsp.labels import Labeller
 from camera_simulator.rtsp.packets import FramePackets
 from camera_simulator.settings import CameraSettings, SettingsInvalid, changed
 
@@ -56,6 +57,7 @@ class Camera:
         self._effective = with_faults(settings)
         self.counters = Counters()
         self.doorkeeper = Doorkeeper(self.counters)
+        self.labeller = Labeller(settings.name)
         self.clips = dict(clips)
         self._web_answers = 0
         self._web_asked_at: deque[float] = deque()

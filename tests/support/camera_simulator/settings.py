@@ -194,6 +194,8 @@ class CameraSettings:
     sender_reports: bool = True
     sdp_parameter_sets: bool = True
     payloads: Payloads = "plain"
+    labels_pictures: bool = False
+    """Every picture says which one it is (rtsp/labels.py)."""
     flips_size: bool = False
     """The main stream alternates between its clip and the sub-stream's, group by group."""
     timestamps: Timestamps = "true"

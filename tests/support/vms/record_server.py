@@ -52,6 +52,8 @@ class ReceivedFrame:
     size: int
     arrived_s: float
     sha256: str
+    label: str = ""
+    """As camera_simulator.rtsp.labels writes them; empty where the camera labels nothing."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from camera_simulator.listener import Listener, reset
 from camera_simulator.messages import Interleaved, Message, MessageInvalid, MessageReader
 from camera_simulator.rtsp import dialect, sdp
 from camera_simulator.rtsp.delivery import Datagrams, OverRtsp
+from camera_simulator.rtsp.labels import Labeller
 from camera_simulator.rtsp.packets import FramePackets
 from camera_simulator.rtsp.session import Session
 from camera_simulator.rtsp.sound import TRACK, PlayedSound, sound_track
@@ -60,6 +61,8 @@ class RtspState(Protocol):
     def counters(self) -> Counters: ...
     @property
     def doorkeeper(self) -> Doorkeeper: ...
+    @property
+    def labeller(self) -> Labeller: ...
     @property
     def clips(self) -> dict[str, Clip]: ...
     def packets(self, stream: str) -> tuple[FramePackets, ...]: ...
@@ -136,7 +139,9 @@ class RtspConnection(asyncio.Protocol):
         settings, counters = self._camera.effective, self._camera.counters
         assert session.delivery is not None
         if session.sound_track is not None and not settings.freeze:
+            told = session.sound_track.packets_told
             sound = session.sound_track.due(now_s, settings, self._camera.camera_unix_s())
+            counters.sounds_sent += session.sound_track.packets_told - told
             session.delivery.send(sound, settings)
         elif "sound" in settings.media:
             session.delivery.send(session.sound(), settings)
@@ -350,6 +355,8 @@ class RtspConnection(asyncio.Protocol):
             clip=self._camera.clips[stream],
             packets=self._camera.packets(stream),
             sub_packets=self._camera.packets("sub"),
+            sub_clip=self._camera.clips["sub"],
+            labeller=self._camera.labeller,
             start_frame=settings.start_frame,
             timeout_s=settings.session_timeout_s,
             last_alive_s=self._camera.monotonic_s(),

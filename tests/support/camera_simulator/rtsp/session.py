@@ -14,8 +14,9 @@ import secrets
 import struct
 from dataclasses import dataclass, field
 
-from camera_simulator.clips import Clip
+from camera_simulator.clips import AccessUnit, Clip
 from camera_simulator.rtsp.delivery import Delivery
+from camera_simulator.rtsp.labels import Labeller
 from camera_simulator.rtsp.packets import FramePackets, packetised, sender_report
 from camera_simulator.rtsp.sound import PlayedSound
 from camera_simulator.settings import CameraSettings, ReportClock, Timestamps
@@ -38,6 +39,9 @@ class Session:
     last_alive_s: float
     sub_packets: tuple[FramePackets, ...] = ()
     """Of the sub-stream, for cameras that change the size of their pictures."""
+    sub_clip: Clip | None = None
+    labeller: Labeller | None = None
+    """Of the camera; asked where its settings say that pictures are labelled."""
     delivery: Delivery | None = None
     ident: str = field(default_factory=lambda: secrets.token_hex(4).upper())
     ssrc: int = field(default_factory=lambda: secrets.randbits(32))
@@ -98,17 +102,33 @@ class Session:
         while self._next <= latest:
             frame = self._frame(settings)
             if self._wanted(frame, settings):
-                frames.append(self._stamp(frame, settings))
+                frames.append(self._stamp(self._labelled(frame, settings), settings))
             self._next += 1
         return frames
 
     def _frame(self, settings: CameraSettings) -> FramePackets:
         place = (self.start_frame + self._next) % len(self.packets)
-        if settings.flips_size and place // self.clip.gop % 2:
+        if self._is_of_sub_clip(place, settings):
             return self.sub_packets[place % len(self.sub_packets)]
         if settings.payloads != "plain":
             return packetised(self.clip.frames[place], self.clip.codec, settings.payloads)
         return self.packets[place]
+
+    def _labelled(self, frame: FramePackets, settings: CameraSettings) -> FramePackets:
+        if not settings.labels_pictures or self.labeller is None:
+            return frame
+        picture = self.labeller.labelled(self._picture(settings), self.clip.codec)
+        return packetised(picture, self.clip.codec, settings.payloads)
+
+    def _picture(self, settings: CameraSettings) -> AccessUnit:
+        """What `_frame` has in packets."""
+        place = (self.start_frame + self._next) % len(self.packets)
+        if self._is_of_sub_clip(place, settings) and self.sub_clip is not None:
+            return self.sub_clip.frames[place % len(self.sub_packets)]
+        return self.clip.frames[place]
+
+    def _is_of_sub_clip(self, place: int, settings: CameraSettings) -> bool:
+        return settings.flips_size and bool(place // self.clip.gop % 2)
 
     def _wanted(self, frame: FramePackets, settings: CameraSettings) -> bool:
         if settings.freeze or "sound" in settings.media:

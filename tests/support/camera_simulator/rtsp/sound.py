@@ -74,6 +74,11 @@ class PlayedSound:
     _next: int = 0
     _report_due_s: float = 0.0
 
+    @property
+    def packets_told(self) -> int:
+        """Sent, without those left out."""
+        return self.packets_sent - self.packets_left_out
+
     def due(self, now_s: float, settings: CameraSettings, unix_s: float) -> bytes:
         """Everything that should have been sent by now, as interleaved frames."""
         if self._began_s is None:

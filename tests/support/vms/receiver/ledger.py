@@ -11,6 +11,7 @@ relay did to parameter sets, delimiters and framing.
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
 from collections import deque
@@ -20,6 +21,8 @@ from typing import Any
 
 _FRAMES_KEPT = 100_000
 """Per path: more than an hour at 25 frames a second, some 20 MB."""
+
+_LABEL = re.compile(rb"camfleet-picture([!-~]+)\x80")
 
 GAP_S = 1.0
 """A step in presentation time beyond this is a gap; cameras slower than 1 frame a second are none
@@ -35,6 +38,8 @@ class Frame:
     size: int
     arrived_s: float
     sha256: str
+    label: str = ""
+    """What the picture says of itself, where a camera of tests has labelled it."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +115,8 @@ class Ledger:
             self._judge_pts(record, publisher, pts_s)
             if key:
                 record.last_key = data
-            sha256 = picture_hash(data, record.codec)
-            frame = Frame(record.frames, publisher, key, pts_s, len(data), now_s, sha256)
+            sha256, label = picture_hash(data, record.codec), picture_label(data)
+            frame = Frame(record.frames, publisher, key, pts_s, len(data), now_s, sha256, label)
             record.log.append(frame)
 
     def sound(self, path: str, publisher: int, data: bytes, pts_s: float) -> None:
@@ -163,6 +168,12 @@ def picture_hash(data: bytes, codec: str) -> str:
             digest.update(len(unit).to_bytes(4, "big"))
             digest.update(unit)
     return digest.hexdigest()
+
+
+def picture_label(data: bytes) -> str:
+    """The text of the labelling SEI message, which is plain ASCII; empty where there is none."""
+    found = _LABEL.search(data)
+    return found[1].decode("ascii") if found else ""
 
 
 def _nal_units(data: bytes) -> Iterator[bytes]:

@@ -138,3 +138,20 @@ bench-ingest-variants: prerequisites ## The price of the tick, of TLS, RTMP, lon
 .PHONY: bench-picture
 bench-picture: prerequisites ## The watch on the picture: false alarms, detection times, CPU a camera (3 min)
 	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.picture
+
+.PHONY: prove-frames
+prove-frames: prerequisites ## Every picture sent is on disk and at the VMS, once, in order, whatever happens (MINUTES=10)
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest_proof frames --minutes $(or $(MINUTES),10)
+
+.PHONY: prove-sinks
+prove-sinks: prerequisites ## A VMS that goes away, one behind 100 kbit/s, and a full disk, at the same time (MINUTES=5)
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest_proof sinks --minutes $(or $(MINUTES),5)
+
+.PHONY: prove-kills
+prove-kills: prerequisites ## A recording worker is killed again and again: what each kill costs (KILLS=50)
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest_proof kills --kills $(or $(KILLS),50)
+
+.PHONY: prove-players
+prove-players: prerequisites ## Recordings and exports in ffprobe, GStreamer and Chromium, which it installs (SCREENSHOTS=folder)
+	@bash tests/support/local_cluster/prerequisites.sh ffmpeg chromium
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest_proof players --screenshots $(or $(SCREENSHOTS),$(CAMFLEET_CACHE)/screenshots)

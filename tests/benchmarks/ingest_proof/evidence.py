@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where pictures are looked for: the files of a volume and the ledger of the monitoring system."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+
+from camera_simulator.clips import Codec, frame_hash
+from camera_simulator.rtsp.labels import label_of, parse_label
+from camfleet_worker.sinks.layout import ObjectKey, Span, parse_key, spans
+from vms import RecordServer
+
+from .account import Sighting
+
+_CODECS: dict[str, Codec] = {"h264": "h264", "hevc": "h265"}
+
+
+def prefix_of(root: Path, camera: str) -> str:
+    """The one folder of a camera on a volume; ValueError where it is not exactly one."""
+    found = [path for path in root.glob(f"*/{camera}.*") if path.is_dir()]
+    if len(found) != 1:
+        raise ValueError(f"{camera} has {len(found)} folders")
+    return found[0].relative_to(root).as_posix()
+
+
+def spans_on(root: Path, camera: str) -> list[Span]:
+    """The spans of a camera's recording, by time."""
+    return spans(_keys(root, prefix_of(root, camera)))
+
+
+def _keys(root: Path, prefix: str) -> Iterator[ObjectKey]:
+    for path in (root / prefix).rglob("*"):
+        key = parse_key(path.relative_to(root).as_posix())
+        if key is not None and path.is_file():
+            yield key
+
+
+def files_on(root: Path, camera: str) -> list[ObjectKey]:
+    """The segments of a camera, in the order in which they are played."""
+    return [segment for span in spans_on(root, camera) for segment in span.segments]
+
+
+def pictures_on(root: Path, camera: str) -> list[Sighting]:
+    """Every picture of a camera on a volume, in decoding order."""
+    return [one for key in files_on(root, camera) for one in pictures_in(root, key)]
+
+
+def pictures_in(root: Path, key: ObjectKey) -> list[Sighting]:
+    """Every picture of one segment; av's errors where it cannot be read."""
+    with av.open(str(root / str(key))) as container:
+        codec = _CODECS[container.streams.video[0].codec_context.name]
+        return [
+            _sighting(bytes(packet), codec, packet.is_keyframe, key.at_us / 1e6 + shown_s)
+            for packet in container.demux(video=0)
+            if packet.size
+            for shown_s in [float((packet.pts or 0) * (packet.time_base or 0))]
+        ]
+
+
+def decoded_in(path: Path) -> int:
+    """How many pictures a decoder shows of a file."""
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def sound_on(root: Path, camera: str) -> list[str]:
+    """Hashes of the units of sound of a camera on a volume, in order."""
+    heard: list[str] = []
+    for key in files_on(root, camera):
+        with av.open(str(root / str(key))) as container:
+            if container.streams.audio:
+                packets = (bytes(packet) for packet in container.demux(audio=0) if packet.size)
+                heard += [hashlib.sha256(packet).hexdigest() for packet in packets]
+    return heard
+
+
+def pictures_at(vms: RecordServer, path: str) -> list[Sighting]:
+    """Every picture of a path, in the order of arrival."""
+    return [
+        Sighting(parse_label(frame.label), frame.sha256, frame.key) for frame in vms.frames(path)
+    ]
+
+
+def _sighting(data: bytes, codec: Codec, key: bool, at_s: float) -> Sighting:
+    units = list(_nal_units(data))
+    return Sighting(label_of(units), frame_hash(units, codec), key, at_s)
+
+
+def _nal_units(data: bytes) -> Iterator[bytes]:
+    """ISO/IEC 14496-15: each behind its length in four octets."""
+    at = 0
+    while at < len(data):
+        (size,) = struct.unpack_from("!I", data, at)
+        yield data[at + 4 : at + 4 + size]
+        at += 4 + size

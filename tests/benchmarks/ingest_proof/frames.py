@@ -77,6 +77,12 @@ def _set(**changes: Any) -> Event:
     return lambda camera: camera.change(**changes)
 
 
+_JUMPS: tuple[tuple[float, Event], ...] = (
+    (0.3, _set(timestamps="jump-ahead")),
+    (0.6, _set(timestamps="true")),
+)
+"""An hour ahead, and back again."""
+
 VARIANTS = (
     Variant("cuts", "H.264", {"resolution": "360p"}),
     Variant(
@@ -85,16 +91,28 @@ VARIANTS = (
         {"resolution": "360p"},
         ((0.3, change_size), (0.6, change_size)),
     ),
+    Variant("jump", "H.264, timestamps jump", {"resolution": "240p"}, _JUMPS),
+    Variant("bframes", "H.264, B-frames, timestamps jump", {"faults": ("b-frames",)}, _JUMPS),
     Variant(
-        "jump",
-        "H.264, timestamps jump",
-        {"resolution": "240p"},
-        ((0.3, _set(timestamps="jump-ahead")), (0.6, _set(timestamps="true"))),
+        "b-undeclared",
+        "H.264, B-frames undeclared, timestamps jump",
+        {"faults": ("b-frames-undeclared",)},
+        _JUMPS,
     ),
-    Variant("bframes", "H.264, B-frames", {"faults": ("b-frames",)}),
-    Variant("hevc", "H.265", {"codec": "h265", "resolution": "360p"}),
-    Variant("hevc-b", "H.265, B-frames", {"codec": "h265", "faults": ("b-frames",)}),
+    Variant("hevc", "H.265, timestamps jump", {"codec": "h265", "resolution": "360p"}, _JUMPS),
+    Variant(
+        "hevc-b",
+        "H.265, B-frames, timestamps jump",
+        {"codec": "h265", "faults": ("b-frames",)},
+        _JUMPS,
+    ),
     Variant("restart", "H.264, camera restarts", {"resolution": "240p"}, ((0.5, _restart),)),
+    Variant(
+        "hevc-restart",
+        "H.265, B-frames, camera restarts",
+        {"codec": "h265", "faults": ("b-frames",)},
+        ((0.4, _restart), (0.7, _restart)),
+    ),
     Variant(
         "silent",
         "H.264, AAC falls silent",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -328,6 +329,8 @@ class RtspConnection(asyncio.Protocol):
         assert self._transport is not None
         session = self._new_session(stream)
         session.delivery = OverRtsp(self._transport)
+        if self._camera.effective.labels_pictures:
+            _send_at_once(self._transport)
         channels = re.search(r"interleaved=(\d+)-(\d+)", transport)
         if channels:
             session.rtp_channel, session.rtcp_channel = int(channels[1]), int(channels[2])
@@ -489,6 +492,13 @@ _METHODS: dict[str, Callable[[RtspConnection, Message], None]] = {
     "SET_PARAMETER": RtspConnection._parameter,
     "TEARDOWN": RtspConnection._teardown,
 }
+
+
+def _send_at_once(transport: asyncio.Transport) -> None:
+    """A picture that is labelled counts as sent: a reset must not find it in this kernel, waiting
+    for an acknowledgement of the one before (RFC 9293 section 3.7.4)."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _session_id(message: Message) -> str:

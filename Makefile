@@ -135,6 +135,10 @@ bench-ingest-variants: prerequisites ## The price of the tick, of TLS, RTMP, lon
 	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest variants
 	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest many
 
+.PHONY: bench-latency
+bench-latency: prerequisites ## How much later a picture is at the monitoring system, by tick (4 min)
+	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest.latency
+
 .PHONY: bench-picture
 bench-picture: prerequisites ## The watch on the picture: false alarms, detection times, CPU a camera (3 min)
 	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.picture

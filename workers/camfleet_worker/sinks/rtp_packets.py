@@ -10,7 +10,7 @@ they are given out here, after whatever had to be dropped was dropped.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from functools import lru_cache
 
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 
@@ -25,12 +25,17 @@ MAX_PAYLOAD = 1400
 RTP_HEAD = struct.Struct("!BBHBBHII")
 RTP_HEAD_BYTES = 12
 _MARKER = 0x80
+# The same in halves, around the sequence number: in the packets of one slice all else is the same.
+_UP_TO_TYPE = struct.Struct("!BBHBB")
+_TIME_AND_SOURCE = struct.Struct("!II")
+_OF_FULL_PACKET = _UP_TO_TYPE.pack(
+    0x24, RTP_CHANNEL, RTP_HEAD_BYTES + MAX_PAYLOAD, 0x80, PAYLOAD_TYPE
+)
+_NAL_LENGTH = struct.Struct("!I")
 _SENDER_REPORT = struct.Struct("!BBHBBHIIIIII")
 _SENDER_REPORT_BYTES = 28
 _NTP_EPOCH_S = 2_208_988_800
 """From 1900 to 1970 (RFC 3550 section 4)."""
-
-Emit = Callable[[bytes, memoryview | bytes, bool], None]
 
 
 class Packetiser:
@@ -42,47 +47,20 @@ class Packetiser:
         self._ssrc = ssrc
         self._sequence = first_sequence & 0xFFFF
         self._offset = timestamp_offset
-        self._aggregate, self._split = (
-            (_stap_a, _fu_a) if codec is Codec.H264 else (_aggregation_packet, _fragmentation_unit)
-        )
+        h264 = codec is Codec.H264
+        self._aggregate = _stap_a if h264 else _aggregation_packet
+        self._leads = _fu_a if h264 else _fragmentation_unit
+        self._nal_head_bytes = 1 if h264 else 2
+        self._lead_bytes = 2 if h264 else 3
+        self._fragment_head = struct.Struct(f"!6sH8s{self._lead_bytes}s")
 
     def append(self, unit: AccessUnit, out: list[bytes | memoryview]) -> None:
         """Append the packets of one access unit, each behind its interleaved head."""
         timestamp = (unit.pts_90k + self._offset) & 0xFFFFFFFF
-
-        def emit(lead: bytes, body: memoryview | bytes, last: bool) -> None:
-            size = len(lead) + len(body)
-            out.append(
-                RTP_HEAD.pack(
-                    0x24,
-                    RTP_CHANNEL,
-                    RTP_HEAD_BYTES + size,
-                    0x80,
-                    PAYLOAD_TYPE | (_MARKER if last else 0),
-                    self._sequence,
-                    timestamp,
-                    self._ssrc,
-                )
-                + lead
-            )
-            out.append(body)
-            self._sequence = (self._sequence + 1) & 0xFFFF
-            self.packets += 1
-            self.octets += size
-
         if unit.key:
-            self._parameter_sets(unit.format, emit)
-        data = memoryview(unit.data)
-        at, end = 0, len(data)
-        while at < end:
-            size = int.from_bytes(data[at : at + 4], "big")
-            nal = data[at + 4 : at + 4 + size]
-            at += 4 + size
-            # The marker stands on the last packet of the picture (RFC 6184 section 5.1).
-            if size <= MAX_PAYLOAD:
-                emit(b"", nal, at >= end)
-            else:
-                self._split(nal, emit, at >= end)
+            self._append_nals(self._parameter_sets(unit.format), timestamp, 0, out)
+        # The marker stands on the last packet of the picture (RFC 6184 section 5.1).
+        self._append_nals(unit.data, timestamp, _MARKER, out)
 
     def sender_report(self, pts_90k: int, taken_at: float) -> bytes:
         """That the picture with this time was taken at this wall clock, as an interleaved frame."""
@@ -90,16 +68,75 @@ class Packetiser:
             RTCP_CHANNEL, self._ssrc, pts_90k + self._offset, taken_at, self.packets, self.octets
         )
 
-    def _parameter_sets(self, video: VideoFormat, emit: Emit) -> None:
+    def _parameter_sets(self, video: VideoFormat) -> bytes:
+        """In one packet where they fit; each NAL unit behind its length, as in an access unit."""
         together = self._aggregate(video.parameter_sets)
-        if len(together) <= MAX_PAYLOAD:
-            emit(b"", together, False)
-            return
-        for parameter_set in video.parameter_sets:
-            if len(parameter_set) <= MAX_PAYLOAD:
-                emit(b"", parameter_set, False)
+        units = (together,) if len(together) <= MAX_PAYLOAD else video.parameter_sets
+        return b"".join(_NAL_LENGTH.pack(len(unit)) + unit for unit in units)
+
+    def _append_nals(
+        self, data: bytes, timestamp: int, last_marker: int, out: list[bytes | memoryview]
+    ) -> None:
+        view = memoryview(data)
+        at, end = 0, len(data)
+        while at < end:
+            begin = at + 4
+            at = begin + _NAL_LENGTH.unpack_from(data, at)[0]
+            payload_type = PAYLOAD_TYPE if at < end else PAYLOAD_TYPE | last_marker
+            if at - begin <= MAX_PAYLOAD:
+                self._append_whole(view[begin:at], timestamp, payload_type, out)
             else:
-                self._split(memoryview(parameter_set), emit, False)
+                self._append_fragments(view[begin:at], timestamp, payload_type, out)
+
+    def _append_whole(
+        self, nal: memoryview, timestamp: int, payload_type: int, out: list[bytes | memoryview]
+    ) -> None:
+        size = len(nal)
+        out.append(
+            RTP_HEAD.pack(
+                0x24,
+                RTP_CHANNEL,
+                RTP_HEAD_BYTES + size,
+                0x80,
+                payload_type,
+                self._sequence,
+                timestamp,
+                self._ssrc,
+            )
+        )
+        out.append(nal)
+        self._count(1, size)
+
+    def _append_fragments(
+        self, nal: memoryview, timestamp: int, payload_type: int, out: list[bytes | memoryview]
+    ) -> None:
+        """Nearly all packets are made here, so for each only what is its own: number and place."""
+        first_lead, middle_lead, last_lead = self._leads(nal[0], nal[1])
+        time_and_source = _TIME_AND_SOURCE.pack(timestamp, self._ssrc)
+        head, append = self._fragment_head.pack, out.append
+        step = MAX_PAYLOAD - self._lead_bytes
+        begin, end = self._nal_head_bytes, len(nal)
+        full = (end - begin - 1) // step
+        last_begin = begin + full * step
+        sequence = self._sequence
+        append(head(_OF_FULL_PACKET, sequence, time_and_source, first_lead))
+        append(nal[begin : begin + step])
+        for at in range(begin + step, last_begin, step):
+            sequence = (sequence + 1) & 0xFFFF
+            append(head(_OF_FULL_PACKET, sequence, time_and_source, middle_lead))
+            append(nal[at : at + step])
+        last_size = self._lead_bytes + end - last_begin
+        up_to_type = _UP_TO_TYPE.pack(
+            0x24, RTP_CHANNEL, RTP_HEAD_BYTES + last_size, 0x80, payload_type
+        )
+        append(head(up_to_type, (sequence + 1) & 0xFFFF, time_and_source, last_lead))
+        append(nal[last_begin:])
+        self._count(full + 1, full * MAX_PAYLOAD + last_size)
+
+    def _count(self, packets: int, octets: int) -> None:
+        self._sequence = (self._sequence + packets) & 0xFFFF
+        self.packets += packets
+        self.octets += octets
 
 
 def sender_report(
@@ -141,27 +178,24 @@ def _aggregation_packet(units: tuple[bytes, ...]) -> bytes:
     return bytes((48 << 1 | layer >> 5, (layer & 31) << 3 | temporal)) + _sized(units)
 
 
-def _fu_a(nal: memoryview, emit: Emit, last: bool) -> None:
-    """RFC 6184 section 5.8."""
-    indicator, kind = nal[0] & 0xE0 | 28, nal[0] & 0x1F
-    _fragments(nal[1:], bytes((indicator,)), kind, emit, last)
+@lru_cache(maxsize=64)
+def _fu_a(first: int, _second: int) -> tuple[bytes, bytes, bytes]:
+    """RFC 6184 section 5.8: what precedes the first fragment, those between and the last.
+
+    By the first octets of the NAL unit, of which a camera has a handful.
+    """
+    return _fragment_leads(bytes((first & 0xE0 | 28,)), first & 0x1F)
 
 
-def _fragmentation_unit(nal: memoryview, emit: Emit, last: bool) -> None:
-    """RFC 7798 section 4.4.3."""
-    lead = bytes((nal[0] & 0x81 | 49 << 1, nal[1]))
-    _fragments(nal[2:], lead, nal[0] >> 1 & 0x3F, emit, last)
+@lru_cache(maxsize=64)
+def _fragmentation_unit(first: int, second: int) -> tuple[bytes, bytes, bytes]:
+    """RFC 7798 section 4.4.3: the same."""
+    return _fragment_leads(bytes((first & 0x81 | 49 << 1, second)), first >> 1 & 0x3F)
 
 
-def _fragments(payload: memoryview, lead: bytes, kind: int, emit: Emit, last: bool) -> None:
-    step = MAX_PAYLOAD - len(lead) - 1
-    first_lead = lead + bytes((0x80 | kind,))
-    middle_lead = lead + bytes((kind,))
-    last_lead = lead + bytes((0x40 | kind,))
-    end = len(payload)
-    emit(first_lead, payload[:step], False)
-    at = step
-    while at + step < end:
-        emit(middle_lead, payload[at : at + step], False)
-        at += step
-    emit(last_lead, payload[at:], last)
+def _fragment_leads(payload_head: bytes, kind: int) -> tuple[bytes, bytes, bytes]:
+    return (
+        payload_head + bytes((0x80 | kind,)),
+        payload_head + bytes((kind,)),
+        payload_head + bytes((0x40 | kind,)),
+    )

@@ -18,7 +18,7 @@ import struct
 import termios
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
@@ -60,6 +60,11 @@ _SENDER_REPORT_S = 5.0
 """RFC 3550 section 6.2 recommends this minimum interval."""
 _BATCH_BYTES = 256 << 10
 _READ_BYTES = 65_536
+_LISTEN_S = 1.0
+"""While pictures flow, a peer that was silent is asked so often whether it has said something: it
+answers a keepalive and reports now and then. That it is gone, sending tells at once."""
+_JUDGE_S = 1.0
+"""While all is taken at once, so often it is asked what is acknowledged; else each tick."""
 _UNSENT_BYTES = 128 << 10
 """The kernel would else take megabytes before it says that the other side is slow, and what it has
 taken can no longer be dropped."""
@@ -83,10 +88,14 @@ class _Connection:
     """Announced beside the pictures; None where the camera has sent no sound."""
     connected: bool = False
     """By TCP, and by TLS where the target says so."""
-    unsent: memoryview = field(default_factory=lambda: memoryview(b""))
+    recording: bool = False
+    """RECORD was granted."""
+    unsent: bytes | memoryview = b""
     taken_bytes: int = 0
     """By the kernel, since the beginning."""
     acknowledged_bytes: int = 0
+    listen_at: float = float("-inf")
+    judge_at: float = float("-inf")
     progress_at: float = 0.0
     """When the other side last acknowledged something, or owed us nothing."""
     media_bytes: int = 0
@@ -95,11 +104,6 @@ class _Connection:
     keepalive_cseq: int | None = None
     clock_offset: float = 0.0
     """Our clock minus the stream's timeline, in seconds, at the first picture sent."""
-    last_pts: int = 0
-
-    @property
-    def recording(self) -> bool:
-        return self.talk.step is Step.RECORDING
 
 
 class RtspRelay:
@@ -150,13 +154,12 @@ class RtspRelay:
             return
         if unit.format is not self._video and unit.format != self._video:
             self._take_format(unit.format)
-        recording = self._connection is not None and self._connection.recording
-        if unit.key and not recording:
+        if unit.key and not self._recording():
             # Nobody takes them yet: keep the latest GOP only, to begin with a picture of now.
             self._queue.drop_all()
         if not self._queue.push(unit):
             self._sound.drop_before(self._first_pts())
-            if recording:
+            if self._recording():
                 self._too_slow_until = self._now + _TOO_SLOW_S
 
     def push_audio(self, unit: AudioUnit) -> None:
@@ -193,6 +196,9 @@ class RtspRelay:
         self._hang_up()
         self._queue.drop_all()
         self._sound.drop_before(None)
+
+    def _recording(self) -> bool:
+        return self._connection is not None and self._connection.recording
 
     def _first_pts(self) -> int | None:
         return self._queue.first.pts_90k if len(self._queue) else None
@@ -243,11 +249,12 @@ class RtspRelay:
     def _serve(self, connection: _Connection, now: float) -> None:
         if not connection.connected and not self._finish_connecting(connection, now):
             return
-        self._receive(connection, now)
+        if now >= connection.listen_at or _encrypted(connection):
+            self._receive(connection, now)
         if connection.recording:
             self._forward(connection, now)
         else:
-            self._send(connection)
+            self._send(connection, now)
             self._require_answer(connection, now)
 
     def _require_answer(self, connection: _Connection, now: float) -> None:
@@ -286,7 +293,7 @@ class RtspRelay:
     def _begin_talk(self, connection: _Connection, now: float) -> None:
         connection.connected = True
         connection.deadline = now + _ANSWER_S
-        connection.unsent = memoryview(connection.talk.open())
+        connection.unsent = connection.talk.open()
 
     # The conversation
 
@@ -294,6 +301,8 @@ class RtspRelay:
         try:
             data = connection.socket.recv(_READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError):
+            if connection.recording:
+                connection.listen_at = now + _LISTEN_S
             return
         if not data:
             raise self._error(Reason.VMS_UNREACHABLE, "closed the connection")
@@ -307,7 +316,7 @@ class RtspRelay:
                 else _answer_request(item)
             )
             if answer:
-                connection.unsent = memoryview(bytes(connection.unsent) + answer)
+                connection.unsent = bytes(connection.unsent) + answer
 
     def _answered(self, connection: _Connection, response: Response, now: float) -> bytes:
         if connection.recording:
@@ -318,7 +327,8 @@ class RtspRelay:
             return b""
         answer = connection.talk.answered(response)
         connection.deadline = now + _ANSWER_S
-        if connection.recording:
+        if connection.talk.step is Step.RECORDING:
+            connection.recording = True
             self.counters.connects += 1
             connection.progress_at = now
             connection.keepalive_at = now + connection.talk.keepalive_s
@@ -331,10 +341,11 @@ class RtspRelay:
     def _forward(self, connection: _Connection, now: float) -> None:
         while True:
             if not connection.unsent:
-                connection.unsent = memoryview(self._batch(connection, now))
-            if not connection.unsent or not self._send(connection):
+                connection.unsent = self._batch(connection, now)
+            if not connection.unsent or not self._send(connection, now) or not len(self._queue):
                 break
-        if self._connection is connection:
+        due = now >= connection.judge_at or connection.unsent
+        if due and self._connection is connection:
             self._judge(connection, now)
 
     def _batch(self, connection: _Connection, now: float) -> bytes:
@@ -343,6 +354,7 @@ class RtspRelay:
         if now >= connection.keepalive_at:
             self._keep_alive(connection, parts, now)
         size = 0
+        sound_waits = len(self._sound) > 0
         while size < _BATCH_BYTES and len(self._queue):
             if self._announces_else(connection, self._queue.first):
                 if not parts:
@@ -351,15 +363,19 @@ class RtspRelay:
             unit = self._queue.pop()
             self._append(connection, unit, parts, now)
             size += len(unit.data)
-            self._append_sound(connection, unit.pts_90k, parts)
-        if not len(self._queue) and connection.media_bytes:
+            if sound_waits:
+                self._append_sound(connection, unit.pts_90k, parts)
+        if sound_waits and not len(self._queue) and connection.media_bytes:
             self._append_sound(connection, None, parts)
         return b"".join(parts)
 
     def _announces_else(self, connection: _Connection, first: AccessUnit) -> bool:
         """Whether what comes next is not what was announced; other sound waits for a key frame."""
-        announced = None if connection.sound is None else connection.sound.format
-        return first.format != connection.video or (first.key and announced != self._audio)
+        if first.format is not connection.video and first.format != connection.video:
+            return True
+        if not first.key:
+            return False
+        return self._audio != (None if connection.sound is None else connection.sound.format)
 
     def _append_sound(
         self, connection: _Connection, until_90k: int | None, parts: list[bytes | memoryview]
@@ -386,9 +402,10 @@ class RtspRelay:
             if connection.sound is not None and connection.talk.sound:
                 parts.append(connection.sound.sender_report(unit.pts_90k, taken_at))
         connection.packetiser.append(unit, parts)
-        connection.media_bytes += len(unit.data)
+        size = len(unit.data)
+        connection.media_bytes += size
         self.counters.access_units += 1
-        self.counters.bytes += len(unit.data)
+        self.counters.bytes += size
 
     def _keep_alive(
         self, connection: _Connection, parts: list[bytes | memoryview], now: float
@@ -405,15 +422,20 @@ class RtspRelay:
         self._resolving = self._resolver.resolve(self._target.host, self._target.port)
         self._resolving_until = now + _ANSWER_S
 
-    def _send(self, connection: _Connection) -> bool:
+    def _send(self, connection: _Connection, now: float) -> bool:
         """Send what is unsent; whether all of it went."""
-        if connection.unsent:
-            try:
-                sent = connection.socket.send(connection.unsent)
-            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                sent = 0
-            connection.unsent = connection.unsent[sent:]
-            connection.taken_bytes += sent
+        unsent = connection.unsent
+        if not unsent:
+            return True
+        try:
+            sent = connection.socket.send(unsent)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            self._receive(connection, now)  # why it hung up, where it has said so
+            raise
+        connection.taken_bytes += sent
+        connection.unsent = b"" if sent == len(unsent) else memoryview(unsent)[sent:]
         return not connection.unsent
 
     def _judge(self, connection: _Connection, now: float) -> None:
@@ -429,6 +451,7 @@ class RtspRelay:
         unacknowledged = underway + len(connection.unsent)
         if self._state is _WORKING:
             self._reconnect.healthy(now)
+            connection.judge_at = now + _JUDGE_S
         elif connection.media_bytes and unacknowledged < connection.media_bytes:
             self._state = _WORKING
             self._reconnect.healthy(now)
@@ -492,8 +515,13 @@ def _underway(connection: _Connection) -> int:
     """Octets taken that the peer has not acknowledged (tcp(7), SIOCOUTQ), those of TLS included."""
     connected = connection.socket
     answer = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    encrypted = connected.unsent_bytes if isinstance(connected, TlsSocket) else 0
-    return int(struct.unpack("=i", answer)[0]) + encrypted
+    return int(struct.unpack("=i", answer)[0]) + _encrypted(connection)
+
+
+def _encrypted(connection: _Connection) -> int:
+    """Octets that wait in TLS for the kernel; receiving sends them too."""
+    connected = connection.socket
+    return connected.unsent_bytes if isinstance(connected, TlsSocket) else 0
 
 
 def _answer_request(request: Request) -> bytes:

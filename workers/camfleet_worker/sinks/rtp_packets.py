@@ -10,7 +10,6 @@ they are given out here, after whatever had to be dropped was dropped.
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
 
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 
@@ -25,12 +24,12 @@ MAX_PAYLOAD = 1400
 RTP_HEAD = struct.Struct("!BBHBBHII")
 RTP_HEAD_BYTES = 12
 _MARKER = 0x80
-# The same in halves, around the sequence number: in the packets of one slice all else is the same.
+# The same for a fragment, in parts: of those of one slice, most differ in the number only.
 _UP_TO_TYPE = struct.Struct("!BBHBB")
-_TIME_AND_SOURCE = struct.Struct("!II")
-_OF_FULL_PACKET = _UP_TO_TYPE.pack(
+_UP_TO_TYPE_WHEN_FULL = _UP_TO_TYPE.pack(
     0x24, RTP_CHANNEL, RTP_HEAD_BYTES + MAX_PAYLOAD, 0x80, PAYLOAD_TYPE
 )
+_START, _END = 0x80, 0x40
 _NAL_LENGTH = struct.Struct("!I")
 _SENDER_REPORT = struct.Struct("!BBHBBHIIIIII")
 _SENDER_REPORT_BYTES = 28
@@ -47,12 +46,13 @@ class Packetiser:
         self._ssrc = ssrc
         self._sequence = first_sequence & 0xFFFF
         self._offset = timestamp_offset
-        h264 = codec is Codec.H264
-        self._aggregate = _stap_a if h264 else _aggregation_packet
-        self._leads = _fu_a if h264 else _fragmentation_unit
-        self._nal_head_bytes = 1 if h264 else 2
-        self._lead_bytes = 2 if h264 else 3
-        self._fragment_head = struct.Struct(f"!6sH8s{self._lead_bytes}s")
+        if codec is Codec.H264:
+            self._aggregate, self._split, self._nal_head_bytes = _stap_a, _fu_a, 1
+        else:
+            self._aggregate, self._split = _aggregation_packet, _fragmentation_unit
+            self._nal_head_bytes = 2
+        self._since_timestamp = struct.Struct(f"!II{self._nal_head_bytes}s")
+        self._fragment_head = struct.Struct(f"!{_UP_TO_TYPE.size}sH{self._since_timestamp.size}sB")
 
     def append(self, unit: AccessUnit, out: list[bytes | memoryview]) -> None:
         """Append the packets of one access unit, each behind its interleaved head."""
@@ -105,38 +105,35 @@ class Packetiser:
             )
         )
         out.append(nal)
-        self._count(1, size)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self.packets += 1
+        self.octets += size
 
     def _append_fragments(
         self, nal: memoryview, timestamp: int, payload_type: int, out: list[bytes | memoryview]
     ) -> None:
-        """Nearly all packets are made here, so for each only what is its own: number and place."""
-        first_lead, middle_lead, last_lead = self._leads(nal[0], nal[1])
-        time_and_source = _TIME_AND_SOURCE.pack(timestamp, self._ssrc)
+        """Nearly every packet is made here, so each costs no more than its number and its place."""
+        payload_head, kind = self._split(nal)
+        since_timestamp = self._since_timestamp.pack(timestamp, self._ssrc, payload_head)
         head, append = self._fragment_head.pack, out.append
-        step = MAX_PAYLOAD - self._lead_bytes
-        begin, end = self._nal_head_bytes, len(nal)
-        full = (end - begin - 1) // step
-        last_begin = begin + full * step
-        sequence = self._sequence
-        append(head(_OF_FULL_PACKET, sequence, time_and_source, first_lead))
-        append(nal[begin : begin + step])
-        for at in range(begin + step, last_begin, step):
-            sequence = (sequence + 1) & 0xFFFF
-            append(head(_OF_FULL_PACKET, sequence, time_and_source, middle_lead))
+        lead_bytes = self._nal_head_bytes + 1
+        step = MAX_PAYLOAD - lead_bytes
+        at, end = self._nal_head_bytes, len(nal)
+        sequence, fu_header = self._sequence, _START | kind
+        while at + step < end:
+            append(head(_UP_TO_TYPE_WHEN_FULL, sequence & 0xFFFF, since_timestamp, fu_header))
             append(nal[at : at + step])
-        last_size = self._lead_bytes + end - last_begin
-        up_to_type = _UP_TO_TYPE.pack(
-            0x24, RTP_CHANNEL, RTP_HEAD_BYTES + last_size, 0x80, payload_type
-        )
-        append(head(up_to_type, (sequence + 1) & 0xFFFF, time_and_source, last_lead))
-        append(nal[last_begin:])
-        self._count(full + 1, full * MAX_PAYLOAD + last_size)
-
-    def _count(self, packets: int, octets: int) -> None:
-        self._sequence = (self._sequence + packets) & 0xFFFF
+            at += step
+            sequence += 1
+            fu_header = kind
+        size = RTP_HEAD_BYTES + lead_bytes + end - at
+        up_to_type = _UP_TO_TYPE.pack(0x24, RTP_CHANNEL, size, 0x80, payload_type)
+        append(head(up_to_type, sequence & 0xFFFF, since_timestamp, _END | kind))
+        append(nal[at:])
+        packets = sequence + 1 - self._sequence
+        self._sequence = (sequence + 1) & 0xFFFF
         self.packets += packets
-        self.octets += octets
+        self.octets += end - self._nal_head_bytes + packets * lead_bytes
 
 
 def sender_report(
@@ -178,24 +175,13 @@ def _aggregation_packet(units: tuple[bytes, ...]) -> bytes:
     return bytes((48 << 1 | layer >> 5, (layer & 31) << 3 | temporal)) + _sized(units)
 
 
-@lru_cache(maxsize=64)
-def _fu_a(first: int, _second: int) -> tuple[bytes, bytes, bytes]:
-    """RFC 6184 section 5.8: what precedes the first fragment, those between and the last.
-
-    By the first octets of the NAL unit, of which a camera has a handful.
-    """
-    return _fragment_leads(bytes((first & 0xE0 | 28,)), first & 0x1F)
+def _fu_a(nal: memoryview) -> tuple[bytes, int]:
+    """RFC 6184 section 5.8: FU indicator, and the type that goes into the FU header."""
+    first = nal[0]
+    return bytes((first & 0xE0 | 28,)), first & 0x1F
 
 
-@lru_cache(maxsize=64)
-def _fragmentation_unit(first: int, second: int) -> tuple[bytes, bytes, bytes]:
-    """RFC 7798 section 4.4.3: the same."""
-    return _fragment_leads(bytes((first & 0x81 | 49 << 1, second)), first >> 1 & 0x3F)
-
-
-def _fragment_leads(payload_head: bytes, kind: int) -> tuple[bytes, bytes, bytes]:
-    return (
-        payload_head + bytes((0x80 | kind,)),
-        payload_head + bytes((kind,)),
-        payload_head + bytes((0x40 | kind,)),
-    )
+def _fragmentation_unit(nal: memoryview) -> tuple[bytes, int]:
+    """RFC 7798 section 4.4.3: payload header, and the type that goes into the FU header."""
+    first = nal[0]
+    return bytes((first & 0x81 | 49 << 1, nal[1])), first >> 1 & 0x3F

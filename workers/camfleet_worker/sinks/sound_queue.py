@@ -23,6 +23,9 @@ class SoundQueue:
         self._counters = counters
         self._units: deque[AudioUnit] = deque()
 
+    def __len__(self) -> int:
+        return len(self._units)
+
     def push(self, unit: AudioUnit) -> None:
         """Append; the oldest give way."""
         self._units.append(unit)

@@ -24,7 +24,7 @@ from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.sink import SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from eventually import consistently, eventually
@@ -282,9 +282,10 @@ class GrantingVms:
         self._listener.close()
         self._thread.join()
 
-    def hang_up(self) -> None:
+    def hang_up(self, last_words: bytes = b"") -> None:
         """End the present connection."""
         assert self._peer is not None
+        self._peer.sendall(last_words)
         self._peer.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
@@ -410,6 +411,50 @@ def test_a_vms_that_takes_connections_but_never_answers_is_unreachable(
         sink = relay(url, resolver)
         with MediaPump(access_units(prepared_clip("240p-h264")), sink):
             eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
+
+
+def complaint_while_two_keepalives_are_due(sink: RtspRelay) -> str | None:
+    """Of 70 s by the relay's clock, in a session of 60 s: a picture a second, and the peer has a
+    moment for each."""
+    pictures = access_units(prepared_clip("240p-h264"))
+    now = time.monotonic()
+
+    def tick(seconds: float) -> SinkState:
+        nonlocal now
+        now += seconds
+        sink.push(next(pictures))
+        sink.tick(now)
+        time.sleep(0.02)
+        return sink.state
+
+    eventually(lambda: tick(0.02).phase is SinkPhase.WORKING)
+    errors = (tick(1.0).error for _ in range(70))
+    complaint = next((error.message for error in errors if error is not None), None)
+    sink.close()
+    return complaint
+
+
+def test_a_session_whose_keepalives_are_answered_goes_on(
+    vms: RecordServer, resolver: Resolver
+) -> None:
+    assert complaint_while_two_keepalives_are_due(relay(vms.url(PATH), resolver)) is None
+
+
+def test_a_vms_that_answers_no_keepalive_is_unreachable(resolver: Resolver) -> None:
+    with GrantingVms() as vms:
+        complaint = complaint_while_two_keepalives_are_due(relay(vms.url, resolver))
+    assert complaint is not None
+    assert "answers no keepalive" in complaint
+
+
+def test_what_a_vms_says_before_it_hangs_up_is_told(resolver: Resolver) -> None:
+    with GrantingVms() as vms:
+        sink = relay(vms.url, resolver)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: working(sink))
+            vms.hang_up(b"RTSP/1.0 454 Session Not Found\r\nCSeq: 0\r\n\r\n")
+            error = eventually(lambda: sink.state.error)
+    assert "has forgotten the session" in error.message
 
 
 def test_a_name_that_does_not_resolve_is_said(resolver: Resolver) -> None:

@@ -62,7 +62,7 @@ _BATCH_BYTES = 256 << 10
 _READ_BYTES = 65_536
 _LISTEN_S = 1.0
 """While pictures flow, a peer that was silent is asked so often whether it has said something: it
-answers a keepalive and reports now and then. That it is gone, sending tells at once."""
+answers a keepalive and reports now and then. That it is gone, the next sends tell."""
 _JUDGE_S = 1.0
 """While all is taken at once, so often it is asked what is acknowledged; else each tick."""
 _UNSENT_BYTES = 128 << 10

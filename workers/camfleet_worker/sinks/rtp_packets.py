@@ -51,8 +51,8 @@ class Packetiser:
         else:
             self._aggregate, self._split = _aggregation_packet, _fragmentation_unit
             self._nal_head_bytes = 2
-        self._since_timestamp = struct.Struct(f"!II{self._nal_head_bytes}s")
-        self._fragment_head = struct.Struct(f"!{_UP_TO_TYPE.size}sH{self._since_timestamp.size}sB")
+        self._from_timestamp = struct.Struct(f"!II{self._nal_head_bytes}s")
+        self._fragment_head = struct.Struct(f"!{_UP_TO_TYPE.size}sH{self._from_timestamp.size}sB")
 
     def append(self, unit: AccessUnit, out: list[bytes | memoryview]) -> None:
         """Append the packets of one access unit, each behind its interleaved head."""
@@ -114,21 +114,21 @@ class Packetiser:
     ) -> None:
         """Nearly every packet is made here, so each costs no more than its number and its place."""
         payload_head, kind = self._split(nal)
-        since_timestamp = self._since_timestamp.pack(timestamp, self._ssrc, payload_head)
+        from_timestamp = self._from_timestamp.pack(timestamp, self._ssrc, payload_head)
         head, append = self._fragment_head.pack, out.append
         lead_bytes = self._nal_head_bytes + 1
         step = MAX_PAYLOAD - lead_bytes
         at, end = self._nal_head_bytes, len(nal)
         sequence, fu_header = self._sequence, _START | kind
         while at + step < end:
-            append(head(_UP_TO_TYPE_WHEN_FULL, sequence & 0xFFFF, since_timestamp, fu_header))
+            append(head(_UP_TO_TYPE_WHEN_FULL, sequence & 0xFFFF, from_timestamp, fu_header))
             append(nal[at : at + step])
             at += step
             sequence += 1
             fu_header = kind
         size = RTP_HEAD_BYTES + lead_bytes + end - at
         up_to_type = _UP_TO_TYPE.pack(0x24, RTP_CHANNEL, size, 0x80, payload_type)
-        append(head(up_to_type, sequence & 0xFFFF, since_timestamp, _END | kind))
+        append(head(up_to_type, sequence & 0xFFFF, from_timestamp, _END | kind))
         append(nal[at:])
         packets = sequence + 1 - self._sequence
         self._sequence = (sequence + 1) & 0xFFFF

@@ -99,6 +99,7 @@ def test_units_come_out_as_they_went_in_and_numbers_have_no_gap(
     expected_sequence = first_sequence
     for codec in Codec:
         packetiser = Packetiser(codec, 0xCAFE, expected_sequence, 12_345)
+        sent: list[Packet] = []
         for unit in (unit for unit in units if unit.format.codec is codec):
             parts: list[bytes | memoryview] = []
             packetiser.append(unit, parts)
@@ -116,6 +117,9 @@ def test_units_come_out_as_they_went_in_and_numbers_have_no_gap(
             for packet in packets:
                 assert packet.sequence == expected_sequence
                 expected_sequence = (expected_sequence + 1) % (1 << 16)
+            sent += packets
+        octets = sum(len(packet.payload) for packet in sent)
+        assert (packetiser.packets, packetiser.octets) == (len(sent), octets)
 
 
 @pytest.mark.parametrize("codec", Codec)

@@ -381,6 +381,19 @@ def test_a_vms_that_reads_no_more_is_dead_after_a_while(
             assert "takes no more data" in sink.state.error.fact
 
 
+def test_a_vms_that_leaves_in_the_kernel_what_a_silent_camera_sent_last_is_dead_too(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.sinks.relay_rtsp._PROGRESS_S", 1.0)
+    pictures = islice(access_units(prepared_clip("240p-h264")), 100)
+    with GrantingVms(awake=False) as vms:
+        sink = relay(vms.url, resolver)
+        with MediaPump(pictures, sink, per_second=250):
+            eventually(lambda: working(sink))
+            error = eventually(lambda: sink.state.error)
+    assert "takes no more data" in error.fact
+
+
 def test_a_stream_that_comes_back_in_the_middle_of_a_gop_waits_for_the_key_frame(
     resolver: Resolver,
 ) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal of one camera on a disk: a file for each UTC day in which periods ended.
+"""The journal of one camera on a disk: a file for each UTC day in which periods and hours ended,
+and a checkpoint, replaced as a whole, of what goes on.
 
 Its calls block: make them on the volume's writer thread, never on the media loop. One process
 writes a folder. A journal lies in a folder of its own beside the days of the recordings, which
@@ -13,10 +14,19 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from camfleet_worker.journal.lines import line_of, period_of
+from camfleet_worker.journal.lines import (
+    Checkpoint,
+    Entry,
+    checkpoint_of,
+    checkpoint_text,
+    entry_of,
+    line_of,
+)
 from camfleet_worker.journal.period import Period
+from camfleet_worker.journal.tally import HOUR_US, Tally
 
 FOLDER = "journal"
+CHECKPOINT = "open.json"
 _SUFFIX = ".jsonl"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_BYTES = 4 << 20
@@ -29,33 +39,46 @@ class JournalStore:
     def __init__(self, camera_folder: Path, max_bytes: int = _MAX_BYTES) -> None:
         self.lost_bytes = 0
         """What was given up unacknowledged to stay within the bound."""
+        self.camera = camera_folder
         self._folder = camera_folder / FOLDER
         self._max_bytes = max_bytes
 
-    def append(self, period: Period) -> None:
-        """Add one finished period. It is on the disk for good when this returns."""
-        line = line_of(period)
+    def append(self, *entries: Entry) -> None:
+        """Add what is finished. It is on the disk for good when this returns."""
+        of_days: dict[str, bytes] = {}
+        for entry in entries:
+            day = _day(ended_us(entry))
+            of_days[day] = of_days.get(day, b"") + line_of(entry)
+        for day, lines in of_days.items():
+            self._append(day, lines)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint: it survives the process, not the loss of power."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(len(line) + 1)
-        path = self._folder / f"{_day(period.end_us)}{_SUFFIX}"
-        new = not path.exists()
-        with open(path, "ab+", buffering=0) as file:
-            if _is_torn(file.fileno()):
-                line = b"\n" + line
-            if file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-            os.fsync(file.fileno())
-        if new:
-            self._sync_folder()
+        fresh = self._folder / f".{CHECKPOINT}.{os.getpid()}"
+        fresh.write_bytes(checkpoint_text(checkpoint))
+        fresh.replace(self._folder / CHECKPOINT)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """What the last writer left; None where nobody has, or it cannot be read."""
+        try:
+            return checkpoint_of((self._folder / CHECKPOINT).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def entries(self) -> list[Entry]:
+        """Everything that is kept, each once, by its end."""
+        found = {
+            entry
+            for path in self._days()
+            for line in _lines(path)
+            if (entry := entry_of(line)) is not None
+        }
+        return sorted(found, key=ended_us)
 
     def read(self) -> list[Period]:
         """Every period that is kept, each once, by its start."""
-        found = {
-            period
-            for path in self._days()
-            for line in _lines(path)
-            if (period := period_of(line)) is not None
-        }
+        found = (entry for entry in self.entries() if isinstance(entry, Period))
         return sorted(found, key=lambda p: (p.start_us, p.end_us, p.fact.stage, p.fact.system))
 
     def acknowledge(self, until_us: int) -> None:
@@ -63,7 +86,21 @@ class JournalStore:
         today = _day(until_us)
         for path in self._days():
             if path.stem < today:
-                path.unlink()
+                path.unlink(missing_ok=True)
+
+    def _append(self, day: str, lines: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_room(len(lines) + 1)
+        path = self._folder / f"{day}{_SUFFIX}"
+        new = not path.exists()
+        with open(path, "ab+", buffering=0) as file:
+            if _is_torn(file.fileno()):
+                lines = b"\n" + lines
+            if file.write(lines) != len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        if new:
+            self._sync_folder()
 
     def _make_room(self, wanted: int) -> None:
         """Give up the oldest days, unacknowledged, where the bound asks for it: today last."""
@@ -86,6 +123,11 @@ class JournalStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def ended_us(entry: Entry) -> int:
+    """When what an entry states was over."""
+    return entry.hour_us + HOUR_US if isinstance(entry, Tally) else entry.end_us
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -27,6 +27,7 @@ from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.facts import CameraFacts, Failure
+from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
@@ -53,6 +54,7 @@ class Tape:
     """
 
     def __init__(self) -> None:
+        self.arrivals = Evidence()
         self.onvif: IngestError | None = None
         self.rtsp: IngestError | None = None
         self.probe: IngestError | None = None

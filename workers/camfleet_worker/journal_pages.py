@@ -22,6 +22,8 @@ from camfleet_worker.journals import Journals, KeptJournal
 JOURNAL = "/journal"
 ACKNOWLEDGE = "/journal/acknowledge"
 JSON = "application/json"
+_LONGEST = 17
+"""Digits of a moment: the years up to 5000, and no number that a day cannot be told of."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -82,7 +84,7 @@ def _since(entries: Iterable[Entry], since_us: int) -> list[Entry]:
 
 def _moment(text: str) -> int:
     """Microseconds since the epoch, or RFC 3339 with an offset. Raises ValueError."""
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST:
         return int(text)
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:

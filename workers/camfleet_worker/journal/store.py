@@ -76,6 +76,11 @@ class JournalStore:
         }
         return sorted(found, key=ended_us)
 
+    def known(self) -> list[Entry]:
+        """Everything that is kept, and what was going on when the checkpoint was made."""
+        left = self.checkpoint()
+        return list(dict.fromkeys([*self.entries(), *(left.entries if left else ())]))
+
     def read(self) -> list[Period]:
         """Every period that is kept, each once, by its start."""
         found = (entry for entry in self.entries() if isinstance(entry, Period))
@@ -123,6 +128,11 @@ class JournalStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def cameras_with_journal(root: Path) -> list[Path]:
+    """The folders below a root that a journal lies in, whether or not something is recorded."""
+    return sorted(folder.parent for folder in root.glob(f"*/*/{FOLDER}") if folder.is_dir())
 
 
 def ended_us(entry: Entry) -> int:

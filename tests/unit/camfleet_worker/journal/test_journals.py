@@ -212,7 +212,7 @@ def test_what_exceeds_the_memory_for_a_disk_that_takes_nothing_is_counted(tmp_pa
     worker = Worker(tmp_path)
     (tmp_path / "recordings").write_text("no folder")
     worker.open()
-    for number in range(150):
+    for number in range(320):
         worker.passes(number * 12.0 + 1)
         worker.rests(number * 12.0 + 12)
     assert worker.journals.counters.dropped_lines > 0

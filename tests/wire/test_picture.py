@@ -27,6 +27,7 @@ from camfleet_worker.picture.pool import Looked, PicturePool
 from camfleet_worker.picture.sink import PictureSink
 from camfleet_worker.sink_set import MadeSink, SinkSet
 from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.snapshots import snapshot_page
 from eventually import eventually
 from picture_faults import FAULTS, FPS, Scene, access_units_of, darkened, with_fault
 from picture_watch import Glass, WatchedCamera
@@ -232,7 +233,7 @@ async def test_the_last_picture_is_served_and_nothing_else() -> None:
     cameras = Cameras(
         [Watched(Assigned(Named("gate")), made), Watched(Assigned(Named("new")), SinkSet())]
     )
-    server = HttpServer(Loopback(cameras, {}).answer)  # type: ignore[arg-type]
+    server = HttpServer(Loopback(lambda path: snapshot_page(cameras, path), {}).answer)  # type: ignore[arg-type]
     port = await server.start(LOOPBACK, 0)
     async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}") as client:
         answer = await client.get("/snapshot/gate")

@@ -26,6 +26,8 @@ class Request:
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
+    by_page: bool = False
+    """A web page asks, wherever it is from (RFC 6454 section 7.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class HttpServer:
 def _request(head: bytes) -> Request:
     method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
     path, _, query = rest.partition(" ")[0].partition("?")
-    return Request(method, path, dict(parse_qsl(query)))
+    return Request(method, path, dict(parse_qsl(query)), b"\r\norigin:" in head.lower())
 
 
 def _octets(request: Request, answer: Answer) -> bytes:

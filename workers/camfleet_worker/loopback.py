@@ -36,6 +36,9 @@ class Loopback:
             methods, answering = self._pages[request.path]
             if request.method not in methods:
                 return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
+            if request.method not in READING and request.by_page:
+                # A port that is forwarded is open to every page in that person's browser.
+                return Answer(HTTPStatus.FORBIDDEN)
             return await answering(request)
         page = self._snapshot(request.path)
         if page is None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET a page and nothing else: what the cluster asks, and what a viewer of snapshots may ask.
 
-The app makes one for /metrics, /healthz and /readyz, and one with a gate before it where a viewer is
-declared. The answer comes from the main loop, so an answer at all shows that it lives; /healthz also
-asks for the media loop.
+The app makes one for /metrics, /healthz and /readyz, and one with a gate before it where a viewer
+is declared. The answer comes from the main loop, so an answer at all shows that it lives; /healthz
+also asks for the media loop.
 """
 
 from __future__ import annotations

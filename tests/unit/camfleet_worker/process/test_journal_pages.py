@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from camfleet_worker.http_server import HttpServer
+from camfleet_worker.http_server import READING, HttpServer
 from camfleet_worker.journal.lines import Entry, said
 from camfleet_worker.journal.period import UP, Cause, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import MINUTES, Tally
 from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
-from camfleet_worker.loopback import LOOPBACK, READING, Loopback
+from camfleet_worker.loopback import LOOPBACK, Loopback
 
 ARRIVING = Fact(Stage.ARRIVING)
 DAY_US = 86_400_000_000
@@ -45,9 +45,8 @@ class Kept:
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     journals = SimpleNamespace(kept=[Kept("gate", tmp_path), Kept("yard", tmp_path)])
     pages = JournalPages(journals)  # type: ignore[arg-type]
-    cameras = SimpleNamespace(supervisors=[])
     loopback = Loopback(
-        cameras,
+        lambda path: None,
         {JOURNAL: (READING, pages.read), ACKNOWLEDGE: (("POST",), pages.acknowledge)},
     )
     server = HttpServer(loopback.answer)
@@ -92,6 +91,9 @@ async def test_reading_acknowledges_nothing_and_acknowledging_needs_to_be_meant(
     refused = await client.get(f"/journal/acknowledge?until={9 * DAY_US}")
     assert refused.status_code == HTTPStatus.METHOD_NOT_ALLOWED
     assert (await client.post("/journal")).status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    page = {"Origin": "https://example.org"}
+    answer = await client.post(f"/journal/acknowledge?until={9 * DAY_US}", headers=page)
+    assert answer.status_code == HTTPStatus.FORBIDDEN
     for until in (
         "",
         "?until=",

@@ -30,10 +30,10 @@ from camfleet_worker.cluster.token_reviews import TokenReviews
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.heartbeat import Heartbeat
-from camfleet_worker.http_server import HttpServer
+from camfleet_worker.http_server import READING, HttpServer
 from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
 from camfleet_worker.journals import JournalPlaces, Journals
-from camfleet_worker.loopback import LOOPBACK, READING, Loopback
+from camfleet_worker.loopback import LOOPBACK, Loopback
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.metrics import ViewerCollector, WorkerCollector, registry_of, rendered
 from camfleet_worker.onvif.ports import port_trouble

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from camfleet_worker.journal.minutes import Verdict
-from camfleet_worker.journal.period import Cause, Fact, Period
+from camfleet_worker.journal.period import Cause, Period
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
 from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.export import ExportError, export
@@ -102,10 +102,13 @@ def _availability(asked: argparse.Namespace) -> None:
         counted = [_counted(name, one) for name, stages in found.items() for one in stages]
         print(json.dumps(counted, indent=2))
         return
-    print(f"{'camera':40}  {'stage':20}  {'good':>7}  {'not good':>8}  {'unknown':>7}  not good by")
-    for name, stages in found.items():
-        for one in stages:
-            print(_availability_line(name, one))
+    rows = [_availability_row(name, one) for name, stages in found.items() for one in stages]
+    titles = ("camera", "stage", "good", "not good", "unknown", "not good by")
+    widths = [max(len(row[n]) for row in (titles, *rows)) for n in range(len(titles))]
+    for row in (titles, *rows):
+        texts = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
+        numbers = [cell.rjust(width) for cell, width in zip(row[2:5], widths[2:], strict=False)]
+        print("  ".join([*texts, *numbers, row[5]]).rstrip())
 
 
 def _with_journal(asked: argparse.Namespace) -> list[Path]:
@@ -135,15 +138,10 @@ def _counted(name: str, one: Availability) -> dict[str, object]:
     }
 
 
-def _availability_line(name: str, one: Availability) -> str:
-    good, not_good, unknown = (one.minutes.get(verdict, 0) for verdict in Verdict)
+def _availability_row(name: str, one: Availability) -> tuple[str, ...]:
+    minutes = [str(one.minutes.get(verdict, 0)) for verdict in Verdict]
     causes = ", ".join(f"{cause.value} {number}" for cause, number in sorted(one.causes.items()))
-    line = f"{name:40}  {_stage(one.fact):20}  {good:7}  {not_good:8}  {unknown:7}  {causes}"
-    return line.rstrip()
-
-
-def _stage(fact: Fact) -> str:
-    return f"{fact.stage.value} {fact.system}".rstrip()
+    return (name, f"{one.fact.stage.value} {one.fact.system}".rstrip(), *minutes, causes)
 
 
 def _export(asked: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@ from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.lines import Checkpoint, Entry
 from camfleet_worker.journal.period import Cause, Fact, Period, Stage
 from camfleet_worker.journal.recovery import joined, recovered
-from camfleet_worker.journal.store import JournalStore
+from camfleet_worker.journal.store import JournalStore, give_up_oldest
 from camfleet_worker.journal.tally import Tally
 from camfleet_worker.sink_set import SinkSet
 from camfleet_worker.sinks.layout import camera_prefix
@@ -39,9 +39,11 @@ log = logging.getLogger(__name__)
 STEP_S = 5.0
 CHECKPOINT_S = 30.0
 """What a worker that is killed had seen of its relays since is lost: at most this much."""
-IN_MEMORY_BYTES = 32 << 10
-"""Of a camera that is not recorded: 200 of them take less than half of the 16 MiB that the pod's
-in-memory volume holds."""
+IN_MEMORY_BYTES = 24 << 10
+"""Of a camera that is not recorded: some two days."""
+ALL_IN_MEMORY_BYTES = 8 << 20
+"""Half of what the pod's in-memory volume holds: who exceeds that is evicted. 200 cameras that run
+take less, in whole pages; those that ran once give way."""
 _WAITING_ENTRIES = 512
 """For a disk that does not take them: the gaps of a bad day of one camera."""
 
@@ -230,6 +232,7 @@ class Journals:
         self._wall = wall
         self._monotonic = monotonic
         self._running: deque[KeptJournal] = deque()
+        self._bounding = False
         self._closed: deque[KeptJournal] = deque(maxlen=256)
 
     def open(self, assignment: Assignment, arrivals: Evidence) -> KeptJournal:
@@ -241,6 +244,9 @@ class Journals:
         kept = KeptJournal(assignment, journal, store, self._wall_us, self.counters)
         self._run(lambda: kept.recover((ARRIVING, *facts), began_us, self._stretches))
         self._running.append(kept)
+        if not assignment.policy.recording.enabled and not self._bounding:
+            self._bounding = True
+            self._run(self._bound_memory)
         return kept
 
     def step(self) -> None:
@@ -252,10 +258,13 @@ class Journals:
                 return
             self._running.rotate(-1)
             kept.step_at = now + STEP_S
-            kept.step()
-            if not kept.writing and (kept.has_waiting or now >= kept.checkpoint_at):
-                kept.checkpoint_at = now + CHECKPOINT_S
-                self._write(kept)
+            try:
+                self._step(kept, now)
+            except Exception:
+                # A bug of ours costs this journal, and no stream.
+                self.counters.bugs += 1
+                log.exception("bug in a journal: it ends", extra={"camera": kept.camera})
+                self._running.remove(kept)
 
     def close(self, journals: Iterable[Journal], then: Cause = Cause.PLANNED) -> None:
         """Nothing follows: their cameras stopped on purpose. All that was handed to the volume
@@ -274,6 +283,23 @@ class Journals:
     def kept(self) -> list[KeptJournal]:
         """All of them, for whoever collects."""
         return [*self._running, *self._closed]
+
+    def _step(self, kept: KeptJournal, now: float) -> None:
+        kept.step()
+        if not kept.writing and (kept.has_waiting or now >= kept.checkpoint_at):
+            kept.checkpoint_at = now + CHECKPOINT_S
+            self._write(kept)
+
+    def _bound_memory(self) -> None:
+        """Runs on the writer's thread."""
+        self._bounding = False
+        in_use = {kept.store.camera for kept in tuple(self._running)}
+        try:
+            given_up = give_up_oldest(self._places.memory, ALL_IN_MEMORY_BYTES, in_use)
+        except OSError as error:
+            log.warning("old journals stay", extra={"cause": error.strerror or str(error)})
+        else:
+            self.counters.lost_bytes += given_up
 
     def _write(self, kept: KeptJournal) -> None:
         checkpoint = kept.checkpoint()
@@ -337,9 +363,11 @@ def _holes(
     for entry in left.entries:
         if isinstance(entry, Period) and entry.fact != USABLE:
             ends[entry.fact] = max(ends.get(entry.fact, 0), entry.end_us)
+    lying: list[tuple[int, int]] = []
+    if ends and left.then is not Cause.PLANNED:  # an orderly end has told everything
+        lying = stretches(folder, min(ends.values()), began_us)
     found: list[Period] = []
     for fact in (fact for fact in facts if fact in ends):
-        since_us = ends[fact]
-        lying = [] if fact.stage is Stage.RELAYED else stretches(folder, since_us, began_us)
-        found += recovered(since_us, began_us, lying, fact, left.then)
+        there = [] if fact.stage is Stage.RELAYED else lying
+        found += recovered(ends[fact], began_us, there, fact, left.then)
     return found

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -133,6 +135,40 @@ class JournalStore:
 def cameras_with_journal(root: Path) -> list[Path]:
     """The folders below a root that a journal lies in, whether or not something is recorded."""
     return sorted(folder.parent for folder in root.glob(f"*/*/{FOLDER}") if folder.is_dir())
+
+
+def give_up_oldest(root: Path, max_bytes: int, in_use: Collection[Path]) -> int:
+    """Remove whole journals below a root until the rest fits, those written last the last; answers
+    how many bytes of lines that were. Raises OSError."""
+    journals = [camera / FOLDER for camera in cameras_with_journal(root)]
+    taken = {folder: _allocated_bytes(folder) for folder in journals}
+    used, given_up = sum(taken.values()), 0
+    old = [folder for folder in journals if folder.parent not in in_use]
+    for folder in sorted(old, key=lambda folder: folder.stat().st_mtime):
+        if used <= max_bytes:
+            break
+        used -= taken[folder]
+        given_up += sum(path.stat().st_size for path in folder.glob(f"*{_SUFFIX}"))
+        shutil.rmtree(folder)
+        folder.parent.rmdir()
+    return given_up
+
+
+def journal_bytes(camera_folder: Path) -> int:
+    """What the journal of a camera takes of a volume. Raises OSError."""
+    folder = camera_folder / FOLDER
+    return _allocated_bytes(folder) if folder.is_dir() else 0
+
+
+def _allocated_bytes(folder: Path) -> int:
+    """In whole blocks, which is what a volume's limit counts."""
+    found = 0
+    for path in folder.iterdir():
+        try:
+            found += path.stat().st_blocks * 512
+        except FileNotFoundError:
+            continue  # replaced or acknowledged since it was listed
+    return found
 
 
 def ended_us(entry: Entry) -> int:

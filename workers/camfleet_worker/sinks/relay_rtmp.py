@@ -146,6 +146,8 @@ class RtmpRelay:
         self._video = video
         refused = unsupported_codec(self._target, video.codec)
         self._refused_codec = None if refused is None else SinkState(SinkPhase.FAILED, refused)
+        if refused is not None:
+            self.evidence.failed(cause_of(refused.condition, refused.reason))
 
     def _tell_not_relayed(self, codec: AudioCodec) -> None:
         if codec is not self._not_relayed:

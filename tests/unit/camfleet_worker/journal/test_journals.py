@@ -16,7 +16,7 @@ from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.journal.camera_journal import ARRIVING, ON_DISK
 from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.journal.period import Fact, Period, Stage
+from camfleet_worker.journal.period import UP, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journals import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
 
@@ -263,6 +263,38 @@ def test_many_cameras_are_stepped_a_few_at_a_time(tmp_path: Path) -> None:
     assert 0 < len(worker.stalled) <= 10
     worker.rests(105)
     assert all(journal.step_at > 100 for journal in journals)
+
+
+def test_a_bug_in_stepping_costs_one_journal_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker(tmp_path)
+    broken, whole = worker.open(), worker.open()
+
+    def bug() -> None:
+        raise ZeroDivisionError
+
+    broken.step = bug  # type: ignore[method-assign]
+    worker.rests(10)
+    assert worker.journals.counters.bugs == 1
+    assert worker.journals.kept == [whole]
+    assert "bug in a journal" in caplog.text
+
+
+def test_journals_of_cameras_that_left_give_way_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.journals.ALL_IN_MEMORY_BYTES", 0)
+    left = JournalStore(tmp_path / "memory" / "phu-yen" / "left.22222222")
+    left.append(Period(ARRIVING, UP, 1, 2))
+    size = sum(path.stat().st_size for path in left.camera.rglob("*.jsonl"))
+    worker = Worker(tmp_path)
+    worker.open(recording=False)
+    worker.passes(100)
+    worker.open(recording=False)
+    assert not left.camera.exists()
+    assert worker.journals.counters.lost_bytes == size
+    assert JournalStore(tmp_path / "memory" / PREFIX).known()
 
 
 def test_a_bug_ends_no_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.errors import IngestError
-from camfleet_worker.journal.camera_journal import ARRIVING, ON_DISK, USABLE, CameraJournal
+from camfleet_worker.journal.camera_journal import ARRIVING, ON_DISK, CameraJournal
 from camfleet_worker.journal.causes import cause_of
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.lines import Checkpoint, Entry
@@ -97,6 +97,7 @@ class KeptJournal:
         self._waiting: deque[Entry] = deque()
         self._final: tuple[Entry, ...] = ()
         self._failing = False
+        self._recovery: Callable[[], tuple[list[Entry], list[Period]]] | None = None
 
     def failed(self, cause: Cause, *, connecting: bool = False) -> None:
         """The camera does not stream. `connecting`: it was asked and this came of it."""
@@ -143,30 +144,22 @@ class KeptJournal:
         return Checkpoint(tuple(self._journal.peek(self._wall_us())), Cause.US)
 
     def recover(self, facts: Iterable[Fact], began_us: int, stretches: Stretches) -> None:
-        """Close what the worker before left open. Runs on the writer's thread."""
-        try:
-            left = self.store.checkpoint()
-            if left is None:
-                return
-            holes = _holes(left, facts, began_us, stretches, self.store.camera)
-        except OSError as error:
-            self._failed(error)
-            return
-        tallies = (one for one in left.entries if isinstance(one, Tally))
-        periods = (one for one in left.entries if isinstance(one, Period))
-        entries: list[Entry] = [*joined([*periods, *holes]), *tallies]
-        self._wait(entries)
-        # Told at once as the new beginning: dying again now must not tell it twice.
-        self.write(Checkpoint(tuple(entries), Cause.US))
+        """Close what the worker before left open, now or with the first write that succeeds: until
+        then nothing takes the place of what it left. Runs on the writer's thread."""
+        self._recovery = partial(_recovered, self.store, tuple(facts), began_us, stretches)
+        self.write(None)
 
-    def write(self, checkpoint: Checkpoint) -> None:
-        """Bring what waits to the disk, then the checkpoint. Runs on the writer's thread."""
-        with self._lock:
-            entries = list(self._waiting)
+    def write(self, checkpoint: Checkpoint | None) -> None:
+        """Bring what waits to the disk, then the checkpoint; None: what was recovered. Runs on the
+        writer's thread."""
+        before = self.store.lost_bytes
         try:
-            before = self.store.lost_bytes
+            checkpoint = self._recover() or checkpoint
+            with self._lock:
+                entries = list(self._waiting)
             self.store.append(*entries)
-            self.store.keep(checkpoint)
+            if checkpoint is not None:
+                self.store.keep(checkpoint)
         except OSError as error:
             self._failed(error)
             return
@@ -177,13 +170,24 @@ class KeptJournal:
         self._counters.lines += len(entries)
         self._counters.lost_bytes += self.store.lost_bytes - before
 
+    def _recover(self) -> Checkpoint | None:
+        """Where that was not possible yet. Raises OSError."""
+        if self._recovery is None:
+            return None
+        told, ends = self._recovery()
+        self._recovery = None
+        self._wait(told)
+        # The new beginning: dying again now must not tell it twice.
+        return Checkpoint(tuple(ends), Cause.US, told=True) if ends else None
+
     def end(self, then: Cause) -> None:
         """The last checkpoint: whoever comes next knows whose the gap is. It comes before the lines
         of `finish`, which take long where many cameras end at once."""
         self._final = tuple(self._journal.peek(self._wall_us()))
-        with self._lock:
-            entries = (*self._waiting, *self._final)
         try:
+            self._recover()
+            with self._lock:
+                entries = (*self._waiting, *self._final)
             self.store.keep(Checkpoint(entries, then))
         except OSError as error:
             self._failed(error)
@@ -192,7 +196,7 @@ class KeptJournal:
         """Bring everything to the disk."""
         self._wait(self._final)
         last, self._final = self._final, ()
-        self.write(Checkpoint(last, then))
+        self.write(Checkpoint(last, then, told=True))
 
     def _wait(self, entries: Iterable[Entry]) -> None:
         with self._lock:
@@ -355,19 +359,47 @@ def _missing(fact: Fact, errors: Iterable[IngestError]) -> Cause | None:
     return next((cause_of(error.condition, error.reason) for error in of_it), None)
 
 
+def _recovered(
+    store: JournalStore, facts: Iterable[Fact], began_us: int, stretches: Stretches
+) -> tuple[list[Entry], list[Period]]:
+    """What the worker before did not tell, and with which period each fact now ends: the time in
+    which no worker watched, or the last that one did. Raises OSError."""
+    left = store.checkpoint()
+    if left is None:
+        # Lost with the power, or this is the beginning: the lines and the recordings have to do.
+        ends = [one for one in _last(store.read()) if one.fact.stage is not Stage.RELAYED]
+        left = Checkpoint(tuple(ends), Cause.US, told=True)
+    ends = _last(one for one in left.entries if isinstance(one, Period))
+    holes = _holes(ends, facts, began_us, left.then, partial(stretches, store.camera))
+    if left.told:
+        return list(holes), _last([*ends, *holes])
+    tallies = [one for one in left.entries if isinstance(one, Tally)]
+    periods = joined([one for one in left.entries if isinstance(one, Period)] + holes)
+    return [*periods, *tallies], _last(periods)
+
+
+def _last(periods: Iterable[Period]) -> list[Period]:
+    """The last period of each fact."""
+    found: dict[Fact, Period] = {}
+    for period in sorted(periods, key=lambda one: one.end_us):
+        found[period.fact] = period
+    return list(found.values())
+
+
 def _holes(
-    left: Checkpoint, facts: Iterable[Fact], began_us: int, stretches: Stretches, folder: Path
+    ends: Iterable[Period],
+    facts: Iterable[Fact],
+    began_us: int,
+    then: Cause,
+    stretches: Callable[[int, int], list[tuple[int, int]]],
 ) -> list[Period]:
     """The time in which no worker watched, for every fact that one watched before."""
-    ends: dict[Fact, int] = {}
-    for entry in left.entries:
-        if isinstance(entry, Period) and entry.fact != USABLE:
-            ends[entry.fact] = max(ends.get(entry.fact, 0), entry.end_us)
+    since_us = {one.fact: one.end_us for one in ends if one.fact in facts}
     lying: list[tuple[int, int]] = []
-    if ends and left.then is not Cause.PLANNED:  # an orderly end has told everything
-        lying = stretches(folder, min(ends.values()), began_us)
+    if since_us and then is not Cause.PLANNED:  # an orderly end has told everything
+        lying = stretches(min(since_us.values()), began_us)
     found: list[Period] = []
-    for fact in (fact for fact in facts if fact in ends):
+    for fact, end_us in since_us.items():
         there = [] if fact.stage is Stage.RELAYED else lying
-        found += recovered(ends[fact], began_us, there, fact, left.then)
+        found += recovered(end_us, began_us, there, fact, then)
     return found

@@ -18,10 +18,12 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What would be told if the worker ended now, and whose gap would follow."""
+    """What would be told if the worker ended now, and whose gap would follow. `told`: it stands in
+    the lines as well."""
 
     entries: tuple[Period | Tally, ...]
     then: Cause
+    told: bool = False
 
 
 Entry = Period | Tally
@@ -70,6 +72,7 @@ def checkpoint_text(checkpoint: Checkpoint) -> bytes:
         {
             "v": VERSION,
             "then": checkpoint.then,
+            "told": checkpoint.told,
             "entries": [said(entry) for entry in checkpoint.entries],
         },
         separators=(",", ":"),
@@ -83,7 +86,8 @@ def checkpoint_of(text: bytes) -> Checkpoint | None:
         if not isinstance(found, dict) or found["v"] != VERSION:
             return None
         entries = (_entry(one) for one in found["entries"])
-        return Checkpoint(tuple(one for one in entries if one is not None), Cause(found["then"]))
+        whole = tuple(one for one in entries if one is not None)
+        return Checkpoint(whole, Cause(found["then"]), found.get("told") is True)
     except (KeyError, RecursionError, TypeError, ValueError):
         return None
 

@@ -157,8 +157,46 @@ def test_a_worker_that_dies_twice_tells_its_past_once(tmp_path: Path) -> None:
         again.open()
         again.rests(at + 10)
     told = rows(beside(tmp_path).read())
-    assert [end for _, end, _ in told] == sorted(end for _, end, _ in told)
     assert {cause for _, _, cause in told} == {"us"}
+    assert [start for start, _, _ in told[1:]] == [end for _, end, _ in told[:-1]]
+
+
+def test_a_disk_that_cannot_be_read_at_the_start_loses_nothing_of_what_was_left(
+    tmp_path: Path,
+) -> None:
+    worker = Worker(tmp_path)
+    worker.open()
+    worker.passes(100)
+    next_one = Worker(tmp_path, at_s=150)
+    root = tmp_path / "recordings"
+    root.rename(tmp_path / "away")
+    root.write_text("no folder")
+    next_one.open()
+    next_one.rests(200)
+    root.unlink()
+    (tmp_path / "away").rename(root)
+    next_one.rests(250)
+    told = rows(beside(tmp_path).read())
+    checkpoint_s = told[1][1]
+    assert 70 <= checkpoint_s <= 100
+    assert told[1:3] == [(0.5, checkpoint_s, "span"), (checkpoint_s, 150, "us")]
+
+
+def test_without_a_checkpoint_lines_and_recordings_tell_what_there_is_to_tell(
+    tmp_path: Path,
+) -> None:
+    worker = Worker(tmp_path)
+    worker.open()
+    worker.passes(100)
+    worker.rests(130)
+    worker.passes(300)
+    (tmp_path / "recordings" / PREFIX / "journal" / "open.json").write_bytes(b"")
+    next_one = Worker(tmp_path, at_s=400)
+    next_one.lying = [(us(130.5), us(299))]
+    next_one.open()
+    store = beside(tmp_path)
+    assert rows(store.read())[-2:] == [(130.5, 299, "span"), (299, 400, "us")]
+    assert rows(store.read(), RELAYED)[-1][1] <= 131, "nobody knows what was relayed since"
 
 
 def test_an_orderly_end_is_planned_until_the_next_begins(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_what_a_camera_sent_before_it_fell_silent_goes_to_the_disk_while_it_is_s
         sink.push(unit)
     for tick in range(60):
         sink.tick(100 + tick / 10)
-    eventually(lambda: sink.counters.access_units == 60)
+    eventually(lambda: sink.counters.access_units == 60 and volume.idle)
     (span,) = spans(recorded(tmp_path))
     assert span.end_us == int((START_S + 2.4) * 1e6)
     assert sink.evidence.under_way == (int(START_S * 1e6), int(units[-1].arrived_at * 1e6))

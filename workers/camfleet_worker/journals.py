@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from camfleet_worker.errors import IngestError
 from camfleet_worker.journal.camera_journal import ARRIVING, ON_DISK, CameraJournal
 from camfleet_worker.journal.causes import cause_of
 from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.journal.lines import Checkpoint, Entry
+from camfleet_worker.journal.lines import Checkpoint, End, Entry
 from camfleet_worker.journal.period import Cause, Fact, Period, Stage
 from camfleet_worker.journal.recovery import joined, recovered
 from camfleet_worker.journal.store import JournalStore, give_up_oldest
@@ -96,8 +96,9 @@ class KeptJournal:
         self._lock = threading.Lock()
         self._waiting: deque[Entry] = deque()
         self._final: tuple[Entry, ...] = ()
+        self._ends: tuple[End, ...] = ()
         self._failing = False
-        self._recovery: Callable[[], tuple[list[Entry], list[Period]]] | None = None
+        self._recovery: Callable[[], tuple[list[Entry], Checkpoint]] | None = None
 
     def failed(self, cause: Cause, *, connecting: bool = False) -> None:
         """The camera does not stream. `connecting`: it was asked and this came of it."""
@@ -141,7 +142,10 @@ class KeptJournal:
 
     def checkpoint(self) -> Checkpoint:
         """For whoever comes after a worker that dies."""
-        return Checkpoint(tuple(self._journal.peek(self._wall_us())), Cause.US)
+        now_us = self._wall_us()
+        return Checkpoint(
+            tuple(self._journal.peek(now_us)), Cause.US, tuple(self._journal.ends(now_us))
+        )
 
     def recover(self, facts: Iterable[Fact], began_us: int, stretches: Stretches) -> None:
         """Close what the worker before left open, now or with the first write that succeeds: until
@@ -174,21 +178,22 @@ class KeptJournal:
         """Where that was not possible yet. Raises OSError."""
         if self._recovery is None:
             return None
-        told, ends = self._recovery()
+        told, checkpoint = self._recovery()
         self._recovery = None
         self._wait(told)
-        # The new beginning: dying again now must not tell it twice.
-        return Checkpoint(tuple(ends), Cause.US, told=True) if ends else None
+        return checkpoint
 
     def end(self, then: Cause) -> None:
         """The last checkpoint: whoever comes next knows whose the gap is. It comes before the lines
         of `finish`, which take long where many cameras end at once."""
-        self._final = tuple(self._journal.peek(self._wall_us()))
+        now_us = self._wall_us()
+        self._final = tuple(self._journal.peek(now_us, lag_us=0))
+        self._ends = tuple(self._journal.ends(now_us, lag_us=0))
         try:
             self._recover()
             with self._lock:
                 entries = (*self._waiting, *self._final)
-            self.store.keep(Checkpoint(entries, then))
+            self.store.keep(Checkpoint(entries, then, self._ends))
         except OSError as error:
             self._failed(error)
 
@@ -196,7 +201,7 @@ class KeptJournal:
         """Bring everything to the disk."""
         self._wait(self._final)
         last, self._final = self._final, ()
-        self.write(Checkpoint(last, then, told=True))
+        self.write(Checkpoint(last, then, self._ends, told=True))
 
     def _wait(self, entries: Iterable[Entry]) -> None:
         with self._lock:
@@ -361,45 +366,46 @@ def _missing(fact: Fact, errors: Iterable[IngestError]) -> Cause | None:
 
 def _recovered(
     store: JournalStore, facts: Iterable[Fact], began_us: int, stretches: Stretches
-) -> tuple[list[Entry], list[Period]]:
-    """What the worker before did not tell, and with which period each fact now ends: the time in
-    which no worker watched, or the last that one did. Raises OSError."""
+) -> tuple[list[Entry], Checkpoint]:
+    """What the worker before did not tell, the time in which none watched included, and the new
+    beginning: a worker that dies again now must not have it told twice. Raises OSError."""
     left = store.checkpoint()
     if left is None:
-        # Lost with the power, or this is the beginning: the lines and the recordings have to do.
-        ends = [one for one in _last(store.read()) if one.fact.stage is not Stage.RELAYED]
-        left = Checkpoint(tuple(ends), Cause.US, told=True)
-    ends = _last(one for one in left.entries if isinstance(one, Period))
-    holes = _holes(ends, facts, began_us, left.then, partial(stretches, store.camera))
+        # Lost with the power, or this is the first: the lines and the recordings have to do.
+        left = Checkpoint((), Cause.US, _ends(store.read()), told=True)
+    ends = {end.fact: end.at_us for end in left.ends if end.fact in facts}
+    holes = _holes(ends, began_us, left.then, partial(stretches, store.camera))
+    beginning = Checkpoint(
+        tuple(holes), Cause.US, tuple(End(fact, began_us) for fact in facts), told=True
+    )
     if left.told:
-        return list(holes), _last([*ends, *holes])
+        return list(holes), beginning
     tallies = [one for one in left.entries if isinstance(one, Tally)]
     periods = joined([one for one in left.entries if isinstance(one, Period)] + holes)
-    return [*periods, *tallies], _last(periods)
+    return [*periods, *tallies], beginning
 
 
-def _last(periods: Iterable[Period]) -> list[Period]:
-    """The last period of each fact."""
-    found: dict[Fact, Period] = {}
-    for period in sorted(periods, key=lambda one: one.end_us):
-        found[period.fact] = period
-    return list(found.values())
+def _ends(periods: Iterable[Period]) -> tuple[End, ...]:
+    """Where lines end. What a relay took since, nobody knows."""
+    found: dict[Fact, int] = {}
+    for period in periods:
+        if period.fact in (ARRIVING, ON_DISK):
+            found[period.fact] = max(found.get(period.fact, 0), period.end_us)
+    return tuple(End(fact, at_us) for fact, at_us in found.items())
 
 
 def _holes(
-    ends: Iterable[Period],
-    facts: Iterable[Fact],
+    ends: Mapping[Fact, int],
     began_us: int,
     then: Cause,
     stretches: Callable[[int, int], list[tuple[int, int]]],
 ) -> list[Period]:
     """The time in which no worker watched, for every fact that one watched before."""
-    since_us = {one.fact: one.end_us for one in ends if one.fact in facts}
     lying: list[tuple[int, int]] = []
-    if since_us and then is not Cause.PLANNED:  # an orderly end has told everything
-        lying = stretches(min(since_us.values()), began_us)
+    if ends and then is not Cause.PLANNED:  # an orderly end has told everything
+        lying = stretches(min(ends.values()), began_us)
     found: list[Period] = []
-    for fact, end_us in since_us.items():
+    for fact, end_us in ends.items():
         there = [] if fact.stage is Stage.RELAYED else lying
         found += recovered(end_us, began_us, there, fact, then)
     return found

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from camfleet_worker.journal.evidence import PAUSE_US, Evidence, Failure, Stretch
 from camfleet_worker.journal.fold import Fold, Observation
 from camfleet_worker.journal.hindsight import Gap, Note, Tile, blamed, gaps, passed_on, whole
-from camfleet_worker.journal.lines import Entry
+from camfleet_worker.journal.lines import End, Entry
 from camfleet_worker.journal.period import UNKNOWN, UP, Cause, Condition, Fact, Stage, State, down
 from camfleet_worker.journal.tally import Counting
 
@@ -26,6 +26,8 @@ HINDSIGHT_US = 60_000_000
 """What is older is told for good. A queue of a sink holds half a minute."""
 FRESH_US = 20_000_000
 """A stage that passed something within this time counts as going on: sinks lag behind."""
+LAG_US = 3_000_000
+"""A fragment has a second of pictures, and waits a second more for their sound."""
 _MARGIN_US = 5_000_000
 
 
@@ -161,18 +163,30 @@ class CameraJournal:
         self._settle(_clipped(arriving, self._settled_us, horizon_us), horizon_us)
         return told
 
-    def peek(self, now_us: int) -> list[Entry]:
-        """What would be told if the worker ended now. It changes nothing."""
+    def peek(self, now_us: int, lag_us: int = LAG_US) -> list[Entry]:
+        """What would be told if the worker ended now. It changes nothing.
+
+        `lag_us`: how much later than pictures arrive it may be known that they have passed; 0 where
+        nothing is under way any more.
+        """
         self._take_up()
         told: list[Entry] = []
         for track, tiles in self._tiles(self._arriving_tiles(now_us)):
-            end_us = max(self._settled_us, self._end_us(track, now_us))
+            end_us = max(self._settled_us, self._end_us(track, now_us, lag_us))
             fold = _folded(track.fold.copy(), _clipped(tiles, self._settled_us, end_us))
             told += fold.close(end_us)
             told += track.counting.peek(end_us)
         if self._usable is not None:
             told += self._usable.copy().close(now_us)
         return told
+
+    def ends(self, now_us: int, lag_us: int = LAG_US) -> list[End]:
+        """Up to when a peek tells of each stage."""
+        tracks = {ARRIVING: self._arriving} | self._sinks
+        return [
+            End(fact, max(self._settled_us, self._end_us(track, now_us, lag_us)))
+            for fact, track in tracks.items()
+        ]
 
     def _track(self, fact: Fact) -> _Track:
         return _Track(Fold(fact, self._began_us, 0), Counting(fact, self._began_us))
@@ -181,10 +195,10 @@ class CameraJournal:
         for track in (self._arriving, *self._sinks.values()):
             track.take_up()
 
-    def _end_us(self, track: _Track, now_us: int) -> int:
+    def _end_us(self, track: _Track, now_us: int, lag_us: int = 0) -> int:
         """A stage that goes on is known up to its last picture, one that does not up to now."""
         newest_us = track.newest_us
-        return newest_us if now_us - FRESH_US <= newest_us <= now_us else now_us
+        return newest_us if now_us - FRESH_US <= newest_us <= now_us else now_us - lag_us
 
     def _arriving_tiles(self, now_us: int) -> list[Tile]:
         """From what is settled to now. Of a stage that goes on, nothing is missing yet."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from camfleet_worker.journal.period import Cause, Condition, Fact, Period, Stage, State
 from camfleet_worker.journal.tally import Tally
@@ -17,12 +18,21 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """Up to when a fact is told of."""
+
+    fact: Fact
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What would be told if the worker ended now, and whose gap would follow. `told`: it stands in
-    the lines as well."""
+    """What would be told if the worker ended now, up to when that reaches for each stage that it
+    watches, and whose gap would follow. `told`: it stands in the lines as well."""
 
     entries: tuple[Period | Tally, ...]
     then: Cause
+    ends: tuple[End, ...] = ()
     told: bool = False
 
 
@@ -73,6 +83,10 @@ def checkpoint_text(checkpoint: Checkpoint) -> bytes:
             "v": VERSION,
             "then": checkpoint.then,
             "told": checkpoint.told,
+            "ends": [
+                {"stage": end.fact.stage, "system": end.fact.system, "endUs": end.at_us}
+                for end in checkpoint.ends
+            ],
             "entries": [said(entry) for entry in checkpoint.entries],
         },
         separators=(",", ":"),
@@ -87,9 +101,14 @@ def checkpoint_of(text: bytes) -> Checkpoint | None:
             return None
         entries = (_entry(one) for one in found["entries"])
         whole = tuple(one for one in entries if one is not None)
-        return Checkpoint(whole, Cause(found["then"]), found.get("told") is True)
+        ends = tuple(_end(one) for one in found["ends"])
+        return Checkpoint(whole, Cause(found["then"]), ends, found["told"] is True)
     except (KeyError, RecursionError, TypeError, ValueError):
         return None
+
+
+def _end(found: dict[str, Any]) -> End:
+    return End(Fact(Stage(found["stage"]), str(found["system"])), _whole(found["endUs"]))
 
 
 def _entry(found: object) -> Entry | None:

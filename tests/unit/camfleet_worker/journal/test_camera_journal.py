@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from camfleet_worker.journal.camera_journal import (
     ARRIVING,
+    LAG_US,
     ON_DISK,
     USABLE,
     CameraJournal,
@@ -86,7 +87,7 @@ def us(seconds: float) -> int:
 
 def whose(played: Played, fact: Fact, now: float) -> list[Row]:
     """All that is told up to now, and what goes on."""
-    entries = played.told + played.journal.peek(us(now))
+    entries = played.told + played.journal.peek(us(now), lag_us=0)
     return played.periods(fact, entries)
 
 
@@ -218,6 +219,14 @@ def test_nothing_is_told_of_the_last_minute_and_the_peek_ends_with_the_last_pict
     assert whose(played, ARRIVING, 150) == [(0, 100, "span"), (100, 150, "camera")]
 
 
+def test_a_stage_that_passes_nothing_is_down_up_to_what_may_be_under_way() -> None:
+    played = Played(ON_DISK).passes(0, 100).until(200)
+    journal = played.journal
+    assert played.periods(ON_DISK, journal.peek(us(200))) == [(100, 197, "camera")]
+    assert {end.at_us for end in journal.ends(us(200))} == {us(200) - LAG_US}
+    assert {end.at_us for end in journal.ends(us(101))} == {us(140)}, "what is settled stands"
+
+
 def test_the_picture_is_a_fact_of_its_own() -> None:
     played = Played().passes(0, 300)
     for at, healthy in [(10, True), (100, False), (200, True)]:
@@ -282,7 +291,7 @@ def test_whatever_happens_every_fact_tiles_the_time_and_up_is_what_passed(
         played.until(at)
         happens()
     played.until(700)
-    entries = played.told + played.journal.peek(us(700))
+    entries = played.told + played.journal.peek(us(700), lag_us=0)
     for fact in (ARRIVING, ON_DISK):
         periods = [one for one in entries if isinstance(one, Period) and one.fact == fact]
         assert (periods[0].start_us, periods[-1].end_us) == (us(0), us(700))

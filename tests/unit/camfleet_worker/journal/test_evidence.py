@@ -45,6 +45,12 @@ def test_after_a_break_a_short_pause_is_none_and_a_longer_one_is_a_gap() -> None
     assert len(stretches(evidence)) == 2
 
 
+def test_the_last_pictures_of_a_segment_may_pass_after_the_first_of_the_next() -> None:
+    assert stretches(seen(10 * SECOND, 14 * SECOND, 12 * SECOND, 15 * SECOND)) == [
+        (10 * SECOND, 15 * SECOND)
+    ]
+
+
 def test_a_clock_that_was_set_back_begins_another_stretch() -> None:
     assert stretches(seen(50 * SECOND, 51 * SECOND, 20 * SECOND, 21 * SECOND)) == [
         (50 * SECOND, 51 * SECOND),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.journal.lines import Checkpoint, Entry, entry_of, line_of, period_of
+from camfleet_worker.journal.lines import Checkpoint, End, Entry, entry_of, line_of, period_of
 from camfleet_worker.journal.period import UNKNOWN, UP, Cause, Condition, Fact, Period, Stage, down
 from camfleet_worker.journal.store import FOLDER, JournalStore
 from camfleet_worker.journal.tally import HOUR_US, Tally
@@ -53,8 +53,10 @@ def test_a_checkpoint_and_lines_are_read_as_they_were_written(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = JournalStore(Path(folder))
-        store.keep(Checkpoint(tuple(written), then))
-        assert store.checkpoint() == Checkpoint(tuple(written), then)
+        ends = tuple(End(entry.fact, 7) for entry in written)
+        checkpoint = Checkpoint(tuple(written), then, ends, told=then is Cause.PLANNED)
+        store.keep(checkpoint)
+        assert store.checkpoint() == checkpoint
         assert store.entries() == []
         store.append(*written)
         assert set(store.entries()) == set(store.known()) == set(written)

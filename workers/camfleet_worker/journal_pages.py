@@ -3,21 +3,27 @@
 
 A collector reads from the moment it has acknowledged, stores what it got, and then acknowledges
 `settledUs` of the answer: days that ended before it are let go. Reading changes nothing, so an
-answer that is lost is asked for again. Files are read in a thread.
+answer that is lost is asked for again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
+from typing import Any, TypeVar
 
 from camfleet_worker.http_server import Answer, Request
 from camfleet_worker.journal.lines import Entry, said
 from camfleet_worker.journal.store import ended_us
 from camfleet_worker.journals import Journals, KeptJournal
+
+T = TypeVar("T")
 
 JOURNAL = "/journal"
 ACKNOWLEDGE = "/journal/acknowledge"
@@ -33,6 +39,7 @@ class JournalPages:
 
     def __init__(self, journals: Journals) -> None:
         self._journals = journals
+        self._busy = False
 
     async def read(self, request: Request) -> Answer:
         """Everything that ended since `since`, of `camera` or of all."""
@@ -40,24 +47,13 @@ class JournalPages:
             since_us = _moment(request.query.get("since", "0"))
         except ValueError as error:
             return _refused(error)
-        found = self._named(request.query)
-        going_on = [kept.now() for kept in found]
+        # What goes on is the main loop's to tell; files, and many days of them, are a thread's.
+        found = [(kept, kept.settled_us, kept.now()) for kept in self._named(request.query)]
         try:
-            lying = await asyncio.to_thread(lambda: [kept.store.entries() for kept in found])
+            body = await self._apart(lambda: _told(found, since_us))
         except OSError as error:
             return _unread(error)
-        cameras = [
-            {
-                "camera": kept.camera,
-                "uid": kept.uid,
-                "settledUs": kept.settled_us,
-                "entries": [said(entry) for entry in _since(entries, since_us)],
-                "open": [said(entry) for entry in _since(more, since_us)],
-            }
-            for kept, entries, more in zip(found, lying, going_on, strict=True)
-        ]
-        body = json.dumps({"cameras": cameras}, separators=(",", ":")).encode()
-        return Answer(HTTPStatus.OK, body + b"\n", JSON)
+        return Answer(HTTPStatus.OK, body, JSON)
 
     async def acknowledge(self, request: Request) -> Answer:
         """Let go of what ended before `until`."""
@@ -67,15 +63,67 @@ class JournalPages:
             return _refused(error)
         found = self._named(request.query)
         try:
-            for kept in found:
-                await asyncio.to_thread(kept.store.acknowledge, until_us)
+            await self._apart(lambda: _let_go(found, until_us))
         except OSError as error:
             return _unread(error)
         return Answer(HTTPStatus.NO_CONTENT)
 
+    async def _apart(self, work: Callable[[], T]) -> T:
+        """On a thread that a stalled disk may hold for ever, also beyond the end of the process:
+        so not one of a pool, and one at a time. Raises OSError."""
+        if self._busy:
+            raise OSError(errno.EBUSY, "another request waits for the disk")
+        self._busy = True
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                settle = partial(_settle, done, work(), None)
+            except Exception as error:
+                settle = partial(_settle, done, None, error)
+            self._busy = False
+            try:
+                loop.call_soon_threadsafe(settle)
+            except RuntimeError:
+                return  # the worker has ended meanwhile: nobody is left to be told
+
+        threading.Thread(target=run, name="journal-reader", daemon=True).start()
+        return await done
+
     def _named(self, query: Mapping[str, str]) -> list[KeptJournal]:
         name = query.get("camera")
         return [kept for kept in self._journals.kept if name in (None, kept.camera)]
+
+
+def _settle(done: asyncio.Future[Any], result: object, error: Exception | None) -> None:
+    if done.done():
+        return  # whoever asked has given up
+    if error is None:
+        done.set_result(result)
+    else:
+        done.set_exception(error)
+
+
+def _let_go(found: Iterable[KeptJournal], until_us: int) -> None:
+    """Raises OSError."""
+    for kept in found:
+        kept.store.acknowledge(until_us)
+
+
+def _told(found: Iterable[tuple[KeptJournal, int, list[Entry]]], since_us: int) -> bytes:
+    """Raises OSError."""
+    cameras = [
+        {
+            "camera": kept.camera,
+            "uid": kept.uid,
+            "settledUs": settled_us,
+            "entries": [said(entry) for entry in _since(kept.store.entries(), since_us)],
+            "open": [said(entry) for entry in _since(goes_on, since_us)],
+        }
+        for kept, settled_us, goes_on in found
+    ]
+    return json.dumps({"cameras": cameras}, separators=(",", ":")).encode() + b"\n"
 
 
 def _since(entries: Iterable[Entry], since_us: int) -> list[Entry]:

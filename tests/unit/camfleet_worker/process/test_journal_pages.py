@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
@@ -18,6 +20,7 @@ from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import MINUTES, Tally
 from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
 from camfleet_worker.loopback import LOOPBACK, Loopback
+from eventually import eventually_async
 
 ARRIVING = Fact(Stage.ARRIVING)
 DAY_US = 86_400_000_000
@@ -106,6 +109,28 @@ async def test_reading_acknowledges_nothing_and_acknowledging_needs_to_be_meant(
         assert answer.status_code == HTTPStatus.BAD_REQUEST, until
     for camera in (await client.get("/journal")).json()["cameras"]:
         assert len(camera["entries"]) == 3
+
+
+async def test_a_disk_that_does_not_answer_holds_one_request_and_the_next_is_told(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, go_on = threading.Event(), threading.Event()
+    entries = JournalStore.entries
+
+    def stalled(store: JournalStore) -> list[Entry]:
+        held.set()
+        go_on.wait(30)
+        return entries(store)
+
+    monkeypatch.setattr(JournalStore, "entries", stalled)
+    first = asyncio.create_task(client.get("/journal"))
+    await eventually_async(held.is_set)
+    refused = await client.get("/journal")
+    assert refused.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "another request" in refused.text
+    go_on.set()
+    assert (await first).status_code == HTTPStatus.OK
+    assert (await client.get("/journal")).status_code == HTTPStatus.OK
 
 
 async def test_a_disk_that_cannot_be_read_is_told(

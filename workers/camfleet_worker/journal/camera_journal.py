@@ -23,7 +23,10 @@ ON_DISK = Fact(Stage.ON_DISK)
 USABLE = Fact(Stage.USABLE)
 
 HINDSIGHT_US = 60_000_000
-"""What is older is told for good. A queue of a sink holds half a minute."""
+"""What is older is told for good, unless a sink lags behind."""
+PATIENCE_US = 600_000_000
+"""How long a sink that lags is waited for: a disk may stall, and at 128 kbit/s its queue of 8 MiB
+holds so much."""
 FRESH_US = 20_000_000
 """A stage that passed something within this time counts as going on: sinks lag behind."""
 LAG_US = 3_000_000
@@ -149,7 +152,7 @@ class CameraJournal:
     def step(self, now_us: int) -> list[Entry]:
         """What is known for good now and was not told yet."""
         self._take_up()
-        horizon_us = now_us - HINDSIGHT_US
+        horizon_us = min(now_us - HINDSIGHT_US, self._undecided_us(now_us))
         if horizon_us <= self._settled_us:
             return []
         told: list[Entry] = []
@@ -194,6 +197,16 @@ class CameraJournal:
     def _take_up(self) -> None:
         for track in (self._arriving, *self._sinks.values()):
             track.take_up()
+
+    def _undecided_us(self, now_us: int) -> int:
+        """From when on a sink may still take what has arrived: it waits in its queue."""
+        arrived_us = self._arriving.newest_us
+        behind = (
+            max(track.newest_us, self._began_us)
+            for track in self._sinks.values()
+            if track.missing is None and track.newest_us < arrived_us - LAG_US
+        )
+        return min((at_us for at_us in behind if now_us - at_us < PATIENCE_US), default=now_us)
 
     def _end_us(self, track: _Track, now_us: int, lag_us: int = 0) -> int:
         """A stage that goes on is known up to its last picture, one that does not up to now."""

@@ -190,6 +190,25 @@ def test_a_disk_that_lags_is_blamed_for_what_it_drops_later() -> None:
     assert whose(played, ON_DISK, 300)[1] == (100, 110, "disk")
 
 
+def test_what_a_disk_takes_after_minutes_of_stalling_is_no_gap() -> None:
+    played = Played(ON_DISK)
+    disk = played.sinks[ON_DISK]
+    played.passes(0, 500, played.arrivals).passes(0, 100, disk).until(110)
+    disk.failed(Cause.DISK)
+    played.until(400)
+    assert played.periods(ON_DISK, played.journal.peek(us(400)))[1] == (100, 397, "disk")
+    played.passes(101, 500, disk).until(500)
+    assert whose(played, ON_DISK, 500) == [(0, 500, "span")]
+
+
+def test_a_sink_that_lags_is_not_waited_for_for_ever() -> None:
+    played = Played(ON_DISK)
+    played.passes(0, 1000, played.arrivals)
+    played.passes(0, 100, played.sinks[ON_DISK]).until(1000)
+    assert played.periods(ON_DISK) == [(0, 100, "span")]
+    assert played.journal.settled_us == us(1000 - 60)
+
+
 def test_time_that_our_own_clock_or_loop_lost_is_ours() -> None:
     played = Played().passes(0, 100)
     played.arrivals.failed(Cause.US)

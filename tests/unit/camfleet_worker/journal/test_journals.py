@@ -9,21 +9,32 @@ from pathlib import Path
 import pytest
 
 from camfleet_api.camera import Scheme, VideoSource
+from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.ingest_shard import Policy, Relay, ShardCamera
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.assignment import Assignment
+from camfleet_worker.errors import IngestError
 from camfleet_worker.journal.camera_journal import ARRIVING, ON_DISK
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.period import UP, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journals import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
+from camfleet_worker.sink_set import SinkSet
 
 SECOND = 1_000_000
 BEGAN = 1_700_000_000
 RELAYED = Fact(Stage.RELAYED, "national")
 PREFIX = "phu-yen/gate.0a1b2c3d"
+NOTHING_MADE = SinkSet(
+    (),
+    (
+        IngestError(ConditionType.RELAYING, Reason.VMS_CREDENTIALS_MISSING, "No Secret"),
+        IngestError(ConditionType.RECORDING, Reason.NAME_NOT_RESOLVED, "Nowhere to record to"),
+    ),
+)
+"""These tests are about what arrives: the sinks are a gap of ours all the time."""
 Rows = list[tuple[float, float, str]]
 
 
@@ -83,6 +94,7 @@ class Worker:
     def open(self, recording: bool = True) -> KeptJournal:
         journal = self.journals.open(assignment(recording), self.arrivals)
         assert isinstance(journal, KeptJournal)
+        journal.follow(NOTHING_MADE)
         return journal
 
     def passes(self, end_s: float) -> None:

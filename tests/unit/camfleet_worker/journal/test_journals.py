@@ -258,14 +258,18 @@ def test_a_disk_that_takes_nothing_costs_no_line_and_no_other_thing(tmp_path: Pa
     assert worker.journals.counters.dropped_lines == 0
 
 
-def test_what_exceeds_the_memory_for_a_disk_that_takes_nothing_is_counted(tmp_path: Path) -> None:
+def test_what_exceeds_the_memory_for_a_disk_that_takes_nothing_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.journals._WAITING_ENTRIES", 20)
     worker = Worker(tmp_path)
     (tmp_path / "recordings").write_text("no folder")
     worker.open()
-    for number in range(320):
+    for number in range(20):
         worker.passes(number * 12.0 + 1)
         worker.rests(number * 12.0 + 12)
     assert worker.journals.counters.dropped_lines > 0
+    assert worker.journals.counters.lines == 0
 
 
 def test_a_disk_that_does_not_answer_is_given_one_job_a_camera(tmp_path: Path) -> None:

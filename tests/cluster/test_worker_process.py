@@ -4,6 +4,7 @@ rights that the operator grants and no others, and simulated cameras."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -99,6 +100,34 @@ def test_sigterm_tears_the_session_down_and_ends_the_process_in_time(
     assert camera.counters.sessions_open == 0
     assert list((facility.folder / "recordings").rglob("*.mp4_end"))
     assert facility.ready("gate") == ("True", "Ready")
+
+
+def test_the_journal_says_that_a_kill_was_ours_and_a_stop_was_planned(
+    facility: Facility, camera: CameraHandle, start: Any
+) -> None:
+    facility.secret("cameras", username="ingest", password=PASSWORD)
+    facility.declare("gate", camera)
+    facility.assign("h1")
+    worker = start()
+
+    def tells(stage: str, causes: list[str]) -> bool:
+        return bool(worker.gap_causes("gate", stage) == causes)
+
+    def told(*causes: str) -> None:
+        for stage in ("arriving", "onDisk"):
+            eventually(partial(tells, stage, [*causes]))
+
+    eventually(lambda: facility.ready("gate") == ("True", "Ready"), within_s=40)
+    told("us", "span")
+
+    worker.kill_child()
+    eventually(lambda: camera.counters.sessions == 2, within_s=30)
+    told("us", "span", "us", "span")
+
+    worker.restart()
+    eventually(lambda: camera.counters.sessions == 3, within_s=30)
+    told("us", "span", "us", "span", "planned", "us", "span")
+    assert "camfleet_worker_bugs_total 0.0" in worker.metrics()
 
 
 def test_a_removed_camera_stops_and_the_others_do_not_notice(

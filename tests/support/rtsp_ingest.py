@@ -17,6 +17,7 @@ from camera_simulator import Camera, CameraSettings
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError
+from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.counters import StreamCounters
@@ -106,6 +107,11 @@ class Ingest:
         """Of the session."""
         assert self._handle is not None
         return self._handle.counters
+
+    @property
+    def arrivals(self) -> Evidence:
+        """What the loop has noted for the journal."""
+        return self._channel.arrivals
 
     def first_key_frame(self, video_format: VideoFormat) -> None:
         """Listener."""

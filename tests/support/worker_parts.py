@@ -27,11 +27,13 @@ from camfleet_worker.backoff import Backoff
 from camfleet_worker.clock import wall_clock
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.fleet import Fleet
+from camfleet_worker.journals import JournalPlaces, Journals
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
 from camfleet_worker.picture.pool import PicturePool
 from camfleet_worker.recollection import Recollection
+from camfleet_worker.recordings.listing import recorded_between
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.rtsp.client import open_stream
 from camfleet_worker.sink_factory import SinkFactory
@@ -124,7 +126,14 @@ class WorkerParts:
         self.reporter = Reporter(objects, wall_clock, TokenBucket(100, 100))
         self.accounts = Accounts(secrets.follow, lambda name: self.fleet.secret_changed(name))
         self._media = MediaLoop(0.05)
-        self.volume = VolumeWriter(VolumeSettings(recordings or folder / "recordings"))
+        root = recordings or folder / "recordings"
+        self.volume = VolumeWriter(VolumeSettings(root))
+        self.journals = Journals(
+            NAMESPACE,
+            JournalPlaces(root, folder / "state" / "journals"),
+            self.volume.submit,
+            recorded_between,
+        )
         self.pictures = PicturePool()
         self._names = Resolver()
         self._onvif = OnvifResolver()
@@ -150,6 +159,7 @@ class WorkerParts:
             make_sinks=sinks.make,
             backoff=lambda: Backoff(first_s=0.2, most_s=0.5),
             pace=self._pace,
+            journals=self.journals,
         )
         return Fleet(around, self.reporter, lambda camera: self._media.open_channel(camera, ()))
 

@@ -5,6 +5,7 @@ and no others, and the objects that the operator would have made for it."""
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import signal
@@ -158,6 +159,18 @@ class WorkerProcess:
         address = f"http://127.0.0.1:{started[-1]['port']}/metrics"
         with urllib.request.urlopen(address, timeout=5) as answer:
             return str(answer.read().decode())
+
+    def gap_causes(self, camera: str, stage: str) -> list[str]:
+        """Whose the gaps of a camera were, in their order, by the journal that is served; joined
+        where one follows on another."""
+        served = [line for line in self.log_lines() if line["message"] == "snapshots are served"]
+        address = f"http://127.0.0.1:{served[-1]['port']}/journal?camera={camera}"
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            (found,) = json.loads(answer.read())["cameras"]
+        told = [one for one in (*found["entries"], *found["open"]) if one["stage"] == stage]
+        periods = sorted((one for one in told if "state" in one), key=lambda one: one["startUs"])
+        says = [one["cause"] or one["state"] for one in periods]
+        return [name for name, _ in itertools.groupby(says)]
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)

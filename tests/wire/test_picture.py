@@ -19,14 +19,15 @@ import pytest
 from access_units import access_units
 from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.http_server import HttpServer
+from camfleet_worker.loopback import LOOPBACK, Loopback
 from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.picture.decoder import KeyFrameDecoder, Look, NotDecodable
 from camfleet_worker.picture.pool import Looked, PicturePool
 from camfleet_worker.picture.sink import PictureSink
-from camfleet_worker.probes import ProbeServer
 from camfleet_worker.sink_set import MadeSink, SinkSet
 from camfleet_worker.sinks.sink import SinkPhase
-from camfleet_worker.snapshots import JPEG, LOOPBACK, snapshot_page
+from camfleet_worker.snapshots import snapshot_page
 from eventually import eventually
 from picture_faults import FAULTS, FPS, Scene, access_units_of, darkened, with_fault
 from picture_watch import Glass, WatchedCamera
@@ -232,7 +233,7 @@ async def test_the_last_picture_is_served_and_nothing_else() -> None:
     cameras = Cameras(
         [Watched(Assigned(Named("gate")), made), Watched(Assigned(Named("new")), SinkSet())]
     )
-    server = ProbeServer(lambda path: snapshot_page(cameras, path), JPEG)  # type: ignore[arg-type]
+    server = HttpServer(Loopback(lambda path: snapshot_page(cameras, path), {}).answer)  # type: ignore[arg-type]
     port = await server.start(LOOPBACK, 0)
     async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}") as client:
         answer = await client.get("/snapshot/gate")
@@ -241,6 +242,7 @@ async def test_the_last_picture_is_served_and_nothing_else() -> None:
         assert answer.content == sink.snapshot
         for path in ("/snapshot/new", "/snapshot/other", "/snapshot/", "/gate", "/metrics", "/"):
             assert (await client.get(path)).status_code == HTTPStatus.NOT_FOUND, path
+        assert (await client.post("/snapshot/gate")).status_code == HTTPStatus.METHOD_NOT_ALLOWED
         with pytest.raises(httpx.ConnectError):
             await asyncio.wait_for(client.get(f"http://127.0.0.2:{port}/snapshot/gate"), 10)
     await server.close()

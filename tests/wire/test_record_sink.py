@@ -21,6 +21,7 @@ from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import Reason
 from camfleet_worker.errors import IngestError
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.sinks import retention
 from camfleet_worker.sinks.layout import ObjectKey, parse_key, spans
@@ -143,6 +144,24 @@ def test_a_silent_camera_ends_its_span_and_the_next_picture_begins_another(
     first, second = spans(recorded(tmp_path))
     assert first.end_us == int((START_S + 2) * 1e6)
     assert second.start_us == int((START_S + 32) * 1e6)
+
+
+def test_what_a_camera_sent_before_it_fell_silent_goes_to_the_disk_while_it_is_silent(
+    h264: Clip, volume: VolumeWriter, tmp_path: Path
+) -> None:
+    sink = RecordingSink(RecordingSettings(PREFIX), volume)
+    units = list(islice(access_units(h264, START_S), 60))
+    for unit in units:
+        sink.push(unit)
+    for tick in range(60):
+        sink.tick(100 + tick / 10)
+    eventually(lambda: sink.counters.access_units == 60 and volume.idle)
+    (span,) = spans(recorded(tmp_path))
+    assert span.end_us == int((START_S + 2.4) * 1e6)
+    assert sink.evidence.under_way == (int(START_S * 1e6), int(units[-1].arrived_at * 1e6))
+    keys = [int(unit.arrived_at * 1e6) for unit in units if unit.key]
+    assert list(sink.evidence.key_frames) == keys
+    sink.close()
 
 
 def test_changed_parameter_sets_begin_a_new_span(
@@ -406,6 +425,7 @@ def test_a_full_disk_without_recordings_is_said_and_recovers(h264: Clip, small_d
         return sink.state.error
 
     eventually(lambda: (found := error()) is not None and found.reason is Reason.DISK_FULL)
+    assert {failure.cause for failure in sink.evidence.failures} == {Cause.DISK}
     assert ballast.exists()
     ballast.unlink()
     sink.push(next(stream))  # notices the failed file

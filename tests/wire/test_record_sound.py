@@ -330,7 +330,12 @@ async def test_sound_that_the_policy_asks_for_is_recorded(
 
         def passed(sink: str) -> float | None:
             counted = WorkerCollector(
-                "phu-yen", worker.fleet, MediaLoop(), worker.pictures.counters, lambda: 0
+                "phu-yen",
+                worker.fleet,
+                MediaLoop(),
+                worker.pictures.counters,
+                lambda: 0,
+                worker.journals.counters,
             ).collect()
             series = {
                 sample.labels["sink"]: sample.value

@@ -22,6 +22,7 @@ from camera_simulator.settings import Sound
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.credentials import Credentials
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.access_unit import AccessUnit, Codec
 from camfleet_worker.sinks import rtmp_publisher
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
@@ -86,6 +87,22 @@ def test_a_player_sees_every_picture_with_its_bytes_and_its_time(
     steps = {round((b - a) * 1000) for (_, a), (_, b) in pairwise(seen)}
     assert steps == {40}
     assert sink.counters.dropped_access_units == 0
+
+
+def test_what_the_server_has_acknowledged_is_evidence(vms: RtmpServer) -> None:
+    sink = relay(vms.url("{camera}"))
+
+    def until_us() -> int:
+        return 0 if sink.evidence.under_way is None else sink.evidence.under_way.until_us
+
+    with MediaPump(access_units(prepared_clip("240p-h264")), sink) as pump:
+        eventually(lambda: until_us() > pump.pushed[0].arrived_at * 1e6 + 2_000_000)
+        vms.stop()
+        eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
+        gone = until_us()
+        assert [failure.cause for failure in sink.evidence.failures] == [Cause.VMS]
+        vms.start()
+        eventually(lambda: until_us() > gone, within_s=20)
 
 
 def test_the_server_knows_codec_and_size_and_forgets_the_stream_when_closed(

@@ -20,7 +20,7 @@ from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media.access_unit import AccessUnit, Codec
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
@@ -392,6 +392,28 @@ def test_a_vms_that_leaves_in_the_kernel_what_a_silent_camera_sent_last_is_dead_
             eventually(lambda: working(sink))
             error = eventually(lambda: sink.state.error)
     assert "takes no more data" in error.fact
+
+
+def until_us(sink: RtspRelay) -> int:
+    return 0 if sink.evidence.under_way is None else sink.evidence.under_way.until_us
+
+
+def arrived_us(unit: AccessUnit) -> int:
+    return int(unit.arrived_at * 1_000_000)
+
+
+def test_what_a_slow_vms_has_not_acknowledged_is_no_evidence(resolver: Resolver) -> None:
+    with GrantingVms(awake=False) as vms:
+        sink = relay(vms.url, resolver)
+        with MediaPump(access_units(prepared_clip("720p-h264")), sink) as pump:
+            eventually(lambda: sink.counters.access_units > 0)
+            consistently(lambda: until_us(sink) == 0, during_s=1.0)
+            vms.awake.set()
+            pump.stop_feeding()
+            eventually(lambda: until_us(sink) == arrived_us(pump.pushed[-1]))
+        keys = [arrived_us(unit) for unit in pump.pushed if unit.key]
+        assert list(sink.evidence.key_frames) == keys
+        assert not sink.evidence.ended
 
 
 def test_a_stream_that_comes_back_in_the_middle_of_a_gop_waits_for_the_key_frame(

@@ -12,6 +12,7 @@ import av
 import pytest
 
 from camera_simulator import Simulator
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.sinks.layout import parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
@@ -183,6 +184,9 @@ async def test_a_step_of_our_own_clock_begins_a_span_and_renames_nothing(
     await ingest.stop()
     skewed_loop.stop()
     assert skewed_loop.counters.wall_clock_steps == 1
+    (failure,) = ingest.arrivals.failures
+    assert failure.cause is Cause.US, "the time between is missing, and nobody else's"
+    assert [stretch.until_us for stretch in ingest.arrivals.ended] == [failure.after_us]
     assert {b - a for a, b in itertools.pairwise(shown(ingest))} == {FRAME}
     recording.close()
     volume.close(within_s=10)

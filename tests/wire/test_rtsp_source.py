@@ -21,6 +21,7 @@ from camera_simulator import Camera, CameraSettings, Clip, Simulator
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media import stream as stream_module
 from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
@@ -578,7 +579,7 @@ async def test_a_bug_in_one_stream_ends_that_stream_only(
     bad = await simulator.add(camera_settings(name="bad"))
     memory = Memory()
     await played(loop, good, memory)
-    _, handle, ears = await played(loop, bad, Memory())
+    channel, handle, ears = await played(loop, bad, Memory())
     await eventually_async(lambda: handle.counters.access_units > 0)
 
     drain = stream_module.Stream._drain
@@ -593,6 +594,7 @@ async def test_a_bug_in_one_stream_ends_that_stream_only(
     seen = len(memory.units)
     await eventually_async(lambda: len(memory.units) > seen + 10)
     assert loop.counters.stream_faults == 1
+    assert [failure.cause for failure in channel.arrivals.failures] == [Cause.US]
     await asyncio.to_thread(loop.stop)
 
 

@@ -60,7 +60,11 @@ def said(objects: CameraObjects, worker: WorkerParts, log: pytest.LogCaptureFixt
     """Everything that leaves the worker but the conversation with the camera."""
     registry = CollectorRegistry()
     pictures = worker.pictures.counters
-    registry.register(WorkerCollector("phu-yen", worker.fleet, MediaLoop(), pictures, lambda: 0))
+    registry.register(
+        WorkerCollector(
+            "phu-yen", worker.fleet, MediaLoop(), pictures, lambda: 0, worker.journals.counters
+        )
+    )
     records = "\n".join(f"{record.getMessage()} {vars(record)}" for record in log.records)
     status = "\n".join(f"{status!r} {json.dumps(status)}" for _, status in objects.writes)
     line = Path(f"/proc/{os.getpid()}/cmdline").read_text()

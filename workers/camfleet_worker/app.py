@@ -30,6 +30,10 @@ from camfleet_worker.cluster.token_reviews import TokenReviews
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.heartbeat import Heartbeat
+from camfleet_worker.http_server import READING, HttpServer
+from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
+from camfleet_worker.journals import JournalPlaces, Journals
+from camfleet_worker.loopback import LOOPBACK, Loopback
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.metrics import ViewerCollector, WorkerCollector, registry_of, rendered
 from camfleet_worker.onvif.ports import port_trouble
@@ -38,6 +42,7 @@ from camfleet_worker.other_cameras import OtherCameras
 from camfleet_worker.picture.pool import PicturePool
 from camfleet_worker.probes import Page, ProbeServer, Progress
 from camfleet_worker.recollection import Recollection
+from camfleet_worker.recordings.listing import recorded_between
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.rtsp.client import open_stream
 from camfleet_worker.settings import Settings, SettingsInvalid
@@ -45,7 +50,7 @@ from camfleet_worker.sink_factory import SinkFactory
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.snapshot_gate import SnapshotGate
-from camfleet_worker.snapshots import JPEG, LOOPBACK, snapshot_page
+from camfleet_worker.snapshots import JPEG, snapshot_page
 from camfleet_worker.state_cache import StateCache
 from camfleet_worker.surroundings import Surroundings
 from camfleet_worker.token_bucket import TokenBucket
@@ -61,6 +66,8 @@ STOP_S = 9.0
 FLUSH_S = 2.0
 DISK_S = 2.0
 PICTURE_S = 0.5
+JOURNAL_S = 60.0
+"""A journal of many days, over a forwarded port."""
 VIEWER_CONNECTIONS = 64
 """At once, each for five seconds at most."""
 
@@ -87,6 +94,12 @@ class Worker:
         self._volume = VolumeWriter(
             VolumeSettings(settings.recordings, settings.recordings_max_bytes)
         )
+        self._journals = Journals(
+            settings.namespace,
+            JournalPlaces(settings.recordings, settings.state / "journals"),
+            self._volume.submit,
+            recorded_between,
+        )
         self._pictures = PicturePool()
         self._names = Resolver()
         self._onvif = OnvifResolver()
@@ -107,13 +120,16 @@ class Worker:
                 self._media,
                 self._pictures.counters,
                 lambda: self._reporter.writes,
+                self._journals.counters,
             )
         )
         self._first_shard = asyncio.Event()
 
-    def _snapshot_servers(self) -> list[tuple[ProbeServer, str, int]]:
-        """One for whoever may forward a port to the pod; one for a viewer, where it is declared."""
-        servers = [(ProbeServer(self._snapshot, JPEG), LOOPBACK, self._settings.snapshot_port)]
+    def _snapshot_servers(self) -> list[tuple[HttpServer, str, int]]:
+        """One for whoever may forward a port to the pod, with the journal; one for a viewer, where
+        it is declared."""
+        loopback = HttpServer(self._loopback().answer, answer_s=JOURNAL_S)
+        servers = [(loopback, LOOPBACK, self._settings.snapshot_port)]
         if viewer := self._settings.viewer:
             reviews = TokenReviews(self._connection, viewer.audience)
             gate = SnapshotGate(reviews.review, viewer.audience, viewer.user)
@@ -121,6 +137,11 @@ class Worker:
             server = ProbeServer(self._snapshot, JPEG, gate, VIEWER_CONNECTIONS)
             servers.append((server, viewer.address, viewer.port))
         return servers
+
+    def _loopback(self) -> Loopback:
+        journal = JournalPages(self._journals)
+        pages = {JOURNAL: (READING, journal.read), ACKNOWLEDGE: (("POST",), journal.acknowledge)}
+        return Loopback(self._snapshot, pages)
 
     def _snapshot(self, path: str) -> Page | None:
         return snapshot_page(self._fleet, path)
@@ -144,6 +165,7 @@ class Worker:
             budget=ConnectBudget(),
             make_sinks=factory.make,
             other_camera=OtherCameras(self._cluster.camera).status,
+            journals=self._journals,
         )
         return Fleet(around, self._reporter, lambda camera: self._media.open_channel(camera, ()))
 
@@ -179,8 +201,8 @@ class Worker:
             for server, *_ in snapshots:
                 await server.close()
 
-    async def _serve_snapshots(self, server: ProbeServer, address: str, port: int) -> None:
-        """A port that is taken costs these snapshots and nothing else."""
+    async def _serve_snapshots(self, server: HttpServer, address: str, port: int) -> None:
+        """A port that is taken costs what is served there and nothing else."""
         try:
             port = await server.start(address, port)
         except OSError as error:

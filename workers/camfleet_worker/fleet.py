@@ -17,6 +17,7 @@ from camfleet_api.camera import DeviceStatus
 from camfleet_api.ingest_shard import IngestShardSpec
 from camfleet_worker.assignment import Assignment, assignments_of, change_between
 from camfleet_worker.backoff import Backoff
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.resolve.identity import shared
 from camfleet_worker.supervisor import CameraSupervisor
 from camfleet_worker.surroundings import MediaChannel, Surroundings
@@ -113,6 +114,7 @@ class Fleet:
             self._compare_identities()
             for supervisor in self.supervisors:
                 supervisor.publish()
+            self._around.journals.step()
 
     def _compare_identities(self) -> None:
         """Tell supervisors whose devices answer as one. Channels of a recorder are one device."""
@@ -145,6 +147,7 @@ class Fleet:
         if closed:
             # The media loop ends a session that answers no TEARDOWN within seconds of its own.
             await asyncio.wait(closed, timeout=CLOSE_S)
+        self._around.journals.close([running.supervisor.journal for running in stopping])
 
     async def _keep(self, supervisor: CameraSupervisor) -> None:
         """A bug of ours ends one run of one camera: count it, tell it, run again."""
@@ -154,6 +157,7 @@ class Fleet:
                 await supervisor.run()
             except Exception:
                 self.bugs += 1
+                supervisor.journal.failed(Cause.US)
                 log.exception(
                     "bug in a supervisor", extra={"camera": supervisor.assignment.camera.name}
                 )

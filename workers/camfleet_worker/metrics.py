@@ -18,6 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from camfleet_worker.fleet import Fleet
+from camfleet_worker.journals import JournalCounters
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.picture.pool import PictureCounters
 from camfleet_worker.sinks.sink import AudioSink
@@ -38,18 +39,21 @@ class WorkerCollector(Collector):
         media: MediaLoop,
         pictures: PictureCounters,
         status_writes: Callable[[], int],
+        journal: JournalCounters,
     ) -> None:
         self._namespace = namespace
         self._fleet = fleet
         self._media = media
         self._pictures = pictures
         self._status_writes = status_writes
+        self._journal = journal
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of one moment."""
         yield from self._cameras()
         yield from self._sinks()
         yield from self._pictures_of_all()
+        yield from self._journals()
         yield from self._worker()
 
     def _cameras(self) -> Iterable[Metric]:
@@ -170,6 +174,27 @@ class WorkerCollector(Collector):
             pictures.errors,
         )
 
+    def _journals(self) -> Iterable[Metric]:
+        journal = self._journal
+        yield CounterMetricFamily(
+            "camfleet_journal_lines", "Lines of the journal of gaps on the disk.", journal.lines
+        )
+        yield CounterMetricFamily(
+            "camfleet_journal_dropped_lines",
+            "Lines given up because no disk took them.",
+            journal.dropped_lines,
+        )
+        yield CounterMetricFamily(
+            "camfleet_journal_lost_bytes",
+            "Of the journal, given up before anybody acknowledged them.",
+            journal.lost_bytes,
+        )
+        yield CounterMetricFamily(
+            "camfleet_journal_write_failures",
+            "Writes of the journal that failed; what they held was kept.",
+            journal.write_failures,
+        )
+
     def _worker(self) -> Iterable[Metric]:
         loop = self._media.counters
         yield GaugeMetricFamily(
@@ -187,7 +212,7 @@ class WorkerCollector(Collector):
             loop.wall_clock_steps,
         )
         faults = loop.stream_faults + loop.sink_faults + loop.listener_faults
-        faults += self._pictures.faults
+        faults += self._pictures.faults + self._journal.bugs
         yield CounterMetricFamily(
             "camfleet_worker_bugs", "Exceptions that were ours.", faults + self._fleet.bugs
         )

@@ -16,7 +16,6 @@ from camfleet_worker.assignment import Assignment
 from camfleet_worker.probes import Page
 from camfleet_worker.sink_set import SinkSet
 
-LOOPBACK = "127.0.0.1"
 JPEG = "image/jpeg"
 PREFIX = "/snapshot/"
 

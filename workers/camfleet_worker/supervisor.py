@@ -28,6 +28,7 @@ from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.first_login import require_first_login
 from camfleet_worker.flapping import Flapping
 from camfleet_worker.identity_watch import IdentityWatch
+from camfleet_worker.journal.causes import cause_of
 from camfleet_worker.media.access_unit import VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.memory import (
@@ -73,6 +74,7 @@ class CameraSupervisor:
         self._backoff = around.backoff()
         place = f"{self.address}:{assignment.camera.rtsp_port}"
         self._device = around.devices.at(place, around.backoff)
+        self.journal = around.journals.open(assignment, channel.arrivals)
         self._wake = asyncio.Event()
         self._credentials: Credentials | None = None
         self._sinks: SinkSet = NO_SINKS
@@ -137,11 +139,14 @@ class CameraSupervisor:
     async def run_once(self) -> IngestError:
         """One connect and the session after it; never retries, returns why it ended."""
         self._wake.clear()
+        connecting = True
         try:
             stream = await self._connect()
+            connecting = False
             error = await self._watch(stream)
         except IngestError as failed:
             error = failed
+        self.journal.failed(cause_of(error.condition, error.reason), connecting=connecting)
         self._fail(error)
         return error
 
@@ -167,8 +172,9 @@ class CameraSupervisor:
         self.publish()
 
     def publish(self) -> None:
-        """Tell the reporter what is known, if that is news. Called every so often by the fleet:
-        sinks change their state on other threads and ring no bell."""
+        """Tell the reporter and the journal what is known, if that is news. Called every so often
+        by the fleet: sinks change their state on other threads and ring no bell."""
+        self.journal.look(self._sinks)
         facts = CameraFacts(
             generation=self.assignment.camera.generation,
             streaming=self._streaming,
@@ -440,6 +446,7 @@ class CameraSupervisor:
         if made != self._sinks:
             self._sinks = made
             self._channel.replace_sinks(made.sinks)
+            self.journal.follow(made)
 
     @property
     def _account(self) -> str | None:

@@ -4,7 +4,7 @@ parts, tests hand in tapes."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,12 +20,63 @@ from camfleet_worker.devices import Devices
 from camfleet_worker.errors import IngestError
 from camfleet_worker.facts import CameraFacts
 from camfleet_worker.first_login import OtherCamera, nobody_else
+from camfleet_worker.journal.evidence import Evidence
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.access_unit import VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.sink_set import SinkSet
 from camfleet_worker.sinks.sink import Sink
+
+
+class Journal(Protocol):
+    """Where the truth about a camera's gaps is kept."""
+
+    def failed(self, cause: Cause, *, connecting: bool = False) -> None:
+        """The camera does not stream. `connecting`: it was asked and this came of it."""
+
+    def follow(self, sinks: SinkSet) -> None:
+        """These bring pictures to their ends from now on, or could not be made."""
+
+    def look(self, sinks: SinkSet) -> None:
+        """Note whether the picture can be used."""
+
+
+class JournalKeeper(Protocol):
+    """The journals of all cameras."""
+
+    def open(self, assignment: Assignment, arrivals: Evidence) -> Journal:
+        """Begin one."""
+
+    def step(self) -> None:
+        """Write what is due; called twice a second."""
+
+    def close(self, journals: Iterable[Journal]) -> None:
+        """Their cameras have stopped on purpose."""
+
+
+class NoJournals:
+    """Where nobody asks for the truth."""
+
+    def open(self, assignment: Assignment, arrivals: Evidence) -> Journal:
+        """One that forgets."""
+        return self
+
+    def step(self) -> None:
+        """Nothing is due."""
+
+    def close(self, journals: Iterable[Journal]) -> None:
+        """Nothing is open."""
+
+    def failed(self, cause: Cause, *, connecting: bool = False) -> None:
+        """Nobody notes it."""
+
+    def follow(self, sinks: SinkSet) -> None:
+        """Nobody looks."""
+
+    def look(self, sinks: SinkSet) -> None:
+        """Nobody sees it."""
 
 
 class Listener(Protocol):
@@ -51,6 +102,10 @@ class Session(Protocol):
 
 class MediaChannel(Protocol):
     """A camera's place in the media loop; its sinks outlive its sessions."""
+
+    @property
+    def arrivals(self) -> Evidence:
+        """What arrives."""
 
     def play(self, stream: PlayingStream, listener: Listener) -> Session:
         """Take the stream over."""
@@ -146,3 +201,4 @@ class Surroundings:
     devices: Devices = field(default_factory=Devices)
     other_camera: OtherCamera = nobody_else
     pace: Pace = Pace()
+    journals: JournalKeeper = field(default_factory=NoJournals)

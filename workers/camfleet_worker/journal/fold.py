@@ -7,6 +7,7 @@ the tolerance their order makes no difference. Whoever observes asks `settle` fo
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 from camfleet_worker.journal.period import UNKNOWN, Condition, Fact, Period, State
@@ -46,6 +47,12 @@ class Fold:
         self.late += 1
         if seen.at_us >= self._known_us:
             self._waiting.add((self._settled_us, seen))
+
+    def copy(self) -> Fold:
+        """Another one that knows the same: to ask what would be told if it ended now."""
+        other = copy(self)
+        other._waiting = set(self._waiting)
+        return other
 
     def settle(self, now_us: int) -> list[Period]:
         """The periods that are finished for good at `now_us`."""

@@ -2,7 +2,8 @@
 """What a journal states: one fact of one camera, up, down with a cause, or unknown, for a time.
 
 Pure values, made by fold.py and recovery.py, written by lines.py, judged by minutes.py. The three
-facts are never mixed: none of them is derived from another.
+facts are never mixed: whether one is up is derived from no other. (Whose gap it is may be: a
+picture that never arrived is no fault of the disk.)
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ class Stage(StrEnum):
     ARRIVING = "arriving"
     RELAYED = "relayed"
     ON_DISK = "onDisk"
+    USABLE = "usable"
+    """No stage of the way: whether a person could use the picture. It blames the camera."""
 
 
 class State(StrEnum):

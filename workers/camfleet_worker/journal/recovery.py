@@ -14,8 +14,18 @@ from camfleet_worker.journal.period import UP, Cause, Fact, Period, Stage, down
 _ON_DISK = Fact(Stage.ON_DISK)
 
 
-def recovered(since_us: int, until_us: int, stretches: Iterable[tuple[int, int]]) -> list[Period]:
-    """Periods on disk from where the journal ends to the start of the new worker."""
+def recovered(
+    since_us: int,
+    until_us: int,
+    stretches: Iterable[tuple[int, int]],
+    fact: Fact = _ON_DISK,
+    cause: Cause = Cause.US,
+) -> list[Period]:
+    """Periods of a fact from where the journal ends to the start of the new worker.
+
+    What lies on the disk has arrived too, so the stretches hold for both facts. `cause`: planned
+    where the worker before was told to stop.
+    """
     found: list[Period] = []
     at_us = since_us
     for start_us, end_us in sorted(stretches):
@@ -23,11 +33,29 @@ def recovered(since_us: int, until_us: int, stretches: Iterable[tuple[int, int]]
         if end_us <= start_us:
             continue
         if start_us > at_us:
-            found.append(Period(_ON_DISK, down(Cause.US), at_us, start_us))
+            found.append(Period(fact, down(cause), at_us, start_us))
         if found and found[-1].condition == UP:
             start_us = found.pop().start_us
-        found.append(Period(_ON_DISK, UP, start_us, end_us))
+        found.append(Period(fact, UP, start_us, end_us))
         at_us = end_us
     if until_us > at_us:
-        found.append(Period(_ON_DISK, down(Cause.US), at_us, until_us))
+        found.append(Period(fact, down(cause), at_us, until_us))
+    return found
+
+
+def joined(periods: Iterable[Period]) -> list[Period]:
+    """Periods of any facts by their start, those that go on where an equal one ends as one."""
+    found: list[Period] = []
+    last: dict[Fact, int] = {}
+    for period in sorted(periods, key=lambda one: one.start_us):
+        before = found[last[period.fact]] if period.fact in last else None
+        if before is not None and (before.condition, before.end_us) == (
+            period.condition,
+            period.start_us,
+        ):
+            whole = Period(period.fact, period.condition, before.start_us, period.end_us)
+            found[last[period.fact]] = whole
+        else:
+            last[period.fact] = len(found)
+            found.append(period)
     return found

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal of one camera on a disk: a file for each UTC day in which periods ended.
+"""The journal of one camera on a disk: a file for each UTC day in which periods and hours ended,
+and a checkpoint, replaced as a whole, of what goes on.
 
 Its calls block: make them on the volume's writer thread, never on the media loop. One process
 writes a folder. A journal lies in a folder of its own beside the days of the recordings, which
@@ -10,13 +11,24 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from camfleet_worker.journal.lines import line_of, period_of
+from camfleet_worker.journal.lines import (
+    Checkpoint,
+    Entry,
+    checkpoint_of,
+    checkpoint_text,
+    entry_of,
+    line_of,
+)
 from camfleet_worker.journal.period import Period
+from camfleet_worker.journal.tally import HOUR_US, Tally
 
 FOLDER = "journal"
+CHECKPOINT = "open.json"
 _SUFFIX = ".jsonl"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_BYTES = 4 << 20
@@ -29,33 +41,51 @@ class JournalStore:
     def __init__(self, camera_folder: Path, max_bytes: int = _MAX_BYTES) -> None:
         self.lost_bytes = 0
         """What was given up unacknowledged to stay within the bound."""
+        self.camera = camera_folder
         self._folder = camera_folder / FOLDER
         self._max_bytes = max_bytes
 
-    def append(self, period: Period) -> None:
-        """Add one finished period. It is on the disk for good when this returns."""
-        line = line_of(period)
+    def append(self, *entries: Entry) -> None:
+        """Add what is finished. It is on the disk for good when this returns."""
+        of_days: dict[str, bytes] = {}
+        for entry in entries:
+            day = _day(ended_us(entry))
+            of_days[day] = of_days.get(day, b"") + line_of(entry)
+        for day, lines in of_days.items():
+            self._append(day, lines)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint: it survives the process, not the loss of power."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(len(line) + 1)
-        path = self._folder / f"{_day(period.end_us)}{_SUFFIX}"
-        new = not path.exists()
-        with open(path, "ab+", buffering=0) as file:
-            if _is_torn(file.fileno()):
-                line = b"\n" + line
-            if file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-            os.fsync(file.fileno())
-        if new:
-            self._sync_folder()
+        fresh = self._folder / f".{CHECKPOINT}.{os.getpid()}"
+        fresh.write_bytes(checkpoint_text(checkpoint))
+        fresh.replace(self._folder / CHECKPOINT)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """What the last writer left; None where nobody has, or it cannot be read."""
+        try:
+            return checkpoint_of((self._folder / CHECKPOINT).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def entries(self) -> list[Entry]:
+        """Everything that is kept, each once, by its end."""
+        found = {
+            entry
+            for path in self._days()
+            for line in _lines(path)
+            if (entry := entry_of(line)) is not None
+        }
+        return sorted(found, key=ended_us)
+
+    def known(self) -> list[Entry]:
+        """Everything that is kept, and what was going on when the checkpoint was made."""
+        left = self.checkpoint()
+        return list(dict.fromkeys([*self.entries(), *(left.entries if left else ())]))
 
     def read(self) -> list[Period]:
         """Every period that is kept, each once, by its start."""
-        found = {
-            period
-            for path in self._days()
-            for line in _lines(path)
-            if (period := period_of(line)) is not None
-        }
+        found = (entry for entry in self.entries() if isinstance(entry, Period))
         return sorted(found, key=lambda p: (p.start_us, p.end_us, p.fact.stage, p.fact.system))
 
     def acknowledge(self, until_us: int) -> None:
@@ -63,7 +93,21 @@ class JournalStore:
         today = _day(until_us)
         for path in self._days():
             if path.stem < today:
-                path.unlink()
+                path.unlink(missing_ok=True)
+
+    def _append(self, day: str, lines: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_room(len(lines) + 1)
+        path = self._folder / f"{day}{_SUFFIX}"
+        new = not path.exists()
+        with open(path, "ab+", buffering=0) as file:
+            if _is_torn(file.fileno()):
+                lines = b"\n" + lines
+            if file.write(lines) != len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        if new:
+            self._sync_folder()
 
     def _make_room(self, wanted: int) -> None:
         """Give up the oldest days, unacknowledged, where the bound asks for it: today last."""
@@ -86,6 +130,50 @@ class JournalStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def cameras_with_journal(root: Path) -> list[Path]:
+    """The folders below a root that a journal lies in, whether or not something is recorded."""
+    return sorted(folder.parent for folder in root.glob(f"*/*/{FOLDER}") if folder.is_dir())
+
+
+def give_up_oldest(root: Path, max_bytes: int, in_use: Collection[Path]) -> int:
+    """Remove whole journals below a root until the rest fits, those written last the last; answers
+    how many bytes of lines that were. Raises OSError."""
+    journals = [camera / FOLDER for camera in cameras_with_journal(root)]
+    taken = {folder: _allocated_bytes(folder) for folder in journals}
+    used, given_up = sum(taken.values()), 0
+    old = [folder for folder in journals if folder.parent not in in_use]
+    for folder in sorted(old, key=lambda folder: folder.stat().st_mtime):
+        if used <= max_bytes:
+            break
+        used -= taken[folder]
+        given_up += sum(path.stat().st_size for path in folder.glob(f"*{_SUFFIX}"))
+        shutil.rmtree(folder)
+        folder.parent.rmdir()
+    return given_up
+
+
+def journal_bytes(camera_folder: Path) -> int:
+    """What the journal of a camera takes of a volume. Raises OSError."""
+    folder = camera_folder / FOLDER
+    return _allocated_bytes(folder) if folder.is_dir() else 0
+
+
+def _allocated_bytes(folder: Path) -> int:
+    """In whole blocks, which is what a volume's limit counts."""
+    found = 0
+    for path in folder.iterdir():
+        try:
+            found += path.stat().st_blocks * 512
+        except FileNotFoundError:
+            continue  # replaced or acknowledged since it was listed
+    return found
+
+
+def ended_us(entry: Entry) -> int:
+    """When what an entry states was over."""
+    return entry.hour_us + HOUR_US if isinstance(entry, Tally) else entry.end_us
 
 
 def _lines(path: Path) -> list[bytes]:

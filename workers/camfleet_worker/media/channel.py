@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from camfleet_api.conditions import Reason
 from camfleet_worker.errors import IngestError
+from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.counters import LoopCounters
@@ -29,6 +30,7 @@ class Channel:
 
     def __init__(self, camera: str, sinks: Sequence[Sink], counters: LoopCounters) -> None:
         self.camera = camera
+        self.arrivals = Evidence()
         self.timeline = Timeline()
         self.audio_timeline = AudioTimeline(self.timeline)
         self.order = DisplayOrder()
@@ -41,6 +43,7 @@ class Channel:
 
     def begin_session(self) -> None:
         """Another session starts: its clock starts anywhere. (Its first picture is a key frame.)"""
+        self.arrivals.broken()
         self.timeline.restart()
         self.audio_timeline.restart()
 

@@ -18,6 +18,8 @@ from concurrent.futures import Future
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError
+from camfleet_worker.journal.evidence import Evidence
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.channel import Channel
 from camfleet_worker.media.counters import LoopCounters, StreamCounters
 from camfleet_worker.media.stream import Stream, StreamListener, TickLimits
@@ -28,6 +30,8 @@ from camfleet_worker.timeline.clock_steps import ClockSteps
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
+_STALL_S = 2.0
+"""A tick so late is a gap of ours, should one be found there."""
 _BUFFER_BYTES = 2 * 1024 * 1024
 """Shared by all streams: holds the rest of the last tick (at most a flood before PLAY, or an
 unfinished message with its body) and what one receive gives."""
@@ -115,6 +119,8 @@ class MediaLoop:
             counters = self.counters
             counters.lag_s = began - due
             counters.worst_lag_s = max(counters.worst_lag_s, counters.lag_s)
+            if counters.lag_s >= _STALL_S:
+                self._blame_us()
             self._tick()
             ended = time.monotonic()
             counters.ticks += 1
@@ -138,11 +144,11 @@ class MediaLoop:
 
     def _tick(self) -> None:
         self._obey()
+        self._note_clock_step(time.monotonic())
         for stream in tuple(self._streams):
             self._tick_stream(stream)
         self._tick_closing()
         now = time.monotonic()
-        self._note_clock_step(now)
         for channel in self._channels:
             channel.tick(now)
 
@@ -150,10 +156,16 @@ class MediaLoop:
         step_s = self._clock_steps.observe(self._wall(), now)
         if step_s:
             self.counters.wall_clock_steps += 1
+            self._blame_us()
             log.warning(
                 "the clock of this node has stepped: recordings are named by it",
                 extra={"step_seconds": round(step_s, 1)},
             )
+
+    def _blame_us(self) -> None:
+        """Should time be missing here, it is nobody else's."""
+        for channel in self._channels:
+            channel.arrivals.failed(Cause.US)
 
     def _tick_closing(self) -> None:
         for stream, done in tuple(self._closing.items()):
@@ -185,6 +197,7 @@ class MediaLoop:
                 "bug while reading a stream: the session ends",
                 extra={"camera": stream.channel.camera},
             )
+            stream.channel.arrivals.failed(Cause.US)
             self._end(stream, _our_fault())
 
     def _begin(self, stream: Stream) -> None:
@@ -240,6 +253,11 @@ class CameraChannel:
     def __init__(self, loop: MediaLoop, channel: Channel) -> None:
         self._loop = loop
         self._channel = channel
+
+    @property
+    def arrivals(self) -> Evidence:
+        """What arrives here, noted by the loop."""
+        return self._channel.arrivals
 
     def play(self, playing: PlayingStream, listener: StreamListener) -> StreamHandle:
         """Take over a playing session; one that still plays on this channel is torn down."""

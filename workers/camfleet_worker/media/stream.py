@@ -192,9 +192,11 @@ class Stream:
             unit = AccessUnit(picture.data, picture.key, pts, wall, picture.format, pts - dts)
             counters.access_units += 1
             if unit.key:
-                self._note_key_frame(now, unit.format)
+                self._note_key_frame(now, wall, unit.format)
             self.channel.push(unit)
             counters.last_access_unit_monotonic = now
+        if counters.last_access_unit_monotonic == now:
+            self.channel.arrivals.seen(int(wall * 1_000_000))
         counters.drift_s = timeline.lag_s
         counters.drift_ppm = timeline.drift_ppm
         counters.stamped_by_arrival = timeline.by_arrival - self._by_arrival_before
@@ -217,8 +219,9 @@ class Stream:
             if pts is not None:
                 self.channel.push_audio(AudioUnit(frame.data, pts, wall, audio.format))
 
-    def _note_key_frame(self, now: float, video_format: VideoFormat) -> None:
+    def _note_key_frame(self, now: float, wall: float, video_format: VideoFormat) -> None:
         self._watchdog.key_frame_seen(now)
+        self.channel.arrivals.key_frames.append(int(wall * 1_000_000))
         self.counters.key_frames += 1
         if self.counters.key_frames == 1:
             self.listener.first_key_frame(video_format)

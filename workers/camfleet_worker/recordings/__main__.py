@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m camfleet_worker.recordings`: what lies on a volume, and files for people.
+"""`python -m camfleet_worker.recordings`: what lies on a volume, files for people, and how
+available its cameras were.
 
 Exit status 1 with one sentence on stderr where what was asked for is not there.
 """
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from camfleet_worker.journal.period import Cause
-from camfleet_worker.journal.store import JournalStore
+from camfleet_worker.journal.minutes import Verdict
+from camfleet_worker.journal.period import Cause, Period
+from camfleet_worker.journal.store import JournalStore, cameras_with_journal
+from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.export import ExportError, export
 from camfleet_worker.recordings.gap_causes import told
 from camfleet_worker.recordings.listing import (
@@ -29,6 +32,7 @@ from camfleet_worker.recordings.listing import (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROGRESS_US = 60_000_000
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def _list(asked: argparse.Namespace) -> None:
     wanted = Interval(asked.start, asked.end)
     folder = _folder(asked, wanted)
     recorded = stretches(recorded_segments(folder, wanted))
-    journal = JournalStore(folder).read()
+    journal = [one for one in JournalStore(folder).known() if isinstance(one, Period)]
     missing = [part for gap in gaps(recorded, wanted) for part in told(gap, journal)]
     rows = [_Row("recorded", part) for part in recorded]
     rows += [_Row("gap", part.covers, part.cause) for part in missing]
@@ -85,6 +89,59 @@ def _list(asked: argparse.Namespace) -> None:
         return
     for row in rows:
         print(row.line())
+
+
+def _availability(asked: argparse.Namespace) -> None:
+    """Minutes good, not good and unknown, of each stage of each camera, from its journal."""
+    wanted = Interval(asked.start, asked.end)
+    found = {
+        f"{folder.parent.name}/{folder.name}": availabilities(JournalStore(folder).known(), wanted)
+        for folder in _with_journal(asked)
+    }
+    if asked.json:
+        counted = [_counted(name, one) for name, stages in found.items() for one in stages]
+        print(json.dumps(counted, indent=2))
+        return
+    rows = [_availability_row(name, one) for name, stages in found.items() for one in stages]
+    titles = ("camera", "stage", "good", "not good", "unknown", "not good by")
+    widths = [max(len(row[n]) for row in (titles, *rows)) for n in range(len(titles))]
+    for row in (titles, *rows):
+        texts = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
+        numbers = [cell.rjust(width) for cell, width in zip(row[2:5], widths[2:], strict=False)]
+        print("  ".join([*texts, *numbers, row[5]]).rstrip())
+
+
+def _with_journal(asked: argparse.Namespace) -> list[Path]:
+    """The folders of the camera asked for, or of all. Raises ExportError."""
+    folders = cameras_with_journal(asked.volume)
+    if asked.camera is None:
+        return folders
+    namespace, _, name = asked.camera.partition("/")
+    found = [
+        folder
+        for folder in folders
+        if folder.parent.name == namespace and name in (folder.name, folder.name.partition(".")[0])
+    ]
+    if not found:
+        raise ExportError(f"No journal of {asked.camera} lies on {asked.volume}.")
+    return found
+
+
+def _counted(name: str, one: Availability) -> dict[str, object]:
+    return {
+        "camera": name,
+        "stage": one.fact.stage.value,
+        "system": one.fact.system,
+        "minutes": {verdict.value: one.minutes.get(verdict, 0) for verdict in Verdict},
+        "notGoodByCause": {cause.value: number for cause, number in sorted(one.causes.items())},
+        "lacking": {what.value: number for what, number in sorted(one.shortfalls.items())},
+    }
+
+
+def _availability_row(name: str, one: Availability) -> tuple[str, ...]:
+    minutes = [str(one.minutes.get(verdict, 0)) for verdict in Verdict]
+    causes = ", ".join(f"{cause.value} {number}" for cause, number in sorted(one.causes.items()))
+    return (name, f"{one.fact.stage.value} {one.fact.system}".rstrip(), *minutes, causes)
 
 
 def _export(asked: argparse.Namespace) -> None:
@@ -146,8 +203,13 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument("camera", help="namespace/name")
     exporting.add_argument("output", type=Path, help="file to write, such as gate.mp4")
     exporting.set_defaults(run=_export)
+    available = commands.add_parser("availability", help="good minutes, from the journal of gaps")
+    available.add_argument("camera", nargs="?", help="namespace/name; without: all there are")
+    available.add_argument("--json", action="store_true", help="for programs")
+    available.set_defaults(run=_availability)
     now_us = (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1)
-    for command in (listing, exporting):
+    begins = {listing: 0, exporting: 0, available: now_us - _DAY_US}
+    for command in begins:
         needed = command is exporting
         command.add_argument("--volume", type=Path, default=Path("/recordings"), metavar="FOLDER")
         command.add_argument(
@@ -155,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
             dest="start",
             type=_time,
             required=needed,
-            default=0,
+            default=begins[command],
             metavar="TIME",
             help="with an offset: 2026-05-01T07:00:00+07:00",
         )

@@ -69,6 +69,12 @@ def recorded_segments(folder: Path, wanted: Interval) -> list[RecordedSegment]:
     return sorted(found, key=lambda segment: segment.start_us)
 
 
+def recorded_between(folder: Path, start_us: int, end_us: int) -> list[tuple[int, int]]:
+    """Time of an interval that is recorded, for whoever closes a journal. Raises OSError."""
+    found = stretches(recorded_segments(folder, Interval(start_us, end_us)))
+    return [(one.start_us, one.end_us) for one in found]
+
+
 def stretches(segments: Iterable[RecordedSegment]) -> list[Interval]:
     """Time that is recorded without a break."""
     found: list[Interval] = []

@@ -17,21 +17,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError
+from camfleet_worker.journal.evidence import Evidence
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.sinks.layout import ObjectKey, segment_is_over
 from camfleet_worker.sinks.mp4 import CLOCK_RATE, Mp4Segment, Muxed
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState, Units
 from camfleet_worker.sinks.sound_queue import SoundQueue
-from camfleet_worker.sinks.volume import SegmentFile, VolumeWriter
+from camfleet_worker.sinks.volume import Content, SegmentFile, VolumeWriter
 
 log = logging.getLogger(__name__)
 
-_GAP_90K = 5 * CLOCK_RATE
+_SILENCE_S = 5.0
+_GAP_90K = int(_SILENCE_S) * CLOCK_RATE
 """No picture for so long is a gap, not a slow camera: the span ends with the picture before."""
 _BACKWARD_90K = 1 * CLOCK_RATE
 """Timestamps that go back by less are pressed into order, by more are another timeline."""
@@ -92,6 +95,12 @@ class _Span:
     sounds: int = 0
     """The same of sound."""
     newest_sound_pts: int = -1
+    arrived: list[float] = field(default_factory=list)
+    """When the access units inside the muxer had arrived."""
+    key_frames: list[float] = field(default_factory=list)
+    """When those of them that are key frames had."""
+    begins: bool = True
+    """No picture of the span was handed over yet."""
 
     def at_us(self, pts_90k: int) -> int:
         """When a picture of this span was taken."""
@@ -115,6 +124,8 @@ class RecordingSink:
 
     def __init__(self, settings: RecordingSettings, volume: VolumeWriter) -> None:
         self.counters = SinkCounters()
+        self.evidence = Evidence()
+        """Of what is in files; noted by the volume's thread."""
         self._settings = settings
         self._volume = volume
         self._lock = threading.Lock()
@@ -128,6 +139,8 @@ class RecordingSink:
         self._dropping = False
         self._span: _Span | None = None
         self._pending: AccessUnit | None = None
+        self._waiting: AccessUnit | None = None
+        self._waiting_since = float("-inf")
         self._pending_pts = self._pending_dts = 0
         self._ended_us = 0
         """The end of the span before; 0 where there was none."""
@@ -188,11 +201,18 @@ class RecordingSink:
             self._finish_tail()
 
     def tick(self, now: float) -> None:
-        """Notice a disk that does not answer, and sound that does not come."""
+        """Notice a disk that does not answer, sound that does not come, and a camera that has
+        fallen silent: what the muxer holds goes to the disk, and not only when it comes back."""
         self._now = now
         if self._tail is not None and now >= self._tail.until:
             self._finish_tail()
         self._stalled = self._volume.busy_s(now) > _STALLED_S
+        if self._stalled:
+            self.evidence.failed(Cause.DISK)
+        if self._pending is not self._waiting:
+            self._waiting, self._waiting_since = self._pending, now
+        elif self._span is not None and now - self._waiting_since > _SILENCE_S:
+            self._end_span(self._span)
 
     def close(self) -> None:
         """End the span; the volume's thread brings it to the disk."""
@@ -206,14 +226,20 @@ class RecordingSink:
 
     # Called by the volume's thread.
 
-    def wrote(self, size: int, units: Units) -> None:
+    def wrote(self, size: int, content: Content) -> None:
         """Count what is in the file now."""
         with self._lock:
             self._queued_bytes -= size
-            self.counters.access_units += units.pictures
-            self.counters.audio_units += units.sounds
+            self.counters.access_units += content.units.pictures
+            self.counters.audio_units += content.units.sounds
             self.counters.bytes += size
             self._state = _WORKING
+        if content.begins:
+            self.evidence.broken()
+        if content.units.pictures:
+            self.evidence.seen(content.first_us)
+            self.evidence.seen(content.last_us)
+            self.evidence.key_frames.extend(content.key_frames_us)
 
     def lost(self, size: int, units: Units, error: IngestError | None) -> None:
         """Count what will never be, and say why."""
@@ -226,6 +252,8 @@ class RecordingSink:
 
     def _failed(self, error: IngestError) -> None:
         self._state = SinkState(SinkPhase.FAILED, error)
+        self.evidence.failed(Cause.DISK)
+        self.evidence.broken()
 
     # The rest runs on the media loop.
 
@@ -268,6 +296,7 @@ class RecordingSink:
 
     def _drop_from_here(self, span: _Span, unit: AccessUnit) -> None:
         self._dropping = True
+        self.evidence.failed(Cause.DISK)
         self._lagging_until = self._now + _LAGGING_S
         self._end_span(span)
         if not unit.key:
@@ -348,6 +377,7 @@ class RecordingSink:
             sound=sound,
             mp4=Mp4Segment(unit.format, unit.composition_offset_90k, sound),
             file=self._volume.segment(key, self),
+            begins=counter == 0,
         )
 
     def _mux(self, span: _Span, unit: AccessUnit, duration: int) -> None:
@@ -356,6 +386,9 @@ class RecordingSink:
             # Over the hourly cap: the new parameter sets travel in band, which decoders take.
             data = _in_band(unit.format) + data
         span.units += 1
+        span.arrived.append(unit.arrived_at)
+        if unit.key:
+            span.key_frames.append(unit.arrived_at)
         muxed = span.mp4.add(data, self._pending_pts, self._pending_dts, duration, unit.key)
         if muxed.octets:
             self._hand_over(span, muxed)
@@ -381,7 +414,7 @@ class RecordingSink:
             self._queued_bytes += len(muxed.octets)
         span.units -= muxed.units.pictures
         span.sounds -= muxed.units.sounds
-        self._volume.write(span.file, muxed.octets, muxed.units)
+        self._volume.write(span.file, muxed.octets, _content(span, muxed.units))
 
     def _end_span(self, span: _Span) -> None:
         """End with the picture held back; how long it was shown nobody knows."""
@@ -456,6 +489,22 @@ class RecordingSink:
         # Dropping ends at half: a disk at its limit would else lose every other GOP's tail.
         limit = self._settings.queue_bytes // 2 if resuming else self._settings.queue_bytes
         return self._queued_bytes <= limit
+
+
+def _content(span: _Span, units: Units) -> Content:
+    """What is known of the pictures that leave the muxer; they leave it in their order."""
+    if not units.pictures:
+        return Content(units)
+    first, last = span.arrived[0], span.arrived[units.pictures - 1]
+    del span.arrived[: units.pictures]
+    key_frames_us = tuple(_us(at) for at in span.key_frames if at <= last)
+    span.key_frames = [at for at in span.key_frames if at > last]
+    begins, span.begins = span.begins, False
+    return Content(units, _us(first), _us(last), key_frames_us, begins)
+
+
+def _us(at_s: float) -> int:
+    return int(at_s * 1_000_000)
 
 
 def _has_adts_header(data: bytes) -> bool:

@@ -25,8 +25,12 @@ from contextlib import contextmanager
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.journal.causes import cause_of
+from camfleet_worker.journal.evidence import Evidence
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media.audio_unit import AudioCodec, AudioUnit
+from camfleet_worker.sinks.deliveries import Deliveries
 from camfleet_worker.sinks.flv import FlvStream
 from camfleet_worker.sinks.gop_queue import GopQueue
 from camfleet_worker.sinks.reconnect import Reconnect
@@ -61,6 +65,9 @@ class RtmpRelay:
     ) -> None:
         self.name = name
         self.counters = SinkCounters()
+        self.evidence = Evidence()
+        """Of what the other side's TCP has acknowledged."""
+        self._deliveries = Deliveries(self.evidence)  # the thread's own
         self._target = target
         if target.protocol is RelayProtocol.RTMPS:
             vms_tls(target.authorities)  # authorities that are none are told at once
@@ -73,6 +80,7 @@ class RtmpRelay:
         self._refused_codec: SinkState | None = None
         self._video: VideoFormat | None = None
         self._publishing = False
+        self._dropped = False
         self._now = float("-inf")
         self._too_slow_until = float("-inf")
         self._closed = False
@@ -107,6 +115,8 @@ class RtmpRelay:
                 self._sound.drop_before(self._first_pts())
                 if self._publishing:
                     self._too_slow_until = self._now + _TOO_SLOW_S
+                    self._dropped = True
+                    self.evidence.failed(Cause.VMS)
         if not self._thread.is_alive() and not self._closed:
             self._thread.start()
 
@@ -136,6 +146,8 @@ class RtmpRelay:
         self._video = video
         refused = unsupported_codec(self._target, video.codec)
         self._refused_codec = None if refused is None else SinkState(SinkPhase.FAILED, refused)
+        if refused is not None:
+            self.evidence.failed(cause_of(refused.condition, refused.reason))
 
     def _tell_not_relayed(self, codec: AudioCodec) -> None:
         if codec is not self._not_relayed:
@@ -156,6 +168,7 @@ class RtmpRelay:
                 self._publish(first.format)
             except IngestError as error:
                 self._state = SinkState(SinkPhase.FAILED, error)
+                self.evidence.failed(cause_of(error.condition, error.reason))
                 self._reconnect.failed(time.monotonic(), error.retry)
             finally:
                 self._publishing = False
@@ -180,16 +193,20 @@ class RtmpRelay:
             with self._changed:
                 self._publishing = True
                 self._sound.drop_before(self._first_pts())
+            self._deliveries.begin()
             flv = FlvStream(video)
             while batch := self._next(video):
-                publisher.send(b"".join(_tags(flv, unit) for unit in batch))
+                octets = publisher.send(b"".join(_tags(flv, unit) for unit in batch))
+                self._deliveries.sent(octets, _pictures(batch))
+                if self._deliveries.due(time.monotonic()):
+                    self._deliveries.unacknowledged(publisher.unacknowledged)
                 publisher.listen()
                 self._count(batch)
                 self._state = _WORKING
                 self._reconnect.healthy(time.monotonic())
 
     def _count(self, sent: list[AccessUnit | AudioUnit]) -> None:
-        pictures = [unit for unit in sent if isinstance(unit, AccessUnit)]
+        pictures = _pictures(sent)
         self.counters.access_units += len(pictures)
         self.counters.audio_units += len(sent) - len(pictures)
         self.counters.bytes += sum(len(unit.data) for unit in pictures)
@@ -201,6 +218,9 @@ class RtmpRelay:
         with self._changed:
             while not self._closed and not len(self._queue):
                 self._changed.wait(1.0)
+            if self._dropped:
+                self._dropped = False
+                self._deliveries.dropped()
             while not self._closed and len(self._queue) and size < _BATCH_BYTES:
                 if self._queue.first.format != video:
                     break
@@ -234,6 +254,10 @@ class RtmpRelay:
     def _error(self, reason: Reason, what: str, retry: Retry = Retry.BACKOFF) -> IngestError:
         fact = f"The monitoring system at {self._target.authority} {what}"
         return IngestError(ConditionType.RELAYING, reason, fact, retry)
+
+
+def _pictures(batch: list[AccessUnit | AudioUnit]) -> list[AccessUnit]:
+    return [unit for unit in batch if isinstance(unit, AccessUnit)]
 
 
 def _tags(flv: FlvStream, unit: AccessUnit | AudioUnit) -> bytes:

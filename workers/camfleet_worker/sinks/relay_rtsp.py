@@ -10,12 +10,9 @@ rtp_packets.py's, dropping gop_queue.py's.
 from __future__ import annotations
 
 import errno
-import fcntl
 import random
 import socket
 import ssl
-import struct
-import termios
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,6 +20,9 @@ from dataclasses import dataclass
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.journal.causes import cause_of
+from camfleet_worker.journal.evidence import Evidence
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.rtsp.message import (
@@ -35,6 +35,7 @@ from camfleet_worker.rtsp.message import (
 )
 from camfleet_worker.rtsp.tls import TlsSocket
 from camfleet_worker.sinks.announcement import Announcement, Step
+from camfleet_worker.sinks.deliveries import Deliveries
 from camfleet_worker.sinks.gop_queue import GopQueue
 from camfleet_worker.sinks.reconnect import Reconnect
 from camfleet_worker.sinks.resolver import Address, Resolver
@@ -43,6 +44,7 @@ from camfleet_worker.sinks.rtp_sound import SoundPacketiser
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.sound_queue import SoundQueue
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
+from camfleet_worker.sinks.tcp_queue import unacknowledged_octets
 from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 
 QUEUE_BYTES = 4 << 20
@@ -121,6 +123,9 @@ class RtspRelay:
     ) -> None:
         self.name = name
         self.counters = SinkCounters()
+        self.evidence = Evidence()
+        """Of what the other side's TCP has acknowledged."""
+        self._deliveries = Deliveries(self.evidence)
         self._target = target
         self._tls = vms_tls(target.authorities) if target.protocol is RelayProtocol.RTSPS else None
         self._resolver = resolver
@@ -161,6 +166,8 @@ class RtspRelay:
             self._sound.drop_before(self._first_pts())
             if self._recording():
                 self._too_slow_until = self._now + _TOO_SLOW_S
+                self._deliveries.dropped()
+                self.evidence.failed(Cause.VMS)
 
     def push_audio(self, unit: AudioUnit) -> None:
         """Queue one unit of sound. One in another format is announced at the next key frame."""
@@ -330,6 +337,7 @@ class RtspRelay:
         if connection.talk.step is Step.RECORDING:
             connection.recording = True
             self.counters.connects += 1
+            self._deliveries.begin()
             connection.progress_at = now
             connection.keepalive_at = now + connection.talk.keepalive_s
             self._queue.begin_at_key()
@@ -351,6 +359,7 @@ class RtspRelay:
     def _batch(self, connection: _Connection, now: float) -> bytes:
         """What leaves with one send: control messages due, then as many pictures as fit."""
         parts: list[bytes | memoryview] = []
+        units: list[AccessUnit] = []
         if now >= connection.keepalive_at:
             self._keep_alive(connection, parts, now)
         size = 0
@@ -361,13 +370,16 @@ class RtspRelay:
                     self._announce_again(now)
                 break
             unit = self._queue.pop()
+            units.append(unit)
             self._append(connection, unit, parts, now)
             size += len(unit.data)
             if sound_waits:
                 self._append_sound(connection, unit.pts_90k, parts)
         if sound_waits and not len(self._queue) and connection.media_bytes:
             self._append_sound(connection, None, parts)
-        return b"".join(parts)
+        data = b"".join(parts)
+        self._deliveries.sent(len(data), units)
+        return data
 
     def _announces_else(self, connection: _Connection, first: AccessUnit) -> bool:
         """Whether what comes next is not what was announced; other sound waits for a key frame."""
@@ -449,6 +461,8 @@ class RtspRelay:
         elif now - connection.progress_at > _PROGRESS_S:
             raise self._error(Reason.VMS_UNREACHABLE, "takes no more data")
         unacknowledged = underway + len(connection.unsent)
+        if self._deliveries.due(now):
+            self._deliveries.unacknowledged(unacknowledged)
         if self._state is _WORKING:
             self._reconnect.healthy(now)
             connection.judge_at = now + _JUDGE_S
@@ -460,6 +474,7 @@ class RtspRelay:
 
     def _fail(self, error: IngestError, now: float) -> None:
         self._state = SinkState(SinkPhase.FAILED, error)
+        self.evidence.failed(cause_of(error.condition, error.reason))
         self._reconnect.failed(now, error.retry)
         self._hang_up()
 
@@ -512,10 +527,9 @@ def _connect_result(connecting: socket.socket) -> int:
 
 
 def _underway(connection: _Connection) -> int:
-    """Octets taken that the peer has not acknowledged (tcp(7), SIOCOUTQ), those of TLS included."""
+    """Octets taken that the peer has not acknowledged, those of TLS included."""
     connected = connection.socket
-    answer = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    return int(struct.unpack("=i", answer)[0]) + _encrypted(connection)
+    return unacknowledged_octets(connected.fileno()) + _encrypted(connection)
 
 
 def _encrypted(connection: _Connection) -> int:

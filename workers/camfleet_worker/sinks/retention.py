@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from camfleet_worker.journal.store import journal_bytes
 from camfleet_worker.sinks.layout import ObjectKey, is_day, parse_key
 
 RETENTION_FILE = "retention_days"
@@ -114,14 +115,14 @@ def delete_oldest(
 
 
 def used_bytes(root: Path) -> int:
-    """What all recordings of the volume take, by their sizes."""
+    """What all recordings of the volume and their journals take."""
     return sum(used_by_camera(root).values())
 
 
 def used_by_camera(root: Path) -> dict[Path, int]:
-    """What the recordings of each camera take, by its folder."""
+    """What the recordings of each camera and their journal take, by its folder."""
     return {
-        folder: sum(_size(path) for path, _ in oldest_first(folder))
+        folder: journal_bytes(folder) + sum(_size(path) for path, _ in oldest_first(folder))
         for folder in camera_folders(root)
     }
 

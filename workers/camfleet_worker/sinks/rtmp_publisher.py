@@ -20,6 +20,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.sinks import rtmp
 from camfleet_worker.sinks.target import RelayTarget
+from camfleet_worker.sinks.tcp_queue import unacknowledged_octets
 from camfleet_worker.sinks.vms_tls import vms_tls
 
 TIMEOUT_S = 10.0
@@ -67,11 +68,17 @@ class RtmpPublisher:
         finally:
             self._socket.close()
 
-    def send(self, flv: bytes) -> None:
-        """Send the tags in what the muxer wrote."""
+    def send(self, flv: bytes) -> int:
+        """Send the tags in what the muxer wrote; answers how many octets that took."""
         data = b"".join(self._tags.messages(flv))
         if data:
             self._socket.sendall(data)
+        return len(data)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Octets that the peer's TCP has not acknowledged."""
+        return unacknowledged_octets(self._socket.fileno())
 
     def listen(self) -> None:
         """Now and then: answer pings, notice that the server hung up."""

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.errors import IngestError
+from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.media.audio_unit import AudioUnit
 
@@ -77,6 +78,13 @@ class Sink(Protocol):
     def close(self) -> None:
         """Close in an orderly way (TEARDOWN, last fragment, span end) without blocking."""
         ...
+
+
+@runtime_checkable
+class EvidentSink(Sink, Protocol):
+    """A sink that shows what it has brought to its end. A watch on the picture brings nothing."""
+
+    evidence: Evidence
 
 
 @runtime_checkable

@@ -48,11 +48,23 @@ class VolumeSettings:
     max_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a fragment holds: how many units, and when its pictures had arrived, in microseconds
+    since the epoch. `begins`: no picture of its span was handed over before."""
+
+    units: Units
+    first_us: int = 0
+    last_us: int = 0
+    key_frames_us: tuple[int, ...] = ()
+    begins: bool = False
+
+
 class WriteObserver(Protocol):
     """Whom the writer tells what became of a file's bytes. Called on the writer's thread."""
 
-    def wrote(self, size: int, units: Units) -> None:
-        """These bytes, which hold so many units, are in the file."""
+    def wrote(self, size: int, content: Content) -> None:
+        """These bytes are in the file."""
 
     def lost(self, size: int, units: Units, error: IngestError | None) -> None:
         """They are not; `error` where this write failed, None where an earlier one had."""
@@ -70,18 +82,18 @@ class SegmentFile:
         self._file: BinaryIO | None = None
         self._good_bytes = 0
 
-    def write(self, data: Octets, units: Units, make_room: Callable[[], bool]) -> None:
+    def write(self, data: Octets, content: Content, make_room: Callable[[], bool]) -> None:
         """Append one fragment, whole or not at all."""
         if self.failed:
-            self._observer.lost(len(data), units, None)
+            self._observer.lost(len(data), content.units, None)
             return
         try:
             self._append(data, make_room)
         except OSError as error:
             self._give_up()
-            self._observer.lost(len(data), units, storage_error(error))
+            self._observer.lost(len(data), content.units, storage_error(error))
         else:
-            self._observer.wrote(len(data), units)
+            self._observer.wrote(len(data), content)
 
     def finish(self, end: ObjectKey | None) -> None:
         """Bring the file to the disk for good; `end` names the end of its span."""
@@ -196,9 +208,9 @@ class VolumeWriter:
         """A new segment; nothing is on disk before its first write."""
         return SegmentFile(self.settings.root, key, observer)
 
-    def write(self, file: SegmentFile, data: Octets, units: Units) -> None:
+    def write(self, file: SegmentFile, data: Octets, content: Content) -> None:
         """Append a fragment, later, on the writer's thread."""
-        self.submit(lambda: file.write(data, units, self._make_room))
+        self.submit(lambda: file.write(data, content, self._make_room))
         self._used.add(self.settings.root / file.key.prefix, len(data))
 
     def finish(self, file: SegmentFile, end: ObjectKey | None) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.journal.period import UP, Cause, Fact, Period, Stage, down
-from camfleet_worker.journal.recovery import recovered
+from camfleet_worker.journal.recovery import joined, recovered
 
 ON_DISK = Fact(Stage.ON_DISK)
 moments = st.integers(0, 300)
@@ -36,3 +36,27 @@ def test_the_time_is_tiled_and_up_is_what_lies_on_disk(stretches: list[tuple[int
 
 def test_nothing_is_told_where_no_time_has_passed() -> None:
     assert recovered(100, 100, [(50, 150)]) == []
+
+
+def test_a_hole_after_an_orderly_end_is_planned_for_every_fact() -> None:
+    relayed = Fact(Stage.RELAYED, "national")
+    assert recovered(100, 200, [], relayed, Cause.PLANNED) == [
+        Period(relayed, down(Cause.PLANNED), 100, 200)
+    ]
+
+
+def test_only_what_goes_on_under_the_same_condition_is_joined() -> None:
+    arriving = Fact(Stage.ARRIVING)
+    told = [
+        Period(ON_DISK, UP, 0, 10),
+        Period(arriving, UP, 5, 20),
+        Period(ON_DISK, UP, 10, 20),
+        Period(ON_DISK, down(Cause.US), 20, 30),
+        Period(ON_DISK, down(Cause.US), 31, 40),
+    ]
+    assert joined(told) == [
+        Period(ON_DISK, UP, 0, 20),
+        Period(arriving, UP, 5, 20),
+        Period(ON_DISK, down(Cause.US), 20, 30),
+        Period(ON_DISK, down(Cause.US), 31, 40),
+    ]

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.journal.lines import line_of, period_of
+from camfleet_worker.journal.lines import Checkpoint, End, Entry, entry_of, line_of, period_of
 from camfleet_worker.journal.period import UNKNOWN, UP, Cause, Condition, Fact, Period, Stage, down
 from camfleet_worker.journal.store import FOLDER, JournalStore
+from camfleet_worker.journal.tally import HOUR_US, Tally
 from camfleet_worker.sinks.layout import ObjectKey
-from camfleet_worker.sinks.retention import declare_retention, delete_oldest
+from camfleet_worker.sinks.retention import declare_retention, delete_expired, delete_oldest
 
 DAY_US = 86_400_000_000
 facts = st.one_of(
@@ -33,6 +35,46 @@ def periods(draw: st.DrawFn) -> Period:
 
 def gap(start_us: int, end_us: int, cause: Cause = Cause.CAMERA) -> Period:
     return Period(Fact(Stage.ON_DISK), down(cause), start_us, end_us)
+
+
+@st.composite
+def tallies(draw: st.DrawFn) -> Tally:
+    counts = st.one_of(st.none(), st.integers(0, 2_000))
+    hour_us = draw(st.integers(0, 480_000)) * HOUR_US
+    return Tally(draw(facts), hour_us, tuple(draw(st.lists(counts, min_size=60, max_size=60))))
+
+
+entries = st.lists(st.one_of(periods(), tallies()), max_size=5, unique=True)
+
+
+@given(entries, st.sampled_from(Cause))
+def test_a_checkpoint_and_lines_are_read_as_they_were_written(
+    written: list[Entry], then: Cause
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = JournalStore(Path(folder))
+        ends = tuple(End(entry.fact, 7) for entry in written)
+        checkpoint = Checkpoint(tuple(written), then, ends, told=then is Cause.PLANNED)
+        store.keep(checkpoint)
+        assert store.checkpoint() == checkpoint
+        assert store.entries() == []
+        store.append(*written)
+        assert set(store.entries()) == set(store.known()) == set(written)
+        assert len(store.known()) == len(written)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"v":1}', b'{"v":2,"entries":[]}', b"\xff"])
+def test_a_checkpoint_that_cannot_be_read_is_none(tmp_path: Path, text: bytes) -> None:
+    store = JournalStore(tmp_path)
+    store.keep(Checkpoint((), Cause.US))
+    (tmp_path / FOLDER / "open.json").write_bytes(text)
+    assert store.checkpoint() is None
+
+
+@pytest.mark.parametrize("counts", [b"[]", b"[-1]", b'["1"]', b"7", b"null"])
+def test_an_hour_that_is_none_is_read_over(counts: bytes) -> None:
+    line = line_of(Tally(Fact(Stage.ON_DISK), 0, (1,) * 60))
+    assert entry_of(line.replace(b"[" + b",".join([b"1"] * 60) + b"]", counts)) is None
 
 
 @given(st.lists(periods(), max_size=5, unique=True))
@@ -96,7 +138,18 @@ def test_the_oldest_days_give_way_to_the_bound_and_are_counted(tmp_path: Path) -
     assert sum(file.stat().st_size for file in (tmp_path / FOLDER).iterdir()) <= 400
 
 
-def test_a_journal_outlives_the_recordings_that_it_describes(tmp_path: Path) -> None:
+def expire(root: Path) -> int:
+    return delete_expired(root, 40 * DAY_US)
+
+
+def make_room(root: Path) -> int:
+    return delete_oldest(root, 1 << 30)
+
+
+@pytest.mark.parametrize("delete", [expire, make_room])
+def test_a_journal_outlives_the_recordings_that_it_describes(
+    tmp_path: Path, delete: Callable[[Path], int]
+) -> None:
     camera = tmp_path / "phu-yen" / "gate.0a1b2c3d"
     declare_retention(camera, 30)
     segment = tmp_path / str(ObjectKey("phu-yen/gate.0a1b2c3d", 5, 0))
@@ -104,9 +157,10 @@ def test_a_journal_outlives_the_recordings_that_it_describes(tmp_path: Path) -> 
     segment.write_bytes(b"recorded")
     store = JournalStore(camera)
     store.append(gap(1, 5))
-    assert delete_oldest(tmp_path, 1 << 30) == len(b"recorded")
-    assert not segment.exists()
-    assert store.read() == [gap(1, 5)]
+    store.keep(Checkpoint((gap(5, 7),), Cause.US))
+    assert delete(tmp_path) == len(b"recorded")
+    assert not segment.parent.parent.exists()
+    assert store.known() == [gap(1, 5), gap(5, 7)]
 
 
 def test_a_period_of_no_length_and_a_gap_without_cause_cannot_be_made() -> None:

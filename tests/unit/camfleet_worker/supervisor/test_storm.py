@@ -28,6 +28,7 @@ from camfleet_worker.connect_budget import WORKER_PER_S, ConnectBudget
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError
 from camfleet_worker.fleet import Fleet
+from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.media.access_unit import Codec, VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.reporter.reporter import Reporter
@@ -108,6 +109,7 @@ class Channel:
     counters = StreamCounters()
 
     def __init__(self, line: Line) -> None:
+        self.arrivals = Evidence()
         self._line = line
         self._listener: Listener | None = None
 

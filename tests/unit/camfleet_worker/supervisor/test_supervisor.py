@@ -27,6 +27,8 @@ from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.facts import CameraFacts, Failure
+from camfleet_worker.journal.evidence import Evidence
+from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
@@ -34,7 +36,7 @@ from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarg
 from camfleet_worker.sink_set import NO_SINKS, MadeSink, SinkSet
 from camfleet_worker.sinks.sink import Sink, SinkCounters, SinkPhase, SinkState
 from camfleet_worker.supervisor import SLOW_JITTER_S, SLOW_RETRY_S, CameraSupervisor
-from camfleet_worker.surroundings import Listener, Surroundings
+from camfleet_worker.surroundings import Listener, NoJournals, Surroundings
 from virtual_time import START, VirtualClock, run_virtual
 
 FORMAT = VideoFormat(Codec.H264, (b"sps", b"pps"), 1280, 720)
@@ -53,6 +55,7 @@ class Tape:
     """
 
     def __init__(self) -> None:
+        self.arrivals = Evidence()
         self.onvif: IngestError | None = None
         self.rtsp: IngestError | None = None
         self.probe: IngestError | None = None
@@ -187,6 +190,7 @@ def play(
     scenario: Scenario | float,
     known: Assignment | None = None,
     ledger: AttemptLedger | None = None,
+    journals: NoJournals | None = None,
 ) -> None:
     """Run a supervisor beside a scenario, or for so many seconds, in virtual time."""
 
@@ -203,6 +207,7 @@ def play(
             make_sinks=lambda assignment, before: tape.sinks,
             backoff=lambda: Backoff(uniform=lambda low, high: high),
             other_camera=tape.other_camera,
+            journals=journals or NoJournals(),
         )
         supervisor = CameraSupervisor(known or assignment(), tape, around)
         running = asyncio.create_task(supervisor.run())
@@ -224,6 +229,46 @@ def test_a_camera_streams_and_its_session_is_torn_down_at_the_end() -> None:
     assert tape.facts[-1].attempts is not None
     assert tape.facts[-1].attempts.proven
     assert tape.stopped == 1
+
+
+class Noting(NoJournals):
+    """A journal that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[Cause, bool]] = []
+        self.followed: list[SinkSet] = []
+
+    def failed(self, cause: Cause, *, connecting: bool = False) -> None:
+        self.failures.append((cause, connecting))
+
+    def follow(self, sinks: SinkSet) -> None:
+        self.followed.append(sinks)
+
+
+def test_the_journal_is_told_why_a_session_ended_and_what_each_attempt_came_to() -> None:
+    tape, journal = Tape(), Noting()
+    tape.plays_s = 10.0
+
+    async def scenario(supervisor: CameraSupervisor) -> None:
+        await asyncio.sleep(5)
+        tape.rtsp = IngestError(
+            ConditionType.REACHABLE, Reason.HOST_UNREACHABLE, "Nothing answers at port 554"
+        )
+        await asyncio.sleep(15)
+
+    play(tape, scenario, journals=journal)
+    assert journal.failures[:3] == [
+        (Cause.CAMERA, False),
+        (Cause.LINE, True),
+        (Cause.LINE, True),
+    ]
+
+
+def test_the_journal_follows_the_sinks_that_were_made() -> None:
+    tape, journal = Tape(), Noting()
+    tape.sinks = SinkSet((), (ENDED,))
+    play(tape, 10.0, journals=journal)
+    assert journal.followed == [tape.sinks]
 
 
 def test_what_was_learnt_goes_straight_to_rtsp() -> None:

@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journals of a worker: what is finished reaches the disk; what no disk takes is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from camfleet_api.camera import Scheme, VideoSource
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.ingest_shard import Policy, Relay, ShardCamera
+from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_api.policy import StreamRole, VideoCodec
+from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
+from camfleet_worker.assignment import Assignment
+from camfleet_worker.errors import IngestError
+from camfleet_worker.journal.camera_journal import ARRIVING, ON_DISK
+from camfleet_worker.journal.evidence import Evidence
+from camfleet_worker.journal.period import UP, Fact, Period, Stage
+from camfleet_worker.journal.store import JournalStore
+from camfleet_worker.journals import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
+from camfleet_worker.sink_set import SinkSet
+
+SECOND = 1_000_000
+BEGAN = 1_700_000_000
+RELAYED = Fact(Stage.RELAYED, "national")
+PREFIX = "phu-yen/gate.0a1b2c3d"
+NOTHING_MADE = SinkSet(
+    (),
+    (
+        IngestError(ConditionType.RELAYING, Reason.VMS_CREDENTIALS_MISSING, "No Secret"),
+        IngestError(ConditionType.RECORDING, Reason.NAME_NOT_RESOLVED, "Nowhere to record to"),
+    ),
+)
+"""These tests are about what arrives: the sinks are a gap of ours all the time."""
+Rows = list[tuple[float, float, str]]
+
+
+def assignment(recording: bool = True) -> Assignment:
+    camera = ShardCamera(
+        name="gate",
+        uid="0a1b2c3d-0000",
+        generation=1,
+        site="hospital",
+        host="192.0.2.1",
+        onvif_port=80,
+        rtsp_port=554,
+        scheme=Scheme.HTTP,
+        onvif_path="/onvif/device_service",
+        source=VideoSource(channel=1),
+        policy=0,
+    )
+    relay = Relay(
+        name="national",
+        protocol=RelayProtocol.RTSP,
+        url_template="rtsp://vms/{camera}",
+        codecs=[VideoCodec.H264],
+    )
+    policy = Policy(
+        video=VideoLimits(),
+        stream=StreamRole.MAIN,
+        recording=RecordingPolicy(enabled=recording),
+        relays=[relay],
+    )
+    return Assignment(camera, policy)
+
+
+class Worker:
+    """Journals whose clock is turned by hand and whose writer works at once, or not at all."""
+
+    def __init__(self, folder: Path, at_s: float = 0.0) -> None:
+        self.folder = folder
+        self.now_s = at_s
+        self.stalled: list[Callable[[], None]] | None = None
+        self.lying: list[tuple[int, int]] = []
+        self.arrivals = Evidence()
+        self.journals = Journals(
+            "phu-yen",
+            JournalPlaces(folder / "recordings", folder / "memory"),
+            self._submit,
+            lambda folder, start_us, end_us: self.lying,
+            wall=lambda: BEGAN + self.now_s,
+            monotonic=lambda: self.now_s,
+        )
+
+    def _submit(self, job: Callable[[], None]) -> None:
+        if self.stalled is None:
+            job()
+        else:
+            self.stalled.append(job)
+
+    def open(self, recording: bool = True) -> KeptJournal:
+        journal = self.journals.open(assignment(recording), self.arrivals)
+        assert isinstance(journal, KeptJournal)
+        journal.follow(NOTHING_MADE)
+        return journal
+
+    def passes(self, end_s: float) -> None:
+        """Pictures arrive until then; the journals are stepped as the fleet does it."""
+        while self.now_s < end_s:
+            self.now_s += 0.5
+            self.arrivals.seen(us(self.now_s))
+            self.journals.step()
+
+    def rests(self, end_s: float) -> None:
+        while self.now_s < end_s:
+            self.now_s += 0.5
+            self.journals.step()
+
+
+def us(seconds: float) -> int:
+    return int((BEGAN + seconds) * SECOND)
+
+
+def rows(periods: list[Period], fact: Fact = ARRIVING) -> Rows:
+    return [
+        (
+            one.start_us / SECOND - BEGAN,
+            one.end_us / SECOND - BEGAN,
+            str(one.condition.cause or one.condition.state),
+        )
+        for one in periods
+        if one.fact == fact
+    ]
+
+
+def beside(folder: Path) -> JournalStore:
+    return JournalStore(folder / "recordings" / PREFIX)
+
+
+def test_a_finished_period_is_on_the_disk_a_minute_later(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.open()
+    worker.passes(100)
+    worker.rests(130)
+    worker.passes(200)
+    assert rows(beside(tmp_path).read()) == [
+        (0, 0.5, "us"),
+        (0.5, 100, "span"),
+        (100, 130.5, "camera"),
+    ]
+    assert worker.journals.counters.lines == len(beside(tmp_path).entries())
+
+
+def test_what_a_killed_worker_saw_is_told_by_the_next_and_the_hole_is_ours(
+    tmp_path: Path,
+) -> None:
+    worker = Worker(tmp_path)
+    worker.open()
+    worker.passes(100)  # and is killed; the last checkpoint is at most half a minute old
+    next_one = Worker(tmp_path, at_s=150)
+    next_one.lying = [(us(0.5), us(99))]
+    next_one.open()
+    assert rows(beside(tmp_path).read()) == [
+        (0, 0.5, "us"),
+        (0.5, 99, "span"),
+        (99, 150, "us"),
+    ]
+    (relayed,) = rows(beside(tmp_path).read(), RELAYED)
+    assert relayed == (0, 150, "us")
+
+
+def test_a_worker_that_dies_twice_tells_its_past_once(tmp_path: Path) -> None:
+    Worker(tmp_path).open()
+    for at in (100, 200, 300):
+        again = Worker(tmp_path, at_s=at)
+        again.open()
+        again.rests(at + 10)
+    told = rows(beside(tmp_path).read())
+    assert {cause for _, _, cause in told} == {"us"}
+    assert [start for start, _, _ in told[1:]] == [end for _, end, _ in told[:-1]]
+
+
+def test_a_disk_that_cannot_be_read_at_the_start_loses_nothing_of_what_was_left(
+    tmp_path: Path,
+) -> None:
+    worker = Worker(tmp_path)
+    worker.open()
+    worker.passes(100)
+    next_one = Worker(tmp_path, at_s=150)
+    root = tmp_path / "recordings"
+    root.rename(tmp_path / "away")
+    root.write_text("no folder")
+    next_one.open()
+    next_one.rests(200)
+    root.unlink()
+    (tmp_path / "away").rename(root)
+    next_one.rests(250)
+    told = rows(beside(tmp_path).read())
+    checkpoint_s = told[1][1]
+    assert 70 <= checkpoint_s <= 100
+    assert told[1:3] == [(0.5, checkpoint_s, "span"), (checkpoint_s, 150, "us")]
+
+
+def test_without_a_checkpoint_lines_and_recordings_tell_what_there_is_to_tell(
+    tmp_path: Path,
+) -> None:
+    worker = Worker(tmp_path)
+    worker.open()
+    worker.passes(100)
+    worker.rests(130)
+    worker.passes(300)
+    (tmp_path / "recordings" / PREFIX / "journal" / "open.json").write_bytes(b"")
+    next_one = Worker(tmp_path, at_s=400)
+    next_one.lying = [(us(130.5), us(299))]
+    next_one.open()
+    store = beside(tmp_path)
+    assert rows(store.read())[-2:] == [(130.5, 299, "span"), (299, 400, "us")]
+    assert rows(store.read(), RELAYED)[-1][1] <= 131, "nobody knows what was relayed since"
+
+
+def test_an_orderly_end_is_planned_until_the_next_begins(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    journal = worker.open()
+    worker.passes(100)
+    worker.journals.close([journal])
+    assert rows(beside(tmp_path).read()) == [(0, 0.5, "us"), (0.5, 100, "span")]
+    worker = Worker(tmp_path, at_s=5000)
+    worker.open()
+    for fact in (ARRIVING, ON_DISK, RELAYED):
+        assert rows(beside(tmp_path).read(), fact)[-1] == (100, 5000, "planned")
+
+
+def test_an_end_that_the_disk_has_no_time_for_is_planned_all_the_same(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    journals = [worker.open()]
+    worker.passes(100)
+    worker.stalled = []
+    worker.journals.close(journals)
+    worker.stalled[0]()  # the checkpoint; the lines, which take long, never come
+    worker = Worker(tmp_path, at_s=5000)
+    worker.open()
+    assert rows(beside(tmp_path).read()) == [
+        (0, 0.5, "us"),
+        (0.5, 100, "span"),
+        (100, 5000, "planned"),
+    ]
+
+
+def test_a_disk_that_takes_nothing_costs_no_line_and_no_other_thing(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    root = tmp_path / "recordings"
+    root.write_text("no folder")
+    kept = worker.open()
+    worker.passes(100)
+    worker.rests(130)
+    worker.passes(250)
+    assert worker.journals.counters.write_failures > 0
+    assert rows([one for one in kept.now() if isinstance(one, Period)])[1:3] == [
+        (0.5, 100, "span"),
+        (100, 130.5, "camera"),
+    ]
+    root.unlink()
+    worker.passes(300)
+    assert rows(beside(tmp_path).read())[1:] == [(0.5, 100, "span"), (100, 130.5, "camera")]
+    assert worker.journals.counters.dropped_lines == 0
+
+
+def test_what_exceeds_the_memory_for_a_disk_that_takes_nothing_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.journals._WAITING_ENTRIES", 20)
+    worker = Worker(tmp_path)
+    (tmp_path / "recordings").write_text("no folder")
+    worker.open()
+    for number in range(20):
+        worker.passes(number * 12.0 + 1)
+        worker.rests(number * 12.0 + 12)
+    assert worker.journals.counters.dropped_lines > 0
+    assert worker.journals.counters.lines == 0
+
+
+def test_a_disk_that_does_not_answer_is_given_one_job_a_camera(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.open()
+    worker.stalled = []
+    worker.passes(600)
+    assert len(worker.stalled) == 1
+    waiting, worker.stalled = worker.stalled, None
+    waiting[0]()
+    worker.passes(640)
+    assert beside(tmp_path).checkpoint() is not None
+
+
+def test_a_camera_that_is_not_recorded_has_its_journal_in_memory(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    journal = worker.open(recording=False)
+    worker.passes(100)
+    worker.journals.close([journal])
+    assert not (tmp_path / "recordings").exists()
+    store = JournalStore(tmp_path / "memory" / PREFIX)
+    assert rows(store.read()) == [(0, 0.5, "us"), (0.5, 100, "span")]
+    assert rows(store.read(), ON_DISK) == []
+
+
+def test_in_memory_the_oldest_days_are_given_up_and_counted(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.open(recording=False)
+    for day in range(4):
+        for number in range(150):
+            worker.now_s = max(worker.now_s, day * 86_400.0 + number * 60)
+            worker.passes(worker.now_s + 3)
+            worker.rests(worker.now_s + 20)
+    lies = sum(path.stat().st_size for path in (tmp_path / "memory").rglob("*.jsonl"))
+    assert lies <= IN_MEMORY_BYTES
+    assert worker.journals.counters.lost_bytes > 0
+
+
+def test_many_cameras_are_stepped_a_few_at_a_time(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    journals = [worker.open() for _ in range(40)]
+    worker.stalled = []
+    worker.now_s = 100.0
+    worker.journals.step()
+    assert 0 < len(worker.stalled) <= 10
+    worker.rests(105)
+    assert all(journal.step_at > 100 for journal in journals)
+
+
+def test_a_bug_in_stepping_costs_one_journal_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker(tmp_path)
+    broken, whole = worker.open(), worker.open()
+
+    def bug() -> None:
+        raise ZeroDivisionError
+
+    broken.step = bug  # type: ignore[method-assign]
+    worker.rests(10)
+    assert worker.journals.counters.bugs == 1
+    assert worker.journals.kept == [whole]
+    assert "bug in a journal" in caplog.text
+
+
+def test_journals_of_cameras_that_left_give_way_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.journals.ALL_IN_MEMORY_BYTES", 0)
+    left = JournalStore(tmp_path / "memory" / "phu-yen" / "left.22222222")
+    left.append(Period(ARRIVING, UP, 1, 2))
+    size = sum(path.stat().st_size for path in left.camera.rglob("*.jsonl"))
+    worker = Worker(tmp_path)
+    worker.open(recording=False)
+    worker.passes(100)
+    worker.open(recording=False)
+    assert not left.camera.exists()
+    assert worker.journals.counters.lost_bytes == size
+    assert JournalStore(tmp_path / "memory" / PREFIX).known()
+
+
+def test_a_bug_ends_no_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    worker = Worker(tmp_path)
+    journal = worker.open()
+
+    def bug(then: object) -> None:
+        raise ZeroDivisionError
+
+    journal.end = bug  # type: ignore[method-assign]
+    worker.journals.close([journal])
+    assert worker.journals.counters.bugs == 1
+    assert "bug in a journal" in caplog.text

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GET /journal and POST /journal/acknowledge, asked by a real HTTP client."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from camfleet_worker.http_server import READING, HttpServer
+from camfleet_worker.journal.lines import Entry, said
+from camfleet_worker.journal.period import UP, Cause, Fact, Period, Stage, down
+from camfleet_worker.journal.store import JournalStore
+from camfleet_worker.journal.tally import MINUTES, Tally
+from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
+from camfleet_worker.loopback import LOOPBACK, Loopback
+from eventually import eventually_async
+
+ARRIVING = Fact(Stage.ARRIVING)
+DAY_US = 86_400_000_000
+YESTERDAY = Period(ARRIVING, down(Cause.LINE), 1_000, 2_000)
+TODAY = Period(ARRIVING, UP, 2_000, DAY_US + 5)
+COUNTED = Tally(ARRIVING, DAY_US, (3,) * MINUTES)
+GOES_ON = Period(ARRIVING, down(Cause.CAMERA), DAY_US + 5, DAY_US + 50)
+
+
+class Kept:
+    """A camera's journal with something on the disk and something that goes on."""
+
+    settled_us = DAY_US + 7
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.camera, self.uid = name, f"uid-{name}"
+        self.store = JournalStore(folder / name)
+        self.store.append(YESTERDAY, TODAY, COUNTED)
+
+    def now(self) -> list[Entry]:
+        return [GOES_ON]
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    journals = SimpleNamespace(kept=[Kept("gate", tmp_path), Kept("yard", tmp_path)])
+    pages = JournalPages(journals)  # type: ignore[arg-type]
+    loopback = Loopback(
+        lambda path: None,
+        {JOURNAL: (READING, pages.read), ACKNOWLEDGE: (("POST",), pages.acknowledge)},
+    )
+    server = HttpServer(loopback.answer)
+    port = await server.start(LOOPBACK, 0)
+    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}") as asking:
+        yield asking
+    await server.close()
+
+
+async def test_a_collector_is_told_what_is_finished_and_what_goes_on(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/journal")
+    assert answer.headers["content-type"] == "application/json"
+    gate, yard = answer.json()["cameras"]
+    assert (gate["camera"], gate["uid"], gate["settledUs"]) == ("gate", "uid-gate", DAY_US + 7)
+    assert gate["entries"] == [said(YESTERDAY), said(TODAY), said(COUNTED)]
+    assert gate["open"] == [said(GOES_ON)]
+    assert yard["camera"] == "yard"
+
+
+@pytest.mark.parametrize("since", ["2000", "1970-01-01T00:00:00.002000Z"])
+async def test_only_what_ended_since_a_moment_is_told(
+    client: httpx.AsyncClient, since: str
+) -> None:
+    answer = await client.get("/journal", params={"since": since, "camera": "yard"})
+    (yard,) = answer.json()["cameras"]
+    assert yard["entries"] == [said(TODAY), said(COUNTED)]
+
+
+async def test_what_is_acknowledged_is_let_go_of_by_whole_days(client: httpx.AsyncClient) -> None:
+    answer = await client.post(f"/journal/acknowledge?until={DAY_US + 7}&camera=gate")
+    assert answer.status_code == HTTPStatus.NO_CONTENT
+    gate, yard = (await client.get("/journal")).json()["cameras"]
+    assert gate["entries"] == [said(TODAY), said(COUNTED)]
+    assert len(yard["entries"]) == 3
+
+
+async def test_reading_acknowledges_nothing_and_acknowledging_needs_to_be_meant(
+    client: httpx.AsyncClient,
+) -> None:
+    refused = await client.get(f"/journal/acknowledge?until={9 * DAY_US}")
+    assert refused.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    assert (await client.post("/journal")).status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    page = {"Origin": "https://example.org"}
+    answer = await client.post(f"/journal/acknowledge?until={9 * DAY_US}", headers=page)
+    assert answer.status_code == HTTPStatus.FORBIDDEN
+    for until in (
+        "",
+        "?until=",
+        "?until=yesterday",
+        "?until=2026-05-01T07:00:00",
+        "?until=-1",
+        "?until=" + 30 * "9",
+    ):
+        answer = await client.post(f"/journal/acknowledge{until}")
+        assert answer.status_code == HTTPStatus.BAD_REQUEST, until
+    for camera in (await client.get("/journal")).json()["cameras"]:
+        assert len(camera["entries"]) == 3
+
+
+async def test_a_disk_that_does_not_answer_holds_one_request_and_the_next_is_told(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, go_on = threading.Event(), threading.Event()
+    entries = JournalStore.entries
+
+    def stalled(store: JournalStore) -> list[Entry]:
+        held.set()
+        go_on.wait(30)
+        return entries(store)
+
+    monkeypatch.setattr(JournalStore, "entries", stalled)
+    first = asyncio.create_task(client.get("/journal"))
+    await eventually_async(held.is_set)
+    refused = await client.get("/journal")
+    assert refused.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "another request" in refused.text
+    go_on.set()
+    assert (await first).status_code == HTTPStatus.OK
+    assert (await client.get("/journal")).status_code == HTTPStatus.OK
+
+
+async def test_a_disk_that_cannot_be_read_is_told(
+    client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    (day, *_) = sorted((tmp_path / "gate").rglob("*.jsonl"))
+    day.unlink()
+    day.mkdir()
+    answer = await client.get("/journal")
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "Is a directory" in answer.text

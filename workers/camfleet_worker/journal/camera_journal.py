@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal of one camera while a worker runs it: evidence in, entries out. Pure.
+
+Stepped every few seconds by whoever keeps it on disk. It looks back by a minute (hindsight.py), so
+that causes are known and the slowest relay has said what it took. `peek` tells what would be told
+if the worker ended now; that is the checkpoint from which the next one goes on after kill -9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from camfleet_worker.journal.evidence import PAUSE_US, Evidence, Failure, Stretch
+from camfleet_worker.journal.fold import Fold, Observation
+from camfleet_worker.journal.hindsight import Gap, Note, Tile, blamed, gaps, passed_on, whole
+from camfleet_worker.journal.lines import End, Entry
+from camfleet_worker.journal.period import UNKNOWN, UP, Cause, Condition, Fact, Stage, State, down
+from camfleet_worker.journal.tally import Counting
+
+ARRIVING = Fact(Stage.ARRIVING)
+ON_DISK = Fact(Stage.ON_DISK)
+USABLE = Fact(Stage.USABLE)
+
+HINDSIGHT_US = 60_000_000
+"""What is older is told for good, unless a sink lags behind."""
+PATIENCE_US = 600_000_000
+"""How long a sink that lags is waited for: a disk may stall, and at 128 kbit/s its queue of 8 MiB
+holds so much."""
+FRESH_US = 20_000_000
+"""A stage that passed something within this time counts as going on: sinks lag behind."""
+LAG_US = 3_000_000
+"""A fragment has a second of pictures, and waits a second more for their sound."""
+_MARGIN_US = 5_000_000
+
+
+@dataclass(slots=True)
+class _Track:
+    """One stage: what is known of it, and what was told."""
+
+    fold: Fold
+    counting: Counting
+    sources: list[tuple[int, Evidence]] = field(default_factory=list)
+    """With the moment from which each is heard: sinks are built anew while they run."""
+    stretches: dict[tuple[int, int], Stretch] = field(default_factory=dict)
+    """By source and beginning."""
+    failures: dict[Failure, None] = field(default_factory=dict)
+    missing: Cause | None = None
+    """Why there is no sink at all."""
+
+    def hear(self, evidence: Evidence, now_us: int) -> None:
+        if all(known is not evidence for _, known in self.sources):
+            self.sources.append((now_us, evidence))
+
+    def take_up(self) -> None:
+        """Take what was noted since the last time."""
+        for number, (since_us, evidence) in enumerate(self.sources):
+            ended = [evidence.ended.popleft() for _ in range(len(evidence.ended))]
+            if evidence.under_way is not None:
+                ended.append(evidence.under_way)
+            for stretch in ended:
+                self.stretches[number, stretch.since_us] = stretch
+            for _ in range(len(evidence.failures)):
+                after_us, cause = evidence.failures.popleft()
+                self.failures[Failure(after_us or since_us, cause)] = None
+            self.counting.take(
+                evidence.key_frames.popleft() for _ in range(len(evidence.key_frames))
+            )
+
+    @property
+    def newest_us(self) -> int:
+        """When the last picture that passed had arrived; 0 before the first."""
+        return max((one.until_us for one in self.stretches.values()), default=0)
+
+    def failed_at(self, gap: Gap) -> Cause | None:
+        """Whose failure a gap begins with."""
+        first_us, end_us = gap.since_us - PAUSE_US, gap.end_us
+        return next((f.cause for f in self.failures if first_us <= f.after_us < end_us), None)
+
+    def failed_before(self, gap: Gap) -> Cause | None:
+        """Whose failure came shortly before it: a disk that lags drops pictures a while later."""
+        before = [one for one in self.stretches.values() if one.until_us <= gap.since_us]
+        first_us = max((one.since_us for one in before), default=0)
+        first_us = max(first_us, gap.since_us - HINDSIGHT_US)
+        found = [f.cause for f in self.failures if first_us <= f.after_us < gap.since_us]
+        return found[-1] if found else None
+
+    def forget(self, before_us: int) -> None:
+        """What no later question can be about: the last stretch before says when a gap began."""
+        old = [one for one in self.stretches.values() if one.until_us < before_us]
+        last = max(old, default=None, key=lambda one: one.until_us)
+        self.stretches = {
+            key: one
+            for key, one in self.stretches.items()
+            if one.until_us >= before_us or one is last
+        }
+        oldest_us = min((one.until_us for one in self.stretches.values()), default=0)
+        oldest_us = min(oldest_us, before_us - HINDSIGHT_US)
+        self.failures = {f: None for f in self.failures if f.after_us >= oldest_us}
+
+
+class CameraJournal:
+    """The facts of one camera. Not safe for two threads; the evidence it takes up is."""
+
+    def __init__(
+        self, began_us: int, arrivals: Evidence, facts: Iterable[Fact], *, picture: bool = True
+    ) -> None:
+        self._began_us = began_us
+        self._settled_us = began_us
+        self._arriving = self._track(ARRIVING)
+        self._arriving.hear(arrivals, began_us)
+        self._sinks = {fact: self._track(fact) for fact in facts}
+        self._usable = Fold(USABLE, began_us, 0) if picture else None
+        self._usable_now: Condition = UNKNOWN
+        self._notes: list[Note] = []
+        self._known: Cause | None = None
+        self._told: list[Tile] = []
+        """What was told last of the arriving, for the seams of what comes next."""
+
+    @property
+    def settled_us(self) -> int:
+        """Everything before it was told for good."""
+        return self._settled_us
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """What it states."""
+        usable = () if self._usable is None else (USABLE,)
+        return (ARRIVING, *self._sinks, *usable)
+
+    def hear(self, fact: Fact, evidence: Evidence, now_us: int) -> None:
+        """A sink was made: this is what it has to show."""
+        if fact in self._sinks:
+            self._sinks[fact].hear(evidence, now_us)
+
+    def lacks(self, fact: Fact, cause: Cause | None) -> None:
+        """A sink cannot be made, and why; None where it has been."""
+        if fact in self._sinks:
+            self._sinks[fact].missing = cause
+
+    def failed(self, at_us: int, cause: Cause, *, connecting: bool) -> None:
+        """The camera does not stream: its session ended, or connecting to it failed."""
+        self._notes.append(Note(at_us, cause, connecting))
+
+    def picture(self, at_us: int, healthy: bool | None) -> None:
+        """Whether a person could use the picture; None while nobody knows."""
+        seen = UNKNOWN if healthy is None else UP if healthy else down(Cause.CAMERA)
+        if self._usable is not None and seen != self._usable_now:
+            self._usable_now = seen
+            self._usable.observe(Observation(at_us, seen))
+
+    def step(self, now_us: int) -> list[Entry]:
+        """What is known for good now and was not told yet."""
+        self._take_up()
+        horizon_us = min(now_us - HINDSIGHT_US, self._undecided_us(now_us))
+        if horizon_us <= self._settled_us:
+            return []
+        told: list[Entry] = []
+        arriving = self._arriving_tiles(now_us)
+        for track, tiles in self._tiles(arriving):
+            known = _clipped(tiles, self._settled_us, horizon_us)
+            told += _folded(track.fold, known).settle(horizon_us)
+            told += track.counting.settle(horizon_us)
+        if self._usable is not None:
+            told += self._usable.settle(horizon_us)
+        self._settle(_clipped(arriving, self._settled_us, horizon_us), horizon_us)
+        return told
+
+    def peek(self, now_us: int, lag_us: int = LAG_US) -> list[Entry]:
+        """What would be told if the worker ended now. It changes nothing.
+
+        `lag_us`: how much later than pictures arrive it may be known that they have passed; 0 where
+        nothing is under way any more.
+        """
+        self._take_up()
+        told: list[Entry] = []
+        for track, tiles in self._tiles(self._arriving_tiles(now_us)):
+            end_us = max(self._settled_us, self._end_us(track, now_us, lag_us))
+            fold = _folded(track.fold.copy(), _clipped(tiles, self._settled_us, end_us))
+            told += fold.close(end_us)
+            told += track.counting.peek(end_us)
+        if self._usable is not None:
+            told += self._usable.copy().close(now_us)
+        return told
+
+    def ends(self, now_us: int, lag_us: int = LAG_US) -> list[End]:
+        """Up to when a peek tells of each stage."""
+        tracks = {ARRIVING: self._arriving} | self._sinks
+        return [
+            End(fact, max(self._settled_us, self._end_us(track, now_us, lag_us)))
+            for fact, track in tracks.items()
+        ]
+
+    def _track(self, fact: Fact) -> _Track:
+        return _Track(Fold(fact, self._began_us, 0), Counting(fact, self._began_us))
+
+    def _take_up(self) -> None:
+        for track in (self._arriving, *self._sinks.values()):
+            track.take_up()
+
+    def _undecided_us(self, now_us: int) -> int:
+        """From when on a sink may still take what has arrived: it waits in its queue."""
+        arrived_us = self._arriving.newest_us
+        behind = (
+            max(track.newest_us, self._began_us)
+            for track in self._sinks.values()
+            if track.missing is None and track.newest_us < arrived_us - LAG_US
+        )
+        return min((at_us for at_us in behind if now_us - at_us < PATIENCE_US), default=now_us)
+
+    def _end_us(self, track: _Track, now_us: int, lag_us: int = 0) -> int:
+        """A stage that goes on is known up to its last picture, one that does not up to now."""
+        newest_us = track.newest_us
+        return newest_us if now_us - FRESH_US <= newest_us <= now_us else now_us - lag_us
+
+    def _arriving_tiles(self, now_us: int) -> list[Tile]:
+        """From what is settled to now. Of a stage that goes on, nothing is missing yet."""
+        track = self._arriving
+        stretches = list(track.stretches.values())
+        if self._end_us(track, now_us) < now_us:
+            stretches.append(Stretch(track.newest_us, now_us))
+        missing: list[Tile] = []
+        for gap in gaps(stretches, self._began_us, self._settled_us, now_us):
+            known = self._known if gap.since_us < self._settled_us else None
+            usual = Cause.US if gap.since_us == self._began_us else Cause.CAMERA
+            missing += blamed(gap, self._notes, known or track.failed_at(gap), usual)
+        return whole(missing, self._settled_us, now_us)
+
+    def _tiles(self, arriving: Sequence[Tile]) -> Iterable[tuple[_Track, Sequence[Tile]]]:
+        """The tiles of every stage, for the time of those of the arriving."""
+        yield self._arriving, arriving
+        around = [*self._told, *arriving]
+        if not arriving:
+            return
+        first_us, last_us = around[0].start_us, around[-1].end_us
+        for track in self._sinks.values():
+            missing: list[Tile] = []
+            for gap in gaps(track.stretches.values(), self._began_us, first_us, last_us):
+                own = track.failed_at(gap) or track.missing or track.failed_before(gap)
+                missing += passed_on(gap, around, own or Cause.US)
+            yield track, whole(missing, first_us, last_us)
+
+    def _settle(self, arriving: Sequence[Tile], horizon_us: int) -> None:
+        self._settled_us = horizon_us
+        last = arriving[-1].condition if arriving else UNKNOWN
+        self._known = last.cause if last.state is State.GAP else None
+        self._told = _clipped([*self._told, *arriving], horizon_us - _MARGIN_US, horizon_us)
+        for track in (self._arriving, *self._sinks.values()):
+            track.forget(horizon_us - 2 * _MARGIN_US)
+        old = [note for note in self._notes if note.at_us < horizon_us and note.connecting]
+        new = [note for note in self._notes if note.at_us >= horizon_us]
+        self._notes = [*old[-1:], *new]
+
+
+def _folded(fold: Fold, tiles: Iterable[Tile]) -> Fold:
+    for tile in tiles:
+        fold.observe(Observation(tile.start_us, tile.condition))
+    return fold
+
+
+def _clipped(tiles: Iterable[Tile], start_us: int, end_us: int) -> list[Tile]:
+    clipped = (
+        Tile(max(tile.start_us, start_us), min(tile.end_us, end_us), tile.condition)
+        for tile in tiles
+    )
+    return [tile for tile in clipped if tile.end_us > tile.start_us]

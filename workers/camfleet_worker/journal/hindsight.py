@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a camera was up at each moment, and whose gap it was when not, told a while later. Pure.
+
+Who a gap belongs to is known after it has begun: a session that falls silent looks like the
+camera's fault until nothing of its host answers any more. So nothing is told of the last minute;
+what is told then, stands. camera_journal.py keeps what these functions need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from camfleet_worker.journal.evidence import PAUSE_US, Stretch
+from camfleet_worker.journal.period import UP, Cause, Condition, State, down
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """What held from one moment to another."""
+
+    start_us: int
+    end_us: int
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a supervisor learnt of a camera that is down. `connecting`: by asking it."""
+
+    at_us: int
+    cause: Cause
+    connecting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Time without a picture, within a window; `since_us` is its true beginning."""
+
+    since_us: int
+    start_us: int
+    end_us: int
+
+
+def gaps(stretches: Iterable[Stretch], began_us: int, start_us: int, end_us: int) -> list[Gap]:
+    """Where no stretch lies in a window. Stretches may overlap and come in any order."""
+    found: list[Gap] = []
+    since_us = began_us
+    for stretch in sorted(stretches):
+        _add(found, Gap(since_us, max(since_us, start_us), min(stretch.since_us, end_us)))
+        since_us = max(since_us, stretch.until_us)
+    _add(found, Gap(since_us, max(since_us, start_us), end_us))
+    return found
+
+
+def blamed(gap: Gap, notes: Iterable[Note], known: Cause | None, otherwise: Cause) -> list[Tile]:
+    """The parts of one gap of a camera by cause.
+
+    `known`: whose it is at the window's start. Else the first attempt to connect tells, back to the
+    beginning; else why the session ended; else `otherwise`. Later another cause holds from the
+    first of two attempts in a row that say so: a dead line answers now like this and now like that.
+    """
+    within = sorted(
+        (note for note in notes if gap.since_us <= note.at_us < gap.end_us),
+        key=lambda note: note.at_us,
+    )
+    attempts = [note for note in within if note.connecting]
+    cause = known or next((note.cause for note in (*attempts, *within)), otherwise)
+    parts = [(gap.start_us, cause)]
+    for before, after in pairwise(attempts):
+        if before.cause is after.cause and after.cause is not parts[-1][1]:
+            parts.append((max(before.at_us, gap.start_us), after.cause))
+    edges = [*(at_us for at_us, _ in parts), gap.end_us]
+    return [
+        Tile(start_us, end_us, down(cause))
+        for (start_us, end_us), (_, cause) in zip(pairwise(edges), parts, strict=True)
+        if end_us > start_us
+    ]
+
+
+def whole(missing: Iterable[Tile], start_us: int, end_us: int) -> list[Tile]:
+    """The tiles of a window: what is not missing was there."""
+    found: list[Tile] = []
+    at_us = start_us
+    for tile in sorted(missing, key=lambda tile: tile.start_us):
+        if tile.start_us > at_us:
+            found.append(Tile(at_us, tile.start_us, UP))
+        found.append(tile)
+        at_us = tile.end_us
+    if end_us > at_us:
+        found.append(Tile(at_us, end_us, UP))
+    return found
+
+
+def passed_on(gap: Gap, arriving: Sequence[Tile], own: Cause) -> list[Tile]:
+    """The parts of one gap of a sink: what never arrived is whose gap that was, the rest `own`.
+
+    A pause at the seams belongs to the neighbour: a sink cannot take what has just arrived.
+    """
+    found: list[Tile] = []
+    at_us = gap.start_us
+    for tile in arriving:
+        if tile.condition.state is not State.GAP:
+            continue
+        start_us, end_us = max(tile.start_us, at_us), min(tile.end_us, gap.end_us)
+        if start_us - at_us <= PAUSE_US and tile.start_us < gap.end_us:
+            start_us = at_us
+        if gap.end_us - end_us <= PAUSE_US and tile.end_us > gap.start_us:
+            end_us = gap.end_us
+        if end_us <= start_us:
+            continue
+        if start_us > at_us:
+            found.append(Tile(at_us, start_us, down(own)))
+        found.append(Tile(start_us, end_us, tile.condition))
+        at_us = end_us
+    if gap.end_us > at_us:
+        found.append(Tile(at_us, gap.end_us, down(own)))
+    return found
+
+
+def _add(found: list[Gap], gap: Gap) -> None:
+    if gap.end_us > gap.start_us:
+        found.append(gap)

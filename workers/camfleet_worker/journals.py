@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journals of all cameras of a worker: stepped, written beside the recordings, handed out.
+
+Supervisors open one for each camera and note failures in it; the fleet has them stepped a few at a
+time and closed. Files are touched on the volume's writer thread alone, one job a camera at a time:
+a disk that stalls costs memory up to a bound, and what exceeds it is counted. A camera that is not
+recorded has its journal on the pod's in-memory volume, which outlives the process and not the pod.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from camfleet_api.conditions import ConditionType
+from camfleet_worker.assignment import Assignment
+from camfleet_worker.errors import IngestError
+from camfleet_worker.journal.camera_journal import ARRIVING, ON_DISK, CameraJournal
+from camfleet_worker.journal.causes import cause_of
+from camfleet_worker.journal.evidence import Evidence
+from camfleet_worker.journal.lines import Checkpoint, End, Entry
+from camfleet_worker.journal.period import Cause, Fact, Period, Stage
+from camfleet_worker.journal.recovery import joined, recovered
+from camfleet_worker.journal.store import JournalStore, give_up_oldest
+from camfleet_worker.journal.tally import Tally
+from camfleet_worker.sink_set import SinkSet
+from camfleet_worker.sinks.layout import camera_prefix
+from camfleet_worker.sinks.sink import EvidentSink, Sink
+from camfleet_worker.surroundings import Journal
+
+log = logging.getLogger(__name__)
+
+STEP_S = 5.0
+CHECKPOINT_S = 30.0
+"""What a worker that is killed had seen of its relays since is lost: at most this much."""
+IN_MEMORY_BYTES = 24 << 10
+"""Of a camera that is not recorded: some two days."""
+ALL_IN_MEMORY_BYTES = 8 << 20
+"""Half of what the pod's in-memory volume holds: who exceeds that is evicted. 200 cameras that run
+take less, in whole pages; those that ran once give way."""
+_WAITING_ENTRIES = 512
+"""For a disk that does not take them: the gaps of a bad day of one camera."""
+
+Stretches = Callable[[Path, int, int], list[tuple[int, int]]]
+"""What of a camera lies in its folder between two moments, in microseconds since the epoch."""
+
+
+@dataclass(slots=True)
+class JournalCounters:
+    """Of all cameras; read by metrics. Written on the writer's thread under the journals' lock."""
+
+    lines: int = 0
+    dropped_lines: int = 0
+    """Neither written nor handed out: the disk did not take them."""
+    lost_bytes: int = 0
+    """Written, then given up unacknowledged to stay within the bound."""
+    write_failures: int = 0
+    bugs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPlaces:
+    """Where journals lie: beside the recordings below the first, else below the second."""
+
+    recordings: Path
+    memory: Path
+
+
+class KeptJournal:
+    """One camera's, as its supervisor sees it. Called on the main loop; `write` and `finish` run on
+    the writer's thread."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        journal: CameraJournal,
+        store: JournalStore,
+        wall_us: Callable[[], int],
+        counters: JournalCounters,
+    ) -> None:
+        self.camera = assignment.camera.name
+        self.uid = assignment.uid
+        self.store = store
+        self.closing = False
+        self.step_at = self.checkpoint_at = float("-inf")
+        self.writing = False
+        self._journal = journal
+        self._wall_us = wall_us
+        self._counters = counters
+        self._lock = threading.Lock()
+        self._waiting: deque[Entry] = deque()
+        self._final: tuple[Entry, ...] = ()
+        self._ends: tuple[End, ...] = ()
+        self._failing = False
+        self._recovery: Callable[[], tuple[list[Entry], Checkpoint]] | None = None
+
+    def failed(self, cause: Cause, *, connecting: bool = False) -> None:
+        """The camera does not stream. `connecting`: it was asked and this came of it."""
+        self._journal.failed(self._wall_us(), cause, connecting=connecting)
+
+    def follow(self, sinks: SinkSet) -> None:
+        """These bring pictures to their ends from now on, or could not be made."""
+        now_us = self._wall_us()
+        made = {_fact(sink): sink for sink in sinks.sinks if isinstance(sink, EvidentSink)}
+        for fact in self._journal.facts:
+            sink = made.get(fact)
+            if sink is not None:
+                self._journal.hear(fact, sink.evidence, now_us)
+            self._journal.lacks(fact, None if sink is not None else _missing(fact, sinks.errors))
+
+    def look(self, sinks: SinkSet) -> None:
+        """Whether the picture can be used, as it is known now."""
+        picture = sinks.picture
+        healthy = False if picture.failure is not None else True if picture.working else None
+        self._journal.picture(self._wall_us(), healthy)
+
+    @property
+    def settled_us(self) -> int:
+        """Nothing that ends before it will be told any more."""
+        return self._journal.settled_us
+
+    def step(self) -> None:
+        """Tell what is known for good now."""
+        self._wait(self._journal.step(self._wall_us()))
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether something is finished and not on the disk."""
+        return bool(self._waiting)
+
+    def now(self) -> list[Entry]:
+        """What goes on, and what is finished and not on the disk: may still change its end."""
+        with self._lock:
+            waiting = list(self._waiting)
+        return waiting + list(self._final if self.closing else self._journal.peek(self._wall_us()))
+
+    def checkpoint(self) -> Checkpoint:
+        """For whoever comes after a worker that dies."""
+        now_us = self._wall_us()
+        return Checkpoint(
+            tuple(self._journal.peek(now_us)), Cause.US, tuple(self._journal.ends(now_us))
+        )
+
+    def recover(self, facts: Iterable[Fact], began_us: int, stretches: Stretches) -> None:
+        """Close what the worker before left open, now or with the first write that succeeds: until
+        then nothing takes the place of what it left. Runs on the writer's thread."""
+        self._recovery = partial(_recovered, self.store, tuple(facts), began_us, stretches)
+        self.write(None)
+
+    def write(self, checkpoint: Checkpoint | None) -> None:
+        """Bring what waits to the disk, then the checkpoint; None: what was recovered. Runs on the
+        writer's thread."""
+        before = self.store.lost_bytes
+        try:
+            checkpoint = self._recover() or checkpoint
+            with self._lock:
+                entries = list(self._waiting)
+            self.store.append(*entries)
+            if checkpoint is not None:
+                self.store.keep(checkpoint)
+        except OSError as error:
+            self._failed(error)
+            return
+        self._failing = False
+        written = {id(entry) for entry in entries}
+        with self._lock:
+            self._waiting = deque(one for one in self._waiting if id(one) not in written)
+        self._counters.lines += len(entries)
+        self._counters.lost_bytes += self.store.lost_bytes - before
+
+    def _recover(self) -> Checkpoint | None:
+        """Where that was not possible yet. Raises OSError."""
+        if self._recovery is None:
+            return None
+        told, checkpoint = self._recovery()
+        self._recovery = None
+        self._wait(told)
+        return checkpoint
+
+    def end(self, then: Cause) -> None:
+        """The last checkpoint: whoever comes next knows whose the gap is. It comes before the lines
+        of `finish`, which take long where many cameras end at once."""
+        now_us = self._wall_us()
+        self._final = tuple(self._journal.peek(now_us, lag_us=0))
+        self._ends = tuple(self._journal.ends(now_us, lag_us=0))
+        try:
+            self._recover()
+            with self._lock:
+                entries = (*self._waiting, *self._final)
+            self.store.keep(Checkpoint(entries, then, self._ends))
+        except OSError as error:
+            self._failed(error)
+
+    def finish(self, then: Cause) -> None:
+        """Bring everything to the disk."""
+        self._wait(self._final)
+        last, self._final = self._final, ()
+        self.write(Checkpoint(last, then, self._ends, told=True))
+
+    def _wait(self, entries: Iterable[Entry]) -> None:
+        with self._lock:
+            self._waiting.extend(entries)
+            while len(self._waiting) > _WAITING_ENTRIES:
+                self._waiting.popleft()
+                self._counters.dropped_lines += 1
+
+    def _failed(self, error: OSError) -> None:
+        self._counters.write_failures += 1
+        if not self._failing:
+            self._failing = True
+            log.warning(
+                "journal not written, kept in memory",
+                extra={"camera": self.camera, "cause": error.strerror or type(error).__name__},
+            )
+
+
+class Journals:
+    """Those of all cameras that run, and of those that ran until a while ago."""
+
+    def __init__(
+        self,
+        namespace: str,
+        places: JournalPlaces,
+        submit: Callable[[Callable[[], None]], None],
+        stretches: Stretches,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`submit` runs a job on the volume's writer thread, after those before it."""
+        self.counters = JournalCounters()
+        self._namespace = namespace
+        self._places = places
+        self._submit = submit
+        self._stretches = stretches
+        self._wall = wall
+        self._monotonic = monotonic
+        self._running: deque[KeptJournal] = deque()
+        self._bounding = False
+        self._closed: deque[KeptJournal] = deque(maxlen=256)
+
+    def open(self, assignment: Assignment, arrivals: Evidence) -> KeptJournal:
+        """Begin the journal of a camera, where the last worker left it."""
+        began_us = self._wall_us()
+        store = self._store(assignment)
+        facts = _facts(assignment)
+        journal = CameraJournal(began_us, arrivals, facts)
+        kept = KeptJournal(assignment, journal, store, self._wall_us, self.counters)
+        self._run(lambda: kept.recover((ARRIVING, *facts), began_us, self._stretches))
+        self._running.append(kept)
+        if not assignment.policy.recording.enabled and not self._bounding:
+            self._bounding = True
+            self._run(self._bound_memory)
+        return kept
+
+    def step(self) -> None:
+        """Step those that are due; called twice a second, it spreads them over time."""
+        now = self._monotonic()
+        for _ in range(len(self._running) // 8 + 1 if self._running else 0):
+            kept = self._running[0]
+            if now < kept.step_at:
+                return
+            self._running.rotate(-1)
+            kept.step_at = now + STEP_S
+            try:
+                self._step(kept, now)
+            except Exception:
+                # A bug of ours costs this journal, and no stream.
+                self.counters.bugs += 1
+                log.exception("bug in a journal: it ends", extra={"camera": kept.camera})
+                self._running.remove(kept)
+
+    def close(self, journals: Iterable[Journal], then: Cause = Cause.PLANNED) -> None:
+        """Nothing follows: their cameras stopped on purpose. All that was handed to the volume
+        before counts as what it became."""
+        leaving = {id(journal) for journal in journals}
+        ending = [kept for kept in self._running if id(kept) in leaving]
+        for kept in ending:
+            self._running.remove(kept)
+            kept.closing = True  # from here on its evidence is the writer's thread's to take up
+            self._closed.append(kept)
+            self._run(partial(kept.end, then))
+        for kept in ending:
+            self._run(partial(kept.finish, then))
+
+    @property
+    def kept(self) -> list[KeptJournal]:
+        """All of them, for whoever collects."""
+        return [*self._running, *self._closed]
+
+    def _step(self, kept: KeptJournal, now: float) -> None:
+        kept.step()
+        if not kept.writing and (kept.has_waiting or now >= kept.checkpoint_at):
+            kept.checkpoint_at = now + CHECKPOINT_S
+            self._write(kept)
+
+    def _bound_memory(self) -> None:
+        """Runs on the writer's thread."""
+        self._bounding = False
+        in_use = {kept.store.camera for kept in tuple(self._running)}
+        try:
+            given_up = give_up_oldest(self._places.memory, ALL_IN_MEMORY_BYTES, in_use)
+        except OSError as error:
+            log.warning("old journals stay", extra={"cause": error.strerror or str(error)})
+        else:
+            self.counters.lost_bytes += given_up
+
+    def _write(self, kept: KeptJournal) -> None:
+        checkpoint = kept.checkpoint()
+        kept.writing = True
+
+        def write() -> None:
+            try:
+                kept.write(checkpoint)
+            finally:
+                kept.writing = False
+
+        self._run(write)
+
+    def _run(self, job: Callable[[], None]) -> None:
+        """On the writer's thread, which a bug of ours must not end."""
+
+        def guarded() -> None:
+            try:
+                job()
+            except Exception:
+                self.counters.bugs += 1
+                log.exception("bug in a journal")
+
+        self._submit(guarded)
+
+    def _store(self, assignment: Assignment) -> JournalStore:
+        camera = assignment.camera
+        prefix = camera_prefix(self._namespace, camera.name, camera.uid)
+        if assignment.policy.recording.enabled:
+            return JournalStore(self._places.recordings / prefix)
+        return JournalStore(self._places.memory / prefix, IN_MEMORY_BYTES)
+
+    def _wall_us(self) -> int:
+        return int(self._wall() * 1_000_000)
+
+
+def _facts(assignment: Assignment) -> list[Fact]:
+    policy = assignment.policy
+    relayed = [Fact(Stage.RELAYED, relay.name) for relay in policy.relays]
+    return [*relayed, *([ON_DISK] if policy.recording.enabled else [])]
+
+
+def _fact(sink: Sink) -> Fact:
+    if sink.condition is ConditionType.RELAYING:
+        return Fact(Stage.RELAYED, sink.name)
+    return ON_DISK
+
+
+def _missing(fact: Fact, errors: Iterable[IngestError]) -> Cause | None:
+    """Why there is no sink for a fact."""
+    condition = ConditionType.RELAYING if fact.stage is Stage.RELAYED else ConditionType.RECORDING
+    of_it = (error for error in errors if error.condition is condition)
+    return next((cause_of(error.condition, error.reason) for error in of_it), None)
+
+
+def _recovered(
+    store: JournalStore, facts: Iterable[Fact], began_us: int, stretches: Stretches
+) -> tuple[list[Entry], Checkpoint]:
+    """What the worker before did not tell, the time in which none watched included, and the new
+    beginning: a worker that dies again now must not have it told twice. Raises OSError."""
+    left = store.checkpoint()
+    if left is None:
+        # Lost with the power, or this is the first: the lines and the recordings have to do.
+        left = Checkpoint((), Cause.US, _ends(store.read()), told=True)
+    ends = {end.fact: end.at_us for end in left.ends if end.fact in facts}
+    holes = _holes(ends, began_us, left.then, partial(stretches, store.camera))
+    beginning = Checkpoint(
+        tuple(holes), Cause.US, tuple(End(fact, began_us) for fact in facts), told=True
+    )
+    if left.told:
+        return list(holes), beginning
+    tallies = [one for one in left.entries if isinstance(one, Tally)]
+    periods = joined([one for one in left.entries if isinstance(one, Period)] + holes)
+    return [*periods, *tallies], beginning
+
+
+def _ends(periods: Iterable[Period]) -> tuple[End, ...]:
+    """Where lines end. What a relay took since, nobody knows."""
+    found: dict[Fact, int] = {}
+    for period in periods:
+        if period.fact in (ARRIVING, ON_DISK):
+            found[period.fact] = max(found.get(period.fact, 0), period.end_us)
+    return tuple(End(fact, at_us) for fact, at_us in found.items())
+
+
+def _holes(
+    ends: Mapping[Fact, int],
+    began_us: int,
+    then: Cause,
+    stretches: Callable[[int, int], list[tuple[int, int]]],
+) -> list[Period]:
+    """The time in which no worker watched, for every fact that one watched before."""
+    lying: list[tuple[int, int]] = []
+    if ends and then is not Cause.PLANNED:  # an orderly end has told everything
+        lying = stretches(min(ends.values()), began_us)
+    found: list[Period] = []
+    for fact, end_us in ends.items():
+        there = [] if fact.stage is Stage.RELAYED else lying
+        found += recovered(end_us, began_us, there, fact, then)
+    return found

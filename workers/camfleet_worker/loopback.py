@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the worker serves on the pod's loopback address alone: snapshots and the journal.
+
+Whoever sees it was let through by `kubectl port-forward`, and so by the cluster's own rights, or
+runs in the pod. The one thing that can be changed here is how long the journal is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+from camfleet_worker.http_server import READING, Answer, Request
+from camfleet_worker.probes import Page
+from camfleet_worker.snapshots import JPEG
+
+LOOPBACK = "127.0.0.1"
+
+Answering = Callable[[Request], Awaitable[Answer]]
+
+
+class Loopback:
+    """Answers by path: a picture, or who was given for the path and the methods."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[str], Page | None],
+        pages: Mapping[str, tuple[tuple[str, ...], Answering]],
+    ) -> None:
+        self._snapshot = snapshot
+        self._pages = pages
+
+    async def answer(self, request: Request) -> Answer:
+        """The answer to a request."""
+        if request.path in self._pages:
+            methods, answering = self._pages[request.path]
+            if request.method not in methods:
+                return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
+            if request.method not in READING and request.by_page:
+                # A port that is forwarded is open to every page in that person's browser.
+                return Answer(HTTPStatus.FORBIDDEN)
+            return await answering(request)
+        page = self._snapshot(request.path)
+        if page is None:
+            return Answer(HTTPStatus.NOT_FOUND)
+        if request.method not in READING:
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
+        return Answer(*page(), content_type=JPEG)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Good minutes of an interval, counted from a journal. Pure.
+
+Called by the command line. One figure for each stage: at the camera, at each monitoring system and
+on the disk are never mixed. What is planned is a cause like the others here: who divides good
+minutes by total ones decides what to leave out, and says so beside the figure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from camfleet_worker.journal.lines import Entry
+from camfleet_worker.journal.minutes import MINUTE_US, Minute, Shortfall, Verdict, judge
+from camfleet_worker.journal.period import Cause, Fact, Period, Stage, State
+from camfleet_worker.journal.tally import Tally, key_frames_by_minute
+from camfleet_worker.recordings.listing import Interval
+
+_USABLE = Fact(Stage.USABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Of one stage of one camera. A minute that is not good may have several causes, or none that
+    is known."""
+
+    fact: Fact
+    minutes: Mapping[Verdict, int]
+    causes: Mapping[Cause, int]
+    """Minutes that are not good, by the causes of the gaps in them."""
+    shortfalls: Mapping[Shortfall, int]
+    """Minutes that are not good or unknown, by what they lack."""
+
+
+def availabilities(entries: Sequence[Entry], wanted: Interval) -> list[Availability]:
+    """One for each stage that the journal knows, over the whole minutes of an interval."""
+    periods = [entry for entry in entries if isinstance(entry, Period)]
+    tallies = [entry for entry in entries if isinstance(entry, Tally)]
+    facts = {period.fact for period in periods} - {_USABLE}
+    order = list(Stage)
+    return [
+        _availability(fact, periods, key_frames_by_minute(tallies, fact), wanted)
+        for fact in sorted(facts, key=lambda one: (order.index(one.stage), one.system))
+    ]
+
+
+def _availability(
+    fact: Fact, periods: Iterable[Period], key_frames: Mapping[int, int], wanted: Interval
+) -> Availability:
+    minutes, causes, shortfalls = Counter[Verdict](), Counter[Cause](), Counter[Shortfall]()
+    for minute in _judged(fact, periods, key_frames, wanted):
+        minutes[minute.verdict] += 1
+        if minute.verdict is not Verdict.GOOD:
+            shortfalls.update(minute.shortfalls)
+        if minute.verdict is Verdict.NOT_GOOD:
+            causes.update(minute.causes)
+    return Availability(fact, minutes, causes, shortfalls)
+
+
+def _judged(
+    fact: Fact, periods: Iterable[Period], key_frames: Mapping[int, int], wanted: Interval
+) -> Iterator[Minute]:
+    of_both = [period for period in periods if period.fact in (fact, _USABLE)]
+    for start_us, here in _by_minute(of_both, wanted):
+        yield judge(
+            start_us,
+            [period for period in here if period.fact == fact],
+            key_frames.get(start_us),
+            picture_healthy=_healthy(period for period in here if period.fact == _USABLE),
+        )
+
+
+def _by_minute(
+    periods: Iterable[Period], wanted: Interval
+) -> Iterator[tuple[int, Sequence[Period]]]:
+    """The periods that each whole minute of an interval has a part in."""
+    coming = sorted(periods, key=lambda period: period.start_us, reverse=True)
+    here: list[Period] = []
+    first_us = -(-wanted.start_us // MINUTE_US) * MINUTE_US
+    for start_us in range(first_us, wanted.end_us - MINUTE_US + 1, MINUTE_US):
+        here = [period for period in here if period.end_us > start_us]
+        while coming and coming[-1].start_us < start_us + MINUTE_US:
+            period = coming.pop()
+            if period.end_us > start_us:
+                here.append(period)
+        yield start_us, here
+
+
+def _healthy(usable: Iterable[Period]) -> bool | None:
+    """A picture that could not be used for a part of the minute was not one of a good minute."""
+    states = {period.condition.state for period in usable}
+    if State.GAP in states:
+        return False
+    return True if State.SPAN in states else None

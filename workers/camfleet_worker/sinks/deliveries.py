@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which pictures the other side has acknowledged, told by the octets that its TCP has. Pure.
+
+A relay says with each batch how far the connection's octets then go, and now and then how many of
+them were acknowledged. What is acknowledged becomes evidence; what was under way when a connection
+broke never does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from camfleet_worker.journal.evidence import Evidence
+from camfleet_worker.media.access_unit import AccessUnit
+
+ASK_EVERY_S = 0.5
+"""Asking costs a system call."""
+
+
+class _Batch(NamedTuple):
+    ends_at: int
+    first_us: int
+    last_us: int
+    key_frames_us: tuple[int, ...]
+    begins: bool
+
+
+class Deliveries:
+    """Of one relay, over all its connections. Used on the relay's own thread."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._octets = 0
+        self._batches: deque[_Batch] = deque()
+        self._begins = True
+        self._ask_at = float("-inf")
+
+    def begin(self) -> None:
+        """A connection begins. What the one before had not acknowledged is not known to be
+        there."""
+        self._octets = 0
+        self._batches.clear()
+        self._begins = True
+        self._ask_at = float("-inf")
+
+    def dropped(self) -> None:
+        """Pictures were left out before the next one sent."""
+        self._begins = True
+
+    def sent(self, octets: int, units: Sequence[AccessUnit]) -> None:
+        """So many octets were handed to the connection, with these pictures in them."""
+        self._octets += octets
+        if units:
+            first_us, last_us = _us(units[0]), _us(units[-1])
+            keys = tuple(_us(unit) for unit in units if unit.key)
+            self._batches.append(_Batch(self._octets, first_us, last_us, keys, self._begins))
+            self._begins = False
+
+    def due(self, now: float) -> bool:
+        """Whether to ask what was acknowledged; `now` is monotonic."""
+        if not self._batches or now < self._ask_at:
+            return False
+        self._ask_at = now + ASK_EVERY_S
+        return True
+
+    def unacknowledged(self, octets: int) -> None:
+        """So many of the octets sent are not known to be there."""
+        evidence = self._evidence
+        while self._batches and self._batches[0].ends_at <= self._octets - octets:
+            batch = self._batches.popleft()
+            if batch.begins:
+                evidence.broken()
+            evidence.seen(batch.first_us)
+            evidence.seen(batch.last_us)
+            evidence.key_frames.extend(batch.key_frames_us)
+
+
+def _us(unit: AccessUnit) -> int:
+    return int(unit.arrived_at * 1_000_000)

@@ -7,6 +7,7 @@ Everything else that a worker imports and parses is held too, so that its fixed 
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from os import getpid
 from pathlib import Path
@@ -74,6 +75,8 @@ def _load_the_rest() -> None:
     for namespace in (wsdl.DEVICE, wsdl.MEDIA1, wsdl.MEDIA2):
         wsdl.binding(namespace)
     client.CoreV1Api  # noqa: B018 - loads the models of the whole API
+    gc.collect()
+    gc.freeze()  # as the worker does
 
 
 def _sinks(job: Job, number: int, volume: VolumeWriter, resolver: Resolver) -> list[Sink]:

@@ -341,7 +341,7 @@ def _set_aside_what_stays() -> None:
     """Spare the garbage collector what was imported: some 200,000 objects that never go.
 
     To walk them would hold the media loop for 0.13 s, and CPython puts a full collection off until
-    a quarter as much has piled up beside them: nine MiB an hour where cameras come and go.
+    a quarter as much has piled up beside them.
     """
     gc.collect()
     gc.freeze()

@@ -56,7 +56,7 @@ class Result:
     pss_mb: float
     """Of all its processes."""
     handled: float
-    """Pictures that went the whole way, of those the cameras took; -1 where that is not told."""
+    """Pictures that went the whole way, of those due in that time; -1 where that is not told."""
     dropped: int
     """Pictures that cameras could not get rid of, because the reader took nothing."""
     late: float

@@ -74,7 +74,7 @@ def shortcomings(results: Sequence[Result]) -> list[str]:
         case = one.case
         if one.late > 0.01 or one.source_busy > _BUSY:
             missed.append(f"{case.name}, {case.streams} streams: the source was short of time")
-        if case.reader is not Reader.OURS or case.clip not in (CLIP,) or case.tick_s != 0.1:
+        if case.reader is not Reader.OURS or case.clip != CLIP or case.tick_s != 0.1:
             continue
         most = _MOST_MCORE_RTMP if case.protocol == "rtmp" else _MOST_MCORE[case.task]
         if case.protocol != "rtsps" and one.mcore > most:

@@ -21,11 +21,11 @@ from pathlib import Path
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.errors import IngestError
-from camfleet_worker.journal.camera_journal import ARRIVING, ON_DISK, CameraJournal
+from camfleet_worker.journal.camera_journal import CameraJournal
 from camfleet_worker.journal.causes import cause_of
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.lines import Checkpoint, End, Entry
-from camfleet_worker.journal.period import Cause, Fact, Period, Stage
+from camfleet_worker.journal.period import ARRIVING, ON_DISK, Cause, Fact, Period, Stage
 from camfleet_worker.journal.recovery import joined, recovered
 from camfleet_worker.journal.store import JournalStore, give_up_oldest
 from camfleet_worker.journal.tally import Tally

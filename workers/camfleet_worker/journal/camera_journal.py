@@ -15,12 +15,18 @@ from camfleet_worker.journal.evidence import PAUSE_US, Evidence, Failure, Stretc
 from camfleet_worker.journal.fold import Fold, Observation
 from camfleet_worker.journal.hindsight import Gap, Note, Tile, blamed, gaps, passed_on, whole
 from camfleet_worker.journal.lines import End, Entry
-from camfleet_worker.journal.period import UNKNOWN, UP, Cause, Condition, Fact, Stage, State, down
+from camfleet_worker.journal.period import (
+    ARRIVING,
+    UNKNOWN,
+    UP,
+    USABLE,
+    Cause,
+    Condition,
+    Fact,
+    State,
+    down,
+)
 from camfleet_worker.journal.tally import Counting
-
-ARRIVING = Fact(Stage.ARRIVING)
-ON_DISK = Fact(Stage.ON_DISK)
-USABLE = Fact(Stage.USABLE)
 
 HINDSIGHT_US = 60_000_000
 """What is older is told for good, unless a sink lags behind."""

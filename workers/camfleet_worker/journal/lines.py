@@ -70,12 +70,6 @@ def entry_of(line: bytes) -> Entry | None:
         return None
 
 
-def period_of(line: bytes) -> Period | None:
-    """The period that a line states; None where it states none."""
-    entry = entry_of(line)
-    return entry if isinstance(entry, Period) else None
-
-
 def checkpoint_text(checkpoint: Checkpoint) -> bytes:
     """What a file of a checkpoint holds."""
     return json.dumps(

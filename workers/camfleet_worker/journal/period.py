@@ -53,6 +53,11 @@ class Fact:
             raise ValueError("a relay names its monitoring system, and nothing else does")
 
 
+ARRIVING = Fact(Stage.ARRIVING)
+ON_DISK = Fact(Stage.ON_DISK)
+USABLE = Fact(Stage.USABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Up, down with a cause, or unknown."""

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from camfleet_worker.journal.period import UP, Cause, Fact, Period, Stage, down
-
-_ON_DISK = Fact(Stage.ON_DISK)
+from camfleet_worker.journal.period import ON_DISK, UP, Cause, Fact, Period, down
 
 
 def recovered(
     since_us: int,
     until_us: int,
     stretches: Iterable[tuple[int, int]],
-    fact: Fact = _ON_DISK,
+    fact: Fact = ON_DISK,
     cause: Cause = Cause.US,
 ) -> list[Period]:
     """Periods of a fact from where the journal ends to the start of the new worker.

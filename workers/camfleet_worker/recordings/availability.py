@@ -14,11 +14,9 @@ from dataclasses import dataclass
 
 from camfleet_worker.journal.lines import Entry
 from camfleet_worker.journal.minutes import MINUTE_US, Minute, Shortfall, Verdict, judge
-from camfleet_worker.journal.period import Cause, Fact, Period, Stage, State
+from camfleet_worker.journal.period import USABLE, Cause, Fact, Period, Stage, State
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
 from camfleet_worker.recordings.listing import Interval
-
-_USABLE = Fact(Stage.USABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ def availabilities(entries: Sequence[Entry], wanted: Interval) -> list[Availabil
     """One for each stage that the journal knows, over the whole minutes of an interval."""
     periods = [entry for entry in entries if isinstance(entry, Period)]
     tallies = [entry for entry in entries if isinstance(entry, Tally)]
-    facts = {period.fact for period in periods} - {_USABLE}
+    facts = {period.fact for period in periods} - {USABLE}
     order = list(Stage)
     return [
         _availability(fact, periods, key_frames_by_minute(tallies, fact), wanted)
@@ -62,13 +60,13 @@ def _availability(
 def _judged(
     fact: Fact, periods: Iterable[Period], key_frames: Mapping[int, int], wanted: Interval
 ) -> Iterator[Minute]:
-    of_both = [period for period in periods if period.fact in (fact, _USABLE)]
+    of_both = [period for period in periods if period.fact in (fact, USABLE)]
     for start_us, here in _by_minute(of_both, wanted):
         yield judge(
             start_us,
             [period for period in here if period.fact == fact],
             key_frames.get(start_us),
-            picture_healthy=_healthy(period for period in here if period.fact == _USABLE),
+            picture_healthy=_healthy(period for period in here if period.fact == USABLE),
         )
 
 

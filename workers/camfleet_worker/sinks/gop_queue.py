@@ -47,6 +47,11 @@ class GopQueue:
         """The next one to send, still in its place."""
         return self._units[0]
 
+    @property
+    def first_pts(self) -> int | None:
+        """When that one is shown; None where none waits."""
+        return self._units[0].pts_90k if self._units else None
+
     def pop(self) -> AccessUnit:
         """The next one to send."""
         unit = self._units.popleft()

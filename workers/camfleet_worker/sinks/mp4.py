@@ -84,14 +84,14 @@ class Mp4Segment:
         """`first_offset_90k`: the first picture's composition offset. `sound`: AAC, announced as
         a second track whether or not any comes."""
         self._header = header(video, first_offset_90k, sound)
-        self._clock_hz = sound.clock_hz if sound else CLOCK_RATE
+        self._samples = None if sound is None else SampleClock(sound.clock_hz)
         self._pictures, self._sounds = PictureSamples(), SoundSamples()
         self._first_pts: int | None = None
         self._first_dts = 0
-        self._last_sound = -1
         self._fragments = 0
         self._written = 0
-        self._begins_with_key = False
+        self._key_shown: int | None = None
+        """When the key frame is shown that the fragment under construction begins with."""
         self._key_fragments: list[tuple[int, int]] = []
 
     def add(self, data: bytes, pts_90k: int, dts_90k: int, duration_90k: int, key: bool) -> Muxed:
@@ -106,33 +106,35 @@ class Mp4Segment:
         if pictures.count and (key or dts - pictures.begin >= _FRAGMENT_90K):
             ready = self._fragment()
         if not pictures.count and key:
-            self._first_shown = pts_90k - self._first_dts
-            self._begins_with_key = True
+            self._key_shown = pts_90k - self._first_dts
         pictures.add_picture(data, dts, duration_90k, key, pts_90k - dts_90k)
         return ready
 
     def add_sound(self, unit: AudioUnit) -> None:
         """Add one unit of sound in the announced format, not before the first picture."""
+        assert self._samples is not None
         assert self._first_pts is not None
-        at_90k = unit.pts_90k - self._first_pts
-        # Rounded: what was scaled up to 1/90000 s must be the sample it was.
-        at = (at_90k * self._clock_hz + CLOCK_RATE // 2) // CLOCK_RATE
-        self._last_sound = max(at, self._last_sound + 1)
-        self._sounds.add_unit(unit.data, self._last_sound, _AAC_SAMPLES)
+        at = self._samples.at(unit.pts_90k - self._first_pts)
+        self._sounds.add_unit(unit.data, at, _AAC_SAMPLES)
+
+    @property
+    def waiting(self) -> Units:
+        """What was added and is not ready yet."""
+        return Units(self._pictures.count, self._sounds.count)
 
     def finish(self) -> Muxed:
         """The last fragment and the MovieFragmentRandomAccessBox that the annex asks for."""
-        last = self._fragment() if self._pictures.count or self._sounds.count else NOTHING
+        last = self._fragment() if any(self.waiting) else NOTHING
         index = random_access(self._key_fragments)
         return Muxed(Octets([*last.octets.parts, index]), last.units)
 
     def _fragment(self) -> Muxed:
-        units = Units(self._pictures.count, self._sounds.count)
+        units = self.waiting
         header, self._header = self._header, b""
         self._written += len(header)
-        if self._begins_with_key:
-            self._key_fragments.append((self._first_shown, self._written))
-            self._begins_with_key = False
+        if self._key_shown is not None:
+            self._key_fragments.append((self._key_shown, self._written))
+            self._key_shown = None
         self._fragments += 1
         octets = Octets(fragment(self._fragments, [self._pictures, self._sounds]))
         self._written += len(octets)
@@ -162,27 +164,38 @@ def header(video: VideoFormat, first_offset_90k: int, sound: AudioFormat | None)
     return made
 
 
+class SampleClock:
+    """Times of sound in samples, from those in 1/90000 s; rising."""
+
+    def __init__(self, clock_hz: int) -> None:
+        self._clock_hz = clock_hz
+        self._last = -1
+
+    def at(self, at_90k: int) -> int:
+        """The sample that is heard then, or the one after the last."""
+        # Rounded: what was scaled up to 1/90000 s must be the sample it was.
+        at = (at_90k * self._clock_hz + CLOCK_RATE // 2) // CLOCK_RATE
+        self._last = max(at, self._last + 1)
+        return self._last
+
+
 class SoundTrack:
     """The AAC track of a container: packets with times by its own clock."""
 
     def __init__(self, container: OutputContainer, sound: AudioFormat) -> None:
-        self._clock_hz = sound.clock_hz
-        self._last = -1
+        self._samples = SampleClock(sound.clock_hz)
         with aac_template(sound) as template:
             self._stream = container.add_stream_from_template(template)
         self._stream.codec_context.sample_rate = sound.clock_hz
         self._stream.codec_context.layout = f"{sound.channels}c"
-        self._stream.time_base = Fraction(1, sound.clock_hz)
+        self._time_base = self._stream.time_base = Fraction(1, sound.clock_hz)
 
     def packet(self, data: bytes, at_90k: int) -> Packet[Stream]:
         """One unit that is heard so long after the container's beginning."""
-        # Rounded: what was scaled up to 1/90000 s must be the sample it was.
-        at = (at_90k * self._clock_hz + CLOCK_RATE // 2) // CLOCK_RATE
-        self._last = max(at, self._last + 1)
         packet = av.Packet(data)
         packet.stream = self._stream
-        packet.time_base = Fraction(1, self._clock_hz)
-        packet.pts = packet.dts = self._last
+        packet.time_base = self._time_base
+        packet.pts = packet.dts = self._samples.at(at_90k)
         packet.duration = _AAC_SAMPLES
         packet.is_keyframe = True
         return packet

@@ -28,7 +28,7 @@ from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.sinks.layout import ObjectKey, segment_is_over
 from camfleet_worker.sinks.mp4 import CLOCK_RATE, Mp4Segment, Muxed
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState, Units
-from camfleet_worker.sinks.sound_queue import SoundQueue
+from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
 from camfleet_worker.sinks.volume import Content, SegmentFile, VolumeWriter
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,6 @@ _RETRY_S = 5.0
 _STALLED_S = 10.0
 _LAGGING_S = 30.0
 _HOUR_90K = 3600 * CLOCK_RATE
-_SOUND_BYTES = 256 << 10
 _SOUND_LATE_S = 1.0
 """How long a segment waits for the sound of its last pictures, which comes after them."""
 _SOUND_LATE_90K = int(_SOUND_LATE_S * CLOCK_RATE)
@@ -90,10 +89,6 @@ class _Span:
     """Announced in the header; None where no sound had been heard."""
     mp4: Mp4Segment
     file: SegmentFile
-    units: int = 0
-    """Access units inside the muxer, not yet handed to the volume."""
-    sounds: int = 0
-    """The same of sound."""
     newest_sound_pts: int = -1
     arrived: list[float] = field(default_factory=list)
     """When the access units inside the muxer had arrived."""
@@ -145,7 +140,7 @@ class RecordingSink:
         self._ended_us = 0
         """The end of the span before; 0 where there was none."""
         self._format_changes: deque[int] = deque()
-        self._sound = SoundQueue(_SOUND_BYTES, self.counters)
+        self._sound = SoundQueue(SOUND_BYTES, self.counters)
         self._heard: AudioFormat | None = None
         """The newest sound that can be recorded, though it may have fallen silent since."""
         self._newest_sound_pts = -1
@@ -385,7 +380,6 @@ class RecordingSink:
         if unit.key and unit.format != span.format:
             # Over the hourly cap: the new parameter sets travel in band, which decoders take.
             data = _in_band(unit.format) + data
-        span.units += 1
         span.arrived.append(unit.arrived_at)
         if unit.key:
             span.key_frames.append(unit.arrived_at)
@@ -404,7 +398,6 @@ class RecordingSink:
                     self.counters.dropped_audio_units += 1
                 continue
             span.newest_sound_pts = unit.pts_90k
-            span.sounds += 1
             span.mp4.add_sound(unit)
 
     def _hand_over(self, span: _Span, muxed: Muxed) -> None:
@@ -412,8 +405,6 @@ class RecordingSink:
             return
         with self._lock:
             self._queued_bytes += len(muxed.octets)
-        span.units -= muxed.units.pictures
-        span.sounds -= muxed.units.sounds
         self._volume.write(span.file, muxed.octets, _content(span, muxed.units))
 
     def _end_span(self, span: _Span) -> None:
@@ -461,10 +452,10 @@ class RecordingSink:
 
     def _abandon(self, span: _Span) -> None:
         """Its file failed: what the muxer holds is lost."""
-        span.mp4.finish()
+        lost = span.mp4.waiting
         with self._lock:
-            self.counters.dropped_access_units += span.units + (self._pending is not None)
-            self.counters.dropped_audio_units += span.sounds
+            self.counters.dropped_access_units += lost.pictures + (self._pending is not None)
+            self.counters.dropped_audio_units += lost.sounds
             self.counters.dropped_gops += 1
         self._retry_at = self._now + _RETRY_S
         self._forget_span()

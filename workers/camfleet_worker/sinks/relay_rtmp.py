@@ -37,14 +37,13 @@ from camfleet_worker.sinks.reconnect import Reconnect
 from camfleet_worker.sinks.rtmp import RtmpError
 from camfleet_worker.sinks.rtmp_publisher import PublishRefused, RtmpPublisher
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
-from camfleet_worker.sinks.sound_queue import SoundQueue
+from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
 from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 
 log = logging.getLogger(__name__)
 
 QUEUE_BYTES = 4 << 20
-_SOUND_BYTES = 256 << 10
 _TOO_SLOW_S = 30.0
 _BATCH_BYTES = 256 << 10
 _STARTING = SinkState(SinkPhase.STARTING)
@@ -73,7 +72,7 @@ class RtmpRelay:
             vms_tls(target.authorities)  # authorities that are none are told at once
         self._changed = threading.Condition()
         self._queue = GopQueue(queue_bytes, self.counters)  # guarded by _changed
-        self._sound = SoundQueue(_SOUND_BYTES, self.counters)  # guarded by _changed
+        self._sound = SoundQueue(SOUND_BYTES, self.counters)  # guarded by _changed
         self._not_relayed: AudioCodec | None = None
         self._reconnect = Reconnect(jitter)  # the thread's own
         self._state = _STARTING
@@ -112,7 +111,7 @@ class RtmpRelay:
                 # Nobody takes them yet: keep the latest GOP only.
                 self._queue.drop_all()
             if not self._queue.push(unit):
-                self._sound.drop_before(self._first_pts())
+                self._sound.drop_before(self._queue.first_pts)
                 if self._publishing:
                     self._too_slow_until = self._now + _TOO_SLOW_S
                     self._dropped = True
@@ -157,9 +156,6 @@ class RtmpRelay:
                 extra={"url": self._target.url, "cause": f"the camera sends {codec}"},
             )
 
-    def _first_pts(self) -> int | None:
-        return self._queue.first.pts_90k if len(self._queue) else None
-
     # The rest runs on the thread.
 
     def _run(self) -> None:
@@ -179,7 +175,7 @@ class RtmpRelay:
             while not self._closed:
                 if self._reconnect.may_connect(time.monotonic()):
                     self._queue.begin_at_key()
-                    self._sound.drop_before(self._first_pts())
+                    self._sound.drop_before(self._queue.first_pts)
                     if len(self._queue):
                         return self._queue.first
                 # New pictures wake it anyway; the limit is for a camera that sends none.
@@ -192,7 +188,7 @@ class RtmpRelay:
             self.counters.connects += 1
             with self._changed:
                 self._publishing = True
-                self._sound.drop_before(self._first_pts())
+                self._sound.drop_before(self._queue.first_pts)
             self._deliveries.begin()
             flv = FlvStream(video)
             while batch := self._next(video):

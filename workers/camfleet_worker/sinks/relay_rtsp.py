@@ -42,15 +42,13 @@ from camfleet_worker.sinks.resolver import Address, Resolver
 from camfleet_worker.sinks.rtp_packets import Packetiser
 from camfleet_worker.sinks.rtp_sound import SoundPacketiser
 from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
-from camfleet_worker.sinks.sound_queue import SoundQueue
+from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
 from camfleet_worker.sinks.tcp_queue import unacknowledged_octets
 from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 
 QUEUE_BYTES = 4 << 20
 """What may wait for the monitoring system: a quarter of a minute at 2 Mbit/s."""
-_SOUND_BYTES = 256 << 10
-"""As long as those pictures, at the 128 kbit/s of the loudest cameras."""
 _CONNECT_S = 5.0
 _ANSWER_S = 10.0
 _PROGRESS_S = 10.0
@@ -90,8 +88,6 @@ class _Connection:
     """Announced beside the pictures; None where the camera has sent no sound."""
     connected: bool = False
     """By TCP, and by TLS where the target says so."""
-    recording: bool = False
-    """RECORD was granted."""
     unsent: bytes | memoryview = b""
     taken_bytes: int = 0
     """By the kernel, since the beginning."""
@@ -106,6 +102,11 @@ class _Connection:
     keepalive_cseq: int | None = None
     clock_offset: float = 0.0
     """Our clock minus the stream's timeline, in seconds, at the first picture sent."""
+
+    @property
+    def recording(self) -> bool:
+        """Whether RECORD was granted."""
+        return self.talk.step is Step.RECORDING
 
 
 class RtspRelay:
@@ -130,7 +131,7 @@ class RtspRelay:
         self._tls = vms_tls(target.authorities) if target.protocol is RelayProtocol.RTSPS else None
         self._resolver = resolver
         self._queue = GopQueue(queue_bytes, self.counters)
-        self._sound = SoundQueue(_SOUND_BYTES, self.counters)
+        self._sound = SoundQueue(SOUND_BYTES, self.counters)
         self._reconnect = Reconnect(jitter)
         self._state = _STARTING
         self._now = float("-inf")
@@ -163,7 +164,7 @@ class RtspRelay:
             # Nobody takes them yet: keep the latest GOP only, to begin with a picture of now.
             self._queue.drop_all()
         if not self._queue.push(unit):
-            self._sound.drop_before(self._first_pts())
+            self._sound.drop_before(self._queue.first_pts)
             if self._recording():
                 self._too_slow_until = self._now + _TOO_SLOW_S
                 self._deliveries.dropped()
@@ -206,9 +207,6 @@ class RtspRelay:
 
     def _recording(self) -> bool:
         return self._connection is not None and self._connection.recording
-
-    def _first_pts(self) -> int | None:
-        return self._queue.first.pts_90k if len(self._queue) else None
 
     def _take_format(self, video: VideoFormat) -> None:
         self._video = video
@@ -334,14 +332,13 @@ class RtspRelay:
             return b""
         answer = connection.talk.answered(response)
         connection.deadline = now + _ANSWER_S
-        if connection.talk.step is Step.RECORDING:
-            connection.recording = True
+        if connection.recording:
             self.counters.connects += 1
             self._deliveries.begin()
             connection.progress_at = now
             connection.keepalive_at = now + connection.talk.keepalive_s
             self._queue.begin_at_key()
-            self._sound.drop_before(self._first_pts())
+            self._sound.drop_before(self._queue.first_pts)
         return answer
 
     # The stream
@@ -461,8 +458,7 @@ class RtspRelay:
         elif now - connection.progress_at > _PROGRESS_S:
             raise self._error(Reason.VMS_UNREACHABLE, "takes no more data")
         unacknowledged = underway + len(connection.unsent)
-        if self._deliveries.due(now):
-            self._deliveries.unacknowledged(unacknowledged)
+        self._deliveries.unacknowledged(unacknowledged)
         if self._state is _WORKING:
             self._reconnect.healthy(now)
             connection.judge_at = now + _JUDGE_S

@@ -114,11 +114,6 @@ def delete_oldest(
     return freed
 
 
-def used_bytes(root: Path) -> int:
-    """What all recordings of the volume and their journals take."""
-    return sum(used_by_camera(root).values())
-
-
 def used_by_camera(root: Path) -> dict[Path, int]:
     """What the recordings of each camera and their journal take, by its folder."""
     return {

@@ -9,17 +9,14 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.journal.camera_journal import (
-    ARRIVING,
-    LAG_US,
-    ON_DISK,
-    USABLE,
-    CameraJournal,
-)
+from camfleet_worker.journal.camera_journal import LAG_US, CameraJournal
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.lines import Entry
 from camfleet_worker.journal.period import (
+    ARRIVING,
+    ON_DISK,
     UP,
+    USABLE,
     Cause,
     Fact,
     Period,

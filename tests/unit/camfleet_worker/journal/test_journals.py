@@ -16,9 +16,8 @@ from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.errors import IngestError
-from camfleet_worker.journal.camera_journal import ARRIVING, ON_DISK
 from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.journal.period import UP, Fact, Period, Stage
+from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journals import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
 from camfleet_worker.sink_set import SinkSet

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.journal.lines import Checkpoint, End, Entry, entry_of, line_of, period_of
+from camfleet_worker.journal.lines import Checkpoint, End, Entry, entry_of, line_of
 from camfleet_worker.journal.period import UNKNOWN, UP, Cause, Condition, Fact, Period, Stage, down
 from camfleet_worker.journal.store import FOLDER, JournalStore
 from camfleet_worker.journal.tally import HOUR_US, Tally
@@ -90,20 +90,20 @@ def test_what_was_appended_is_read_once_and_the_same(written: list[Period]) -> N
 @given(periods(), st.data())
 def test_half_a_line_is_no_period(period: Period, data: st.DataObject) -> None:
     line = line_of(period)
-    assert period_of(line) == period
-    assert period_of(line[: data.draw(st.integers(0, len(line) - 2))]) is None
+    assert entry_of(line) == period
+    assert entry_of(line[: data.draw(st.integers(0, len(line) - 2))]) is None
 
 
 @pytest.mark.parametrize(
     "line", [b"[]", b"null", b'{"v":2}', b'{"v":1}', b"[" * 9999, b"\xff", b""]
 )
 def test_what_is_no_line_of_this_version_is_read_over(line: bytes) -> None:
-    assert period_of(line) is None
+    assert entry_of(line) is None
 
 
 @pytest.mark.parametrize("value", [b"Infinity", b"1.5", b'"1"', b"true"])
 def test_a_time_that_is_no_whole_number_is_read_over(value: bytes) -> None:
-    assert period_of(line_of(gap(0, 7)).replace(b'"endUs":7', b'"endUs":' + value)) is None
+    assert entry_of(line_of(gap(0, 7)).replace(b'"endUs":7', b'"endUs":' + value)) is None
 
 
 def test_a_torn_last_line_costs_itself_and_not_the_next(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from kubernetes.aio import client
 
 import camfleet_worker.app  # noqa: F401 - for its memory
 from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.cluster.api import Cluster
+from camfleet_worker.cluster.connection import Connection
 from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.loop import MediaLoop
@@ -44,7 +46,7 @@ class _Listener:
 
 async def run(job: Job) -> None:
     """Open every stream, then measure."""
-    _load_the_rest()
+    await _load_the_rest()
     volume = VolumeWriter(VolumeSettings(Path(job.folder)))
     volume.start()
     resolver = Resolver()
@@ -70,11 +72,12 @@ async def run(job: Job) -> None:
     resolver.close()
 
 
-def _load_the_rest() -> None:
+async def _load_the_rest() -> None:
     """What a worker loads on its way to the first stream."""
     for namespace in (wsdl.DEVICE, wsdl.MEDIA1, wsdl.MEDIA2):
         wsdl.binding(namespace)
-    client.CoreV1Api  # noqa: B018 - loads the models of the whole API
+    async with Connection(client.ApiClient(), client.ApiClient()) as connection:
+        Cluster(connection, "bench")
     gc.collect()
     gc.freeze()  # as the worker does
 

@@ -20,6 +20,7 @@ from camfleet_api.names import API_VERSION, GROUP, RUNTIME_MANAGER, VERSION
 from camfleet_worker.cluster.connection import REQUEST_TIMEOUT_S, Connection
 from camfleet_worker.cluster.errors import ClusterError, Trouble, cluster_errors
 from camfleet_worker.cluster.object_watch import KubernetesObject, ObjectWatch
+from camfleet_worker.cluster.secrets import list_secrets
 
 APPLY = "application/apply-patch+yaml"
 
@@ -32,7 +33,7 @@ class Cluster:
         self._custom = client.CustomObjectsApi(connection.requests)
         self._leases = client.CoordinationV1Api(connection.requests)
         self._watched_custom = client.CustomObjectsApi(connection.watches)
-        self._watched_core = client.CoreV1Api(connection.watches)
+        self._watches = connection.watches
 
     def shard(self, name: str) -> AsyncIterator[KubernetesObject | None]:
         """The IngestShard at every change; None while there is none."""
@@ -47,9 +48,7 @@ class Cluster:
 
     def secret(self, name: str) -> AsyncIterator[KubernetesObject | None]:
         """A Secret at every change; None while there is none."""
-        call = partial(
-            self._watched_core.list_namespaced_secret_without_preload_content, self.namespace
-        )
+        call = partial(list_secrets, self._watches, self.namespace)
         return ObjectWatch(call, name, f"secret {name}").objects()
 
     async def camera(self, name: str) -> KubernetesObject | None:

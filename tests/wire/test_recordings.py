@@ -180,4 +180,4 @@ def test_two_devices_of_one_name_are_never_mixed(
 def test_a_time_without_an_offset_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["export", CAMERA, "out.mp4", "--from", "2026-05-01T07:00:00", "--to", "x"])
-    assert "lacks an offset" in capsys.readouterr().err
+    assert "no time with an offset" in capsys.readouterr().err

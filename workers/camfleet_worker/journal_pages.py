@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET /journal and POST /journal/acknowledge: what a collector of availability asks a worker.
 
-A collector reads from the moment it has acknowledged, stores what it got, and then acknowledges
-`settledUs` of the answer: days that ended before it are let go. Reading changes nothing, so an
-answer that is lost is asked for again.
+A collector reads each camera from the `settledUs` of the answer before, stores what it got, and then
+acknowledges `settledUs` of this answer: days that ended before it are let go. Reading changes
+nothing, so an answer that is lost is asked for again. What ended at that very moment may be told
+twice, and an answer has a bound: where there is more, `settledUs` is how far it goes.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ import asyncio
 import errno
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from camfleet_worker.http_server import Answer, Request
-from camfleet_worker.journal.lines import Entry, said
+from camfleet_worker.journal.lines import Entry, line_of
 from camfleet_worker.journal.store import ended_us
 from camfleet_worker.journals import Journals, KeptJournal
+from camfleet_worker.moments import moment_us
 
 T = TypeVar("T")
 
@@ -30,7 +31,11 @@ ACKNOWLEDGE = "/journal/acknowledge"
 JSON = "application/json"
 _LONGEST = 17
 """Digits of a moment: the years up to 5000, and no number that a day cannot be told of."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_ENTRIES = 50_000
+"""In one answer, some 8 MiB: all journals at their bound would be many times what the pod may
+take, and it streams meanwhile."""
+_LEAST_ENTRIES = 200
+"""Of each camera in one answer, so that a collector gets on with every one of them."""
 
 
 class JournalPages:
@@ -42,7 +47,7 @@ class JournalPages:
         self._busy = False
 
     async def read(self, request: Request) -> Answer:
-        """Everything that ended since `since`, of `camera` or of all."""
+        """What ended at `since` or later, of `camera` or of all, up to the bound of an answer."""
         try:
             since_us = _moment(request.query.get("since", "0"))
         except ValueError as error:
@@ -111,33 +116,51 @@ def _let_go(found: Iterable[KeptJournal], until_us: int) -> None:
         kept.store.acknowledge(until_us)
 
 
-def _told(found: Iterable[tuple[KeptJournal, int, list[Entry]]], since_us: int) -> bytes:
+def _told(found: Sequence[tuple[KeptJournal, int, list[Entry]]], since_us: int) -> bytes:
     """Raises OSError."""
-    cameras = [
-        {
-            "camera": kept.camera,
-            "uid": kept.uid,
-            "settledUs": settled_us,
-            "entries": [said(entry) for entry in _since(kept.store.entries(), since_us)],
-            "open": [said(entry) for entry in _since(goes_on, since_us)],
-        }
+    most = max(_LEAST_ENTRIES, _MOST_ENTRIES // max(1, len(found)))
+    cameras = (
+        _camera_told(kept, settled_us, goes_on, since_us, most)
         for kept, settled_us, goes_on in found
-    ]
-    return json.dumps({"cameras": cameras}, separators=(",", ":")).encode() + b"\n"
+    )
+    return b'{"cameras":[' + b",".join(cameras) + b"]}\n"
+
+
+def _camera_told(
+    kept: KeptJournal, settled_us: int, goes_on: Iterable[Entry], since_us: int, most: int
+) -> bytes:
+    """Raises OSError."""
+    entries = _since(kept.store.entries(since_us), since_us)
+    if len(entries) > most:
+        last_us = ended_us(entries[most - 1])
+        entries = [entry for entry in entries if ended_us(entry) <= last_us]
+        settled_us = min(settled_us, last_us)
+    head = {"camera": kept.camera, "uid": kept.uid, "settledUs": settled_us}
+    return (
+        json.dumps(head, separators=(",", ":")).encode()[:-1]
+        + b',"entries":'
+        + _listed(entries)
+        + b',"open":'
+        + _listed(_since(goes_on, since_us))
+        + b"}"
+    )
+
+
+def _listed(entries: Iterable[Entry]) -> bytes:
+    # One by one: to make one text of them all at once would hold up the media loop's thread.
+    return b"[" + b",".join(line_of(entry).rstrip() for entry in entries) + b"]"
 
 
 def _since(entries: Iterable[Entry], since_us: int) -> list[Entry]:
-    return [entry for entry in entries if ended_us(entry) > since_us]
+    """At the moment itself too: a period may end just where all before was settled."""
+    return [entry for entry in entries if ended_us(entry) >= since_us]
 
 
 def _moment(text: str) -> int:
     """Microseconds since the epoch, or RFC 3339 with an offset. Raises ValueError."""
     if text.isascii() and text.isdigit() and len(text) <= _LONGEST:
         return int(text)
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError(f"{text!r} lacks an offset, such as Z")
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    return moment_us(text)
 
 
 def _refused(error: Exception) -> Answer:

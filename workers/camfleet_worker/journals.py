@@ -27,7 +27,7 @@ from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.lines import Checkpoint, End, Entry
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, Cause, Fact, Period, Stage
 from camfleet_worker.journal.recovery import joined, recovered
-from camfleet_worker.journal.store import JournalStore, give_up_oldest
+from camfleet_worker.journal.store import JournalStore, ended_us, give_up_oldest
 from camfleet_worker.journal.tally import Tally
 from camfleet_worker.sink_set import SinkSet
 from camfleet_worker.sinks.layout import camera_prefix
@@ -98,6 +98,8 @@ class KeptJournal:
         self._final: tuple[Entry, ...] = ()
         self._ends: tuple[End, ...] = ()
         self._failing = False
+        self._begun = False
+        """Whether what the worker before left open is told, or waits for the disk."""
         self._recovery: Callable[[], tuple[list[Entry], Checkpoint]] | None = None
 
     def failed(self, cause: Cause, *, connecting: bool = False) -> None:
@@ -122,8 +124,13 @@ class KeptJournal:
 
     @property
     def settled_us(self) -> int:
-        """Nothing that ends before it will be told any more."""
-        return self._journal.settled_us
+        """Nothing that ends before it will come to the disk any more; 0 until it is told there
+        what the worker before left open."""
+        if not self._begun:
+            return 0
+        with self._lock:
+            waiting = [ended_us(entry) for entry in self._waiting]
+        return min([self._journal.settled_us, *waiting])
 
     def step(self) -> None:
         """Tell what is known for good now."""
@@ -167,12 +174,14 @@ class KeptJournal:
         except OSError as error:
             self._failed(error)
             return
+        finally:
+            # Room is made before a line is written: what was given up is gone either way.
+            self._counters.lost_bytes += self.store.lost_bytes - before
         self._failing = False
         written = {id(entry) for entry in entries}
         with self._lock:
             self._waiting = deque(one for one in self._waiting if id(one) not in written)
         self._counters.lines += len(entries)
-        self._counters.lost_bytes += self.store.lost_bytes - before
 
     def _recover(self) -> Checkpoint | None:
         """Where that was not possible yet. Raises OSError."""
@@ -181,14 +190,17 @@ class KeptJournal:
         told, checkpoint = self._recovery()
         self._recovery = None
         self._wait(told)
+        self._begun = True
         return checkpoint
 
-    def end(self, then: Cause) -> None:
+    def end(self, then: Cause, at_us: int) -> None:
         """The last checkpoint: whoever comes next knows whose the gap is. It comes before the lines
-        of `finish`, which take long where many cameras end at once."""
-        now_us = self._wall_us()
-        self._final = tuple(self._journal.peek(now_us, lag_us=0))
-        self._ends = tuple(self._journal.ends(now_us, lag_us=0))
+        of `finish`, which take long where many cameras end at once.
+
+        `at_us`: when the camera was stopped. The disk may reach this much later, when the next
+        journal of the camera has begun."""
+        self._final = tuple(self._journal.peek(at_us, lag_us=0))
+        self._ends = tuple(self._journal.ends(at_us, lag_us=0))
         try:
             self._recover()
             with self._lock:
@@ -280,11 +292,12 @@ class Journals:
         before counts as what it became."""
         leaving = {id(journal) for journal in journals}
         ending = [kept for kept in self._running if id(kept) in leaving]
+        at_us = self._wall_us()
         for kept in ending:
             self._running.remove(kept)
             kept.closing = True  # from here on its evidence is the writer's thread's to take up
             self._closed.append(kept)
-            self._run(partial(kept.end, then))
+            self._run(partial(kept.end, then, at_us))
         for kept in ending:
             self._run(partial(kept.finish, then))
 

@@ -53,6 +53,8 @@ class _Track:
     failures: dict[Failure, None] = field(default_factory=dict)
     missing: Cause | None = None
     """Why there is no sink at all."""
+    bygone: frozenset[tuple[int, int]] = frozenset()
+    """Stretches, as above, of a time that our clock was set back from."""
 
     def hear(self, evidence: Evidence, now_us: int) -> None:
         if all(known is not evidence for _, known in self.sources):
@@ -65,13 +67,25 @@ class _Track:
             if evidence.under_way is not None:
                 ended.append(evidence.under_way)
             for stretch in ended:
-                self.stretches[number, stretch.since_us] = stretch
+                if (number, stretch.since_us) not in self.bygone:
+                    self.stretches[number, stretch.since_us] = stretch
             for _ in range(len(evidence.failures)):
                 after_us, cause = evidence.failures.popleft()
                 self.failures[Failure(after_us or since_us, cause)] = None
             self.counting.take(
                 evidence.key_frames.popleft() for _ in range(len(evidence.key_frames))
             )
+
+    def begin_anew(self, fact: Fact, now_us: int) -> None:
+        """Forget what is to come only now that our clock was set back."""
+        self.fold, self.counting = Fold(fact, now_us, 0), Counting(fact, now_us)
+        self.bygone = frozenset(
+            key for key, stretch in self.stretches.items() if stretch.until_us > now_us
+        )
+        self.stretches = {
+            key: stretch for key, stretch in self.stretches.items() if key not in self.bygone
+        }
+        self.failures = {failure: None for failure in self.failures if failure.after_us <= now_us}
 
     @property
     def newest_us(self) -> int:
@@ -113,6 +127,7 @@ class CameraJournal:
     ) -> None:
         self._began_us = began_us
         self._settled_us = began_us
+        self._looked_us = began_us
         self._arriving = self._track(ARRIVING)
         self._arriving.hear(arrivals, began_us)
         self._sinks = {fact: self._track(fact) for fact in facts}
@@ -157,6 +172,9 @@ class CameraJournal:
 
     def step(self, now_us: int) -> list[Entry]:
         """What is known for good now and was not told yet."""
+        if now_us < self._settled_us - PATIENCE_US:
+            return self._begin_anew(now_us)
+        self._looked_us = now_us
         self._take_up()
         horizon_us = min(now_us - HINDSIGHT_US, self._undecided_us(now_us))
         if horizon_us <= self._settled_us:
@@ -196,6 +214,22 @@ class CameraJournal:
             End(fact, max(self._settled_us, self._end_us(track, now_us, lag_us)))
             for fact, track in tracks.items()
         ]
+
+    def _begin_anew(self, now_us: int) -> list[Entry]:
+        """Our clock was set back by so much that nothing would be told until it has caught up.
+        What is known goes as it stands; what follows overlaps with what was told."""
+        told = self.peek(self._looked_us)
+        self._began_us = self._settled_us = self._looked_us = now_us
+        self._arriving.begin_anew(ARRIVING, now_us)
+        for fact, track in self._sinks.items():
+            track.begin_anew(fact, now_us)
+        if self._usable is not None:
+            self._usable = Fold(USABLE, now_us, 0)
+            self._usable.observe(Observation(now_us, self._usable_now))
+        self._notes = [note for note in self._notes if note.at_us <= now_us]
+        self._known = None
+        self._told = []
+        return told
 
     def _track(self, fact: Fact) -> _Track:
         return _Track(Fold(fact, self._began_us, 0), Counting(fact, self._began_us))

@@ -78,9 +78,13 @@ def _sink_shortfalls(here: list[Period], start_us: int, end_us: int) -> frozense
     """Something taken is enough; nothing taken is certain only where gaps fill the minute."""
     if any(p.condition.state is State.SPAN for p in here):
         return frozenset()
-    gaps = [p for p in here if p.condition.state is State.GAP]
-    down_us = sum(min(p.end_us, end_us) - max(p.start_us, start_us) for p in gaps)
-    whole = down_us == end_us - start_us
+    down_until_us = start_us
+    gaps = (p for p in here if p.condition.state is State.GAP)
+    for gap in sorted(gaps, key=lambda gap: gap.start_us):  # those of two workers may overlap
+        if gap.start_us > down_until_us:
+            break
+        down_until_us = max(down_until_us, gap.end_us)
+    whole = down_until_us >= end_us
     return frozenset({Shortfall.NOT_TAKEN if whole else Shortfall.TAKING_UNKNOWN})
 
 

@@ -68,11 +68,13 @@ class JournalStore:
         except FileNotFoundError:
             return None
 
-    def entries(self) -> list[Entry]:
-        """Everything that is kept, each once, by its end."""
+    def entries(self, since_us: int = 0) -> list[Entry]:
+        """Everything that is kept of the days from a moment's on, each once, by its end."""
+        first = _day(since_us)
         found = {
             entry
             for path in self._days()
+            if path.stem >= first
             for line in _lines(path)
             if (entry := entry_of(line)) is not None
         }

@@ -11,6 +11,8 @@ from camfleet_worker.journal.period import Fact
 
 MINUTES = 60
 HOUR_US = MINUTES * MINUTE_US
+_MOST_HOURS = 24
+"""Told at once, also where nothing was counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,28 @@ class Counting:
 
     def settle(self, until_us: int) -> list[Tally]:
         """The hours that are over for good."""
-        finished = []
-        while self._hour_us + HOUR_US <= until_us:
-            finished += self._tally(self._hour_us, until_us)
-            self._hour_us += HOUR_US
-            first = self._hour_us // MINUTE_US
-            self._counts = {minute: n for minute, n in self._counts.items() if minute >= first}
+        over_us = until_us // HOUR_US * HOUR_US
+        if over_us <= self._hour_us:
+            return []
+        hours = self._hours(over_us)
+        finished = [tally for hour_us in hours for tally in self._tally(hour_us, until_us)]
+        self._hour_us = over_us
+        first = over_us // MINUTE_US
+        self._counts = {minute: n for minute, n in self._counts.items() if minute >= first}
         return finished
 
     def peek(self, until_us: int) -> list[Tally]:
         """What is known up to now of the hours that are not over."""
-        hours = range(self._hour_us, max(until_us, self._hour_us + 1), HOUR_US)
+        hours = self._hours(max(until_us, self._hour_us + 1))
         return [tally for hour_us in hours for tally in self._tally(hour_us, until_us)]
+
+    def _hours(self, end_us: int) -> Iterable[int]:
+        """Those that begin before `end_us`. Our clock may leap by years: of more than a day, only
+        those in which something was counted."""
+        if end_us - self._hour_us <= _MOST_HOURS * HOUR_US:
+            return range(self._hour_us, end_us, HOUR_US)
+        counted = {minute * MINUTE_US // HOUR_US * HOUR_US for minute in self._counts}
+        return sorted(hour_us for hour_us in counted if self._hour_us <= hour_us < end_us)
 
     def _tally(self, hour_us: int, until_us: int) -> list[Tally]:
         counts = tuple(self._count(hour_us + n * MINUTE_US, until_us) for n in range(MINUTES))

@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from camfleet_worker.journal.minutes import Verdict
 from camfleet_worker.journal.period import Cause, Period
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
+from camfleet_worker.moments import moment_us
 from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.export import ExportError, export
 from camfleet_worker.recordings.gap_causes import told
@@ -30,7 +31,6 @@ from camfleet_worker.recordings.listing import (
     time_text,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROGRESS_US = 60_000_000
 _DAY_US = 86_400_000_000
 
@@ -180,14 +180,11 @@ def _folder(asked: argparse.Namespace, wanted: Interval) -> Path:
 
 
 def _time(text: str) -> int:
-    """RFC 3339 with an offset, in microseconds since the epoch."""
+    """A moment, refused with a sentence: argparse shows none of a ValueError."""
     try:
-        at = datetime.fromisoformat(text)
+        return moment_us(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 2026-05-01T07:00:00Z") from error
-    if at.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} lacks an offset, such as Z or +07:00")
-    return (at - _EPOCH) // timedelta(microseconds=1)
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -207,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     available.add_argument("camera", nargs="?", help="namespace/name; without: all there are")
     available.add_argument("--json", action="store_true", help="for programs")
     available.set_defaults(run=_availability)
-    now_us = (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1)
+    now_us = int(time.time() * 1_000_000)
     begins = {listing: 0, exporting: 0, available: now_us - _DAY_US}
     for command in begins:
         needed = command is exporting

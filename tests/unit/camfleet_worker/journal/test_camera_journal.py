@@ -275,6 +275,38 @@ def test_a_minute_that_was_seen_in_part_has_no_key_frame_only_where_one_was_seen
     assert tally.key_frames[:4] == (None, 0, None, None)
 
 
+def test_a_clock_that_leaps_by_decades_costs_a_gap_of_ours_and_not_a_line_an_hour() -> None:
+    played = Played(ON_DISK).passes(0, 100).until(100)
+    played.arrivals.failed(Cause.US)
+    leap = 40 * 365 * 24 * HOUR
+    played.passes(leap, leap + 300)
+    told = played.journal.step(us(leap + 5)) + played.journal.step(us(leap + 300))
+    assert len(told) < 20
+    assert played.periods(ARRIVING, told) == [(0, 100, "span"), (100, leap, "us")]
+    counted = key_frames_by_minute((one for one in told if isinstance(one, Tally)), ARRIVING)
+    assert counted[us(0)] == 60, "what was counted before is told"
+
+
+@given(st.integers(12 * 60, 10 * 365 * 24 * HOUR))
+def test_a_clock_that_is_set_back_by_far_begins_the_journal_anew(back: int) -> None:
+    played = Played(ON_DISK, NATIONAL).passes(0, 1000).until(1000)
+    played.journal.picture(us(500), True)
+    then = 1000 - back
+    played.told += played.journal.step(us(then))
+    for fact in (ARRIVING, ON_DISK, NATIONAL):
+        assert played.periods(fact) == [(0, 1000, "span")]
+    played.told.clear()
+    played.passes(then, then + 100).passes(then + 130, then + 300)
+    played.told += played.journal.step(us(then + 300))
+    for fact in (ARRIVING, ON_DISK, NATIONAL):
+        assert played.periods(fact) == [
+            (then, then + 100, "span"),
+            (then + 100, then + 130, "camera"),
+        ]
+    assert played.periods(USABLE, played.journal.peek(us(then + 300)))[0][0] == then
+    assert played.journal.settled_us == us(then + 240)
+
+
 stretch = st.tuples(st.floats(0, 500), st.floats(0, 60))
 causes = st.sampled_from([Cause.CAMERA, Cause.LINE, Cause.US])
 notes = st.lists(st.tuples(st.floats(0, 600), causes, st.booleans()), max_size=12)

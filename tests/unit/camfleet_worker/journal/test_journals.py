@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.errors import IngestError
 from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Fact, Period, Stage
+from camfleet_worker.journal.lines import entry_of
+from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Cause, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
+from camfleet_worker.journal_pages import _told
 from camfleet_worker.journals import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
 from camfleet_worker.sink_set import SinkSet
 
@@ -361,3 +365,99 @@ def test_a_bug_ends_no_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     worker.journals.close([journal])
     assert worker.journals.counters.bugs == 1
     assert "bug in a journal" in caplog.text
+
+
+class Relayed(Worker):
+    """With a relay whose evidence is noted by hand."""
+
+    def opened(self) -> tuple[KeptJournal, Evidence]:
+        kept = self.open()
+        relay = Evidence()
+        kept._journal.hear(RELAYED, relay, us(self.now_s))
+        kept._journal.lacks(RELAYED, None)
+        return kept, relay
+
+
+def collected(worker: Worker, kept: KeptJournal, since_us: int) -> tuple[int, set[Period]]:
+    """What a collector is told that goes on from the answer before."""
+    (camera,) = json.loads(_told([(kept, kept.settled_us, kept.now())], since_us))["cameras"]
+    told = {entry_of(json.dumps(said).encode()) for said in camera["entries"]}
+    return camera["settledUs"], {one for one in told if isinstance(one, Period)}
+
+
+def test_a_collector_that_goes_on_from_the_answer_before_misses_nothing(tmp_path: Path) -> None:
+    """Also what ends where all was settled: with the last picture that a system took."""
+    worker = Relayed(tmp_path)
+    kept, relay = worker.opened()
+    since_us, found = 0, set[Period]()
+    for number in range(800):
+        worker.passes(worker.now_s + 1)
+        if number % 400 < 200:
+            relay.seen(us(worker.now_s))
+        elif number % 400 == 200:
+            relay.failed(Cause.VMS)
+        worker.stalled = [] if number % 90 == 60 else worker.stalled
+        if number % 90 == 80 and worker.stalled is not None:
+            late, worker.stalled = worker.stalled, None
+            for job in late:
+                job()
+        since_us, told = collected(worker, kept, since_us)
+        found |= told
+    assert found == set(beside(tmp_path).read())
+    assert len(found) > 3
+
+
+def test_nothing_is_settled_while_it_is_not_told_what_the_worker_before_left(
+    tmp_path: Path,
+) -> None:
+    Worker(tmp_path).open()
+    worker = Worker(tmp_path, at_s=100)
+    worker.stalled = []
+    kept = worker.open()
+    since_us, told = collected(worker, kept, 0)
+    assert told == set()
+    for job in worker.stalled:
+        job()
+    _, told = collected(worker, kept, since_us)
+    assert rows(sorted(told, key=lambda one: one.start_us)) == rows(beside(tmp_path).read())
+    assert told
+
+
+def test_a_camera_that_was_stopped_ends_then_however_late_the_disk_hears_of_it(
+    tmp_path: Path,
+) -> None:
+    worker = Worker(tmp_path)
+    journal = worker.open()
+    worker.passes(100)
+    worker.stalled = []
+    worker.journals.close([journal])
+    worker.arrivals = Evidence()
+    worker.now_s = 101
+    again = worker.open()
+    worker.passes(300)
+    late, worker.stalled = worker.stalled, None
+    for job in late:
+        job()
+    worker.journals.close([again])
+    assert rows(beside(tmp_path).read()) == [
+        (0, 0.5, "us"),
+        (0.5, 100, "span"),
+        (100, 101, "planned"),
+        (101, 101.5, "us"),
+        (101.5, 300, "span"),
+    ]
+
+
+def test_what_was_given_up_for_a_line_that_the_disk_then_refused_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(tmp_path)
+    kept = worker.open()
+
+    def full(*entries: object) -> None:
+        kept.store.lost_bytes += 7
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kept.store, "append", full)
+    kept.write(None)
+    assert worker.journals.counters.lost_bytes == 7

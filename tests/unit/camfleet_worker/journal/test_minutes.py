@@ -68,3 +68,10 @@ def test_a_short_gap_leaves_a_minute_good_and_is_named_all_the_same() -> None:
 )
 def test_what_is_unknown_is_not_up(known: list[Period]) -> None:
     assert judge(START, known, 30).verdict is Verdict.UNKNOWN
+
+
+def test_gaps_that_overlap_fill_a_minute_only_where_they_leave_nothing_between_them() -> None:
+    whole = [on_disk(down(Cause.US), -1.0, 0.7), on_disk(down(Cause.DISK), 0.4, 1.0)]
+    assert judge(START, whole, None).verdict is Verdict.NOT_GOOD
+    half = [on_disk(down(Cause.US), 0.0, 0.5), on_disk(down(Cause.DISK), 0.0, 0.5)]
+    assert judge(START, half, None).verdict is Verdict.UNKNOWN

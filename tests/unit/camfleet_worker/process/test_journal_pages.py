@@ -71,7 +71,7 @@ async def test_a_collector_is_told_what_is_finished_and_what_goes_on(
     assert yard["camera"] == "yard"
 
 
-@pytest.mark.parametrize("since", ["2000", "1970-01-01T00:00:00.002000Z"])
+@pytest.mark.parametrize("since", ["2001", "1970-01-01T00:00:00.002001Z"])
 async def test_only_what_ended_since_a_moment_is_told(
     client: httpx.AsyncClient, since: str
 ) -> None:
@@ -117,10 +117,10 @@ async def test_a_disk_that_does_not_answer_holds_one_request_and_the_next_is_tol
     held, go_on = threading.Event(), threading.Event()
     entries = JournalStore.entries
 
-    def stalled(store: JournalStore) -> list[Entry]:
+    def stalled(store: JournalStore, since_us: int) -> list[Entry]:
         held.set()
         go_on.wait(30)
-        return entries(store)
+        return entries(store, since_us)
 
     monkeypatch.setattr(JournalStore, "entries", stalled)
     first = asyncio.create_task(client.get("/journal"))
@@ -142,3 +142,31 @@ async def test_a_disk_that_cannot_be_read_is_told(
     answer = await client.get("/journal")
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert "Is a directory" in answer.text
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_moment_that_no_day_can_be_told_of_is_refused(
+    client: httpx.AsyncClient, moment: str
+) -> None:
+    refused = await client.post("/journal/acknowledge", params={"until": moment})
+    assert refused.status_code == HTTPStatus.BAD_REQUEST
+    refused = await client.get("/journal", params={"since": moment})
+    assert refused.status_code == HTTPStatus.BAD_REQUEST
+
+
+async def test_an_answer_has_a_bound_and_says_how_far_it_goes(
+    client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camfleet_worker.journal_pages._MOST_ENTRIES", 0)
+    monkeypatch.setattr("camfleet_worker.journal_pages._LEAST_ENTRIES", 3)
+    flaps = [Period(ARRIVING, UP, at_us, at_us + 1) for at_us in range(3_000, 3_020, 2)]
+    JournalStore(tmp_path / "gate").append(*flaps)
+    since_us, found = 0, []
+    for _ in range(10):
+        gate, yard = (await client.get("/journal", params={"since": since_us})).json()["cameras"]
+        assert len(gate["entries"]) <= 3
+        assert (len(yard["entries"]), yard["settledUs"]) == (3, DAY_US + 7) or since_us > 0
+        found += [entry for entry in gate["entries"] if entry not in found]
+        since_us = gate["settledUs"]
+    assert since_us == DAY_US + 7
+    assert found == [said(one) for one in (YESTERDAY, *flaps, TODAY, COUNTED)]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET /journal and POST /journal/acknowledge: what a collector of availability asks a worker.
 
-A collector reads each camera from the `settledUs` of the answer before, stores what it got, and then
-acknowledges `settledUs` of this answer: days that ended before it are let go. Reading changes
+A collector reads each camera from the `settledUs` of the answer before, stores what it got, and
+then acknowledges `settledUs` of this answer: days that ended before it are let go. Reading changes
 nothing, so an answer that is lost is asked for again. What ended at that very moment may be told
 twice, and an answer has a bound: where there is more, `settledUs` is how far it goes.
 """

@@ -26,7 +26,7 @@ from camfleet_worker.journal.causes import cause_of
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.lines import Checkpoint, End, Entry
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, Cause, Fact, Period, Stage
-from camfleet_worker.journal.recovery import joined, recovered
+from camfleet_worker.journal.recovery import after, joined, recovered
 from camfleet_worker.journal.store import JournalStore, ended_us, give_up_oldest
 from camfleet_worker.journal.tally import Tally
 from camfleet_worker.sink_set import SinkSet
@@ -44,6 +44,7 @@ IN_MEMORY_BYTES = 24 << 10
 ALL_IN_MEMORY_BYTES = 8 << 20
 """Half of what the pod's in-memory volume holds: who exceeds that is evicted. 200 cameras that run
 take less, in whole pages; those that ran once give way."""
+_DAY_US = 86_400_000_000
 _WAITING_ENTRIES = 512
 """For a disk that does not take them: the gaps of a bad day of one camera."""
 
@@ -386,7 +387,10 @@ def _recovered(
     if left is None:
         # Lost with the power, or this is the first: the lines and the recordings have to do.
         left = Checkpoint((), Cause.US, _ends(store.read()), told=True)
-    ends = {end.fact: end.at_us for end in left.ends if end.fact in facts}
+    told_us = _told_since(store, left, began_us)
+    ends = {
+        end.fact: max(end.at_us, told_us.get(end.fact, 0)) for end in left.ends if end.fact in facts
+    }
     holes = _holes(ends, began_us, left.then, partial(stretches, store.camera))
     beginning = Checkpoint(
         tuple(holes), Cause.US, tuple(End(fact, began_us) for fact in facts), told=True
@@ -394,17 +398,30 @@ def _recovered(
     if left.told:
         return list(holes), beginning
     tallies = [one for one in left.entries if isinstance(one, Tally)]
-    periods = joined([one for one in left.entries if isinstance(one, Period)] + holes)
-    return [*periods, *tallies], beginning
+    went_on = [one for one in left.entries if isinstance(one, Period)]
+    return [*joined([*after(told_us, went_on), *holes]), *tallies], beginning
+
+
+def _told_since(store: JournalStore, left: Checkpoint, began_us: int) -> Mapping[Fact, int]:
+    """Up to when lines tell that were written after the checkpoint was made: it waited for a disk
+    that stalled, or the worker died between the two. Raises OSError."""
+    since_us = min((end.at_us for end in left.ends), default=began_us)
+    lines = store.entries(max(0, since_us - _DAY_US))
+    # Those of a time that our clock was set back from say nothing of this one.
+    return _told_until(one for one in lines if isinstance(one, Period) and one.end_us <= began_us)
+
+
+def _told_until(periods: Iterable[Period]) -> Mapping[Fact, int]:
+    found: dict[Fact, int] = {}
+    for period in periods:
+        found[period.fact] = max(found.get(period.fact, 0), period.end_us)
+    return found
 
 
 def _ends(periods: Iterable[Period]) -> tuple[End, ...]:
     """Where lines end. What a relay took since, nobody knows."""
-    found: dict[Fact, int] = {}
-    for period in periods:
-        if period.fact in (ARRIVING, ON_DISK):
-            found[period.fact] = max(found.get(period.fact, 0), period.end_us)
-    return tuple(End(fact, at_us) for fact, at_us in found.items())
+    told_us = _told_until(period for period in periods if period.fact in (ARRIVING, ON_DISK))
+    return tuple(End(fact, at_us) for fact, at_us in told_us.items())
 
 
 def _holes(

@@ -7,7 +7,7 @@ there is a gap of ours: a gap that the dead worker had seen end would stand in i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from camfleet_worker.journal.period import ON_DISK, UP, Cause, Fact, Period, down
 
@@ -39,6 +39,16 @@ def recovered(
     if until_us > at_us:
         found.append(Period(fact, down(cause), at_us, until_us))
     return found
+
+
+def after(told_us: Mapping[Fact, int], periods: Iterable[Period]) -> list[Period]:
+    """What periods say of the time that is not told yet: what was told for good stands."""
+    later = (
+        (one, max(one.start_us, told_us.get(one.fact, 0)))
+        for one in periods
+        if one.end_us > told_us.get(one.fact, 0)
+    )
+    return [Period(one.fact, one.condition, start_us, one.end_us) for one, start_us in later]
 
 
 def joined(periods: Iterable[Period]) -> list[Period]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import errno
 import json
+import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.conditions import ConditionType, Reason
@@ -93,6 +97,12 @@ class Worker:
             job()
         else:
             self.stalled.append(job)
+
+    def works_off(self) -> None:
+        """The writer's thread goes on after a stall."""
+        late, self.stalled = self.stalled or [], None
+        for job in late:
+            job()
 
     def open(self, recording: bool = True) -> KeptJournal:
         journal = self.journals.open(assignment(recording), self.arrivals)
@@ -397,14 +407,80 @@ def test_a_collector_that_goes_on_from_the_answer_before_misses_nothing(tmp_path
         elif number % 400 == 200:
             relay.failed(Cause.VMS)
         worker.stalled = [] if number % 90 == 60 else worker.stalled
-        if number % 90 == 80 and worker.stalled is not None:
-            late, worker.stalled = worker.stalled, None
-            for job in late:
-                job()
+        if number % 90 == 80:
+            worker.works_off()
         since_us, told = collected(worker, kept, since_us)
         found |= told
     assert found == set(beside(tmp_path).read())
     assert len(found) > 3
+
+
+turns = st.lists(
+    st.tuples(
+        st.sampled_from(["passes", "rests", "stalls", "goes on", "one job", "is killed", "ends"]),
+        st.integers(1, 90),
+    ),
+    max_size=14,
+)
+
+
+@given(turns)
+@example(
+    [
+        ("passes", 50),
+        ("stalls", 1),
+        ("passes", 40),
+        ("rests", 90),
+        ("passes", 90),
+        ("one job", 1),  # lines of all this, with a checkpoint of its beginning
+        ("is killed", 20),
+    ]
+)
+def test_lines_never_contradict_each_other_wherever_a_worker_is_killed(
+    turns: list[tuple[str, int]],
+) -> None:
+    """Nor is there a hole between them, and what they call a span has arrived."""
+    with tempfile.TemporaryDirectory() as folder:
+        worker = Worker(Path(folder))
+        kept = worker.open()
+        seen: list[tuple[float, float]] = []
+        for what, seconds in [*turns, ("goes on", 1), ("rests", 90), ("ends", 1)]:
+            if what == "passes":
+                seen.append((worker.now_s + 0.5, worker.now_s + seconds))
+                worker.passes(worker.now_s + seconds)
+            elif what == "rests":
+                worker.rests(worker.now_s + seconds)
+            elif what == "stalls":
+                worker.stalled = worker.stalled or []
+            elif what == "goes on":
+                worker.works_off()
+            elif what == "one job" and worker.stalled:
+                worker.stalled.pop(0)()
+            else:
+                if what == "ends":
+                    worker.journals.close([kept])
+                    worker.works_off()
+                worker = Worker(Path(folder), at_s=worker.now_s + seconds)
+                worker.lying = [(us(start), us(end)) for start, end in seen]
+                kept = worker.open()
+        told = sorted(rows(beside(Path(folder)).read()))
+        assert told[0][0] == 0.0
+        for before, after in pairwise(told):
+            assert before[1] == after[0], told
+        for start, end, state in told:
+            if state == "span":
+                assert any(s <= start and end <= e + 3 for s, e in united(seen)), (told, seen)
+
+
+def united(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A pause of up to five seconds is none."""
+    found: list[tuple[float, float]] = []
+    for start, end in stretches:
+        if found and start - found[-1][1] <= 5.0:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
 
 
 def test_nothing_is_settled_while_it_is_not_told_what_the_worker_before_left(
@@ -416,8 +492,7 @@ def test_nothing_is_settled_while_it_is_not_told_what_the_worker_before_left(
     kept = worker.open()
     since_us, told = collected(worker, kept, 0)
     assert told == set()
-    for job in worker.stalled:
-        job()
+    worker.works_off()
     _, told = collected(worker, kept, since_us)
     assert rows(sorted(told, key=lambda one: one.start_us)) == rows(beside(tmp_path).read())
     assert told
@@ -435,9 +510,7 @@ def test_a_camera_that_was_stopped_ends_then_however_late_the_disk_hears_of_it(
     worker.now_s = 101
     again = worker.open()
     worker.passes(300)
-    late, worker.stalled = worker.stalled, None
-    for job in late:
-        job()
+    worker.works_off()
     worker.journals.close([again])
     assert rows(beside(tmp_path).read()) == [
         (0, 0.5, "us"),

@@ -266,6 +266,9 @@ class Journals:
         kept = KeptJournal(assignment, journal, store, self._wall_us, self.counters)
         self._run(lambda: kept.recover((ARRIVING, *facts), began_us, self._stretches))
         self._running.append(kept)
+        # The lines of a former one of this folder are handed out as this one's.
+        for former in [one for one in self._closed if one.store.camera == store.camera]:
+            self._closed.remove(former)
         if not assignment.policy.recording.enabled and not self._bounding:
             self._bounding = True
             self._run(self._bound_memory)

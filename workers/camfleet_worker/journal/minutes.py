@@ -34,7 +34,8 @@ class Shortfall(StrEnum):
     TAKING_UNKNOWN = "takingUnknown"
 
 
-_UNKNOWNS = frozenset({Shortfall.KEY_FRAMES_UNKNOWN, Shortfall.TAKING_UNKNOWN})
+UNKNOWNS = frozenset({Shortfall.KEY_FRAMES_UNKNOWN, Shortfall.TAKING_UNKNOWN})
+"""All that a minute lacks of which nothing was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +92,4 @@ def _sink_shortfalls(here: list[Period], start_us: int, end_us: int) -> frozense
 def _verdict(lacks: frozenset[Shortfall]) -> Verdict:
     if not lacks:
         return Verdict.GOOD
-    return Verdict.UNKNOWN if lacks <= _UNKNOWNS else Verdict.NOT_GOOD
+    return Verdict.UNKNOWN if lacks <= UNKNOWNS else Verdict.NOT_GOOD

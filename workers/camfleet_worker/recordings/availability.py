@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from camfleet_worker.journal.lines import Entry
-from camfleet_worker.journal.minutes import MINUTE_US, Minute, Shortfall, Verdict, judge
+from camfleet_worker.journal.minutes import MINUTE_US, UNKNOWNS, Minute, Shortfall, Verdict, judge
 from camfleet_worker.journal.period import USABLE, Cause, Fact, Period, Stage, State
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
 from camfleet_worker.recordings.listing import Interval
@@ -54,6 +54,10 @@ def _availability(
             shortfalls.update(minute.shortfalls)
         if minute.verdict is Verdict.NOT_GOOD:
             causes.update(minute.causes)
+    unheard = len(_minutes(wanted)) - minutes.total()
+    if unheard:
+        minutes[Verdict.UNKNOWN] += unheard
+        shortfalls.update(dict.fromkeys(UNKNOWNS, unheard))
     return Availability(fact, minutes, causes, shortfalls)
 
 
@@ -61,7 +65,7 @@ def _judged(
     fact: Fact, periods: Iterable[Period], key_frames: Mapping[int, int], wanted: Interval
 ) -> Iterator[Minute]:
     of_both = [period for period in periods if period.fact in (fact, USABLE)]
-    for start_us, here in _by_minute(of_both, wanted):
+    for start_us, here in _by_minute(of_both, _known(of_both, key_frames, wanted)):
         yield judge(
             start_us,
             [period for period in here if period.fact == fact],
@@ -70,14 +74,29 @@ def _judged(
         )
 
 
+def _minutes(wanted: Interval) -> range:
+    """The first moments of the whole minutes of an interval."""
+    first_us = -(-wanted.start_us // MINUTE_US) * MINUTE_US
+    return range(first_us, wanted.end_us - MINUTE_US + 1, MINUTE_US)
+
+
+def _known(periods: Sequence[Period], key_frames: Mapping[int, int], wanted: Interval) -> Interval:
+    """The minutes of an interval that anything is known of: who asks for decades waits for none
+    of those before the first camera."""
+    starts = [*(period.start_us for period in periods), *key_frames]
+    ends = [*(period.end_us for period in periods), *(at_us + MINUTE_US for at_us in key_frames)]
+    first_us = min(starts, default=0) // MINUTE_US * MINUTE_US
+    end_us = -(-max(ends, default=0) // MINUTE_US) * MINUTE_US
+    return Interval(max(first_us, wanted.start_us), min(end_us, wanted.end_us))
+
+
 def _by_minute(
     periods: Iterable[Period], wanted: Interval
 ) -> Iterator[tuple[int, Sequence[Period]]]:
     """The periods that each whole minute of an interval has a part in."""
     coming = sorted(periods, key=lambda period: period.start_us, reverse=True)
     here: list[Period] = []
-    first_us = -(-wanted.start_us // MINUTE_US) * MINUTE_US
-    for start_us in range(first_us, wanted.end_us - MINUTE_US + 1, MINUTE_US):
+    for start_us in _minutes(wanted):
         here = [period for period in here if period.end_us > start_us]
         while coming and coming[-1].start_us < start_us + MINUTE_US:
             period = coming.pop()

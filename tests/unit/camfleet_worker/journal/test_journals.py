@@ -534,3 +534,14 @@ def test_what_was_given_up_for_a_line_that_the_disk_then_refused_is_counted(
     monkeypatch.setattr(kept.store, "append", full)
     kept.write(None)
     assert worker.journals.counters.lost_bytes == 7
+
+
+def test_a_camera_that_is_declared_anew_is_handed_out_once(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    for _ in range(3):
+        kept = worker.open()
+        worker.passes(worker.now_s + 100)
+        worker.journals.close([kept])
+    assert worker.journals.kept == [kept]
+    beside_memory = worker.open(recording=False)
+    assert worker.journals.kept == [beside_memory, kept], "a journal of another volume is its own"

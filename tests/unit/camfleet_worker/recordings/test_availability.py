@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.journal.lines import Checkpoint, Entry
-from camfleet_worker.journal.minutes import MINUTE_US, Shortfall, Verdict
+from camfleet_worker.journal.minutes import MINUTE_US, Shortfall, Verdict, judge
 from camfleet_worker.journal.period import UP, Cause, Condition, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import HOUR_US, MINUTES, Tally
@@ -108,6 +109,37 @@ def test_every_whole_minute_is_counted_once(
     whole = max(0, wanted.end_us // MINUTE_US - -(-start_us // MINUTE_US))
     for one in availabilities(entries, wanted):
         assert sum(one.minutes.values()) == whole
+
+
+@given(st.lists(periods), st.dictionaries(st.integers(0, 59), st.integers(0, 2)))
+def test_the_minutes_are_those_that_are_judged_one_by_one(
+    entries: list[Period], key_frames: dict[int, int]
+) -> None:
+    """Also before and after all that is known."""
+    wanted = Interval(0, 3 * HOUR_US)
+    counts = tuple(key_frames.get(n) for n in range(MINUTES))
+    for one in availabilities([*entries, Tally(ON_DISK, 0, counts)], wanted):
+        of_it = [period for period in entries if period.fact == one.fact]
+        by_hand = Counter(
+            judge(
+                start_us,
+                of_it,
+                key_frames.get(start_us // MINUTE_US) if one.fact == ON_DISK else None,
+                picture_healthy=not any(
+                    period.start_us < start_us + MINUTE_US and period.end_us > start_us
+                    for period in entries
+                    if period.fact == USABLE and period.condition != UP
+                ),
+            ).verdict
+            for start_us in range(0, wanted.end_us, MINUTE_US)
+        )
+        assert +Counter(one.minutes) == by_hand
+
+
+def test_millennia_of_which_nothing_is_known_cost_no_time() -> None:
+    wanted = Interval(0, 10**17 // MINUTE_US * MINUTE_US)
+    entries: list[Entry] = [period(ARRIVING, UP, 0, 60), tally(ARRIVING)]
+    assert numbers(counted(entries, ARRIVING, wanted)) == (60, 0, wanted.end_us // MINUTE_US - 60)
 
 
 @pytest.fixture

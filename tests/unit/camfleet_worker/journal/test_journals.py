@@ -368,7 +368,7 @@ def test_a_bug_ends_no_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     worker = Worker(tmp_path)
     journal = worker.open()
 
-    def bug(then: object) -> None:
+    def bug(then: object, at_us: int) -> None:
         raise ZeroDivisionError
 
     journal.end = bug  # type: ignore[method-assign]

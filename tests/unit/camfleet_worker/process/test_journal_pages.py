@@ -169,4 +169,5 @@ async def test_an_answer_has_a_bound_and_says_how_far_it_goes(
         found += [entry for entry in gate["entries"] if entry not in found]
         since_us = gate["settledUs"]
     assert since_us == DAY_US + 7
-    assert found == [said(one) for one in (YESTERDAY, *flaps, TODAY, COUNTED)]
+    everything: list[Entry] = [YESTERDAY, *flaps, TODAY, COUNTED]
+    assert found == [said(one) for one in everything]

@@ -267,12 +267,11 @@ class CameraJournal:
         return whole(missing, self._settled_us, now_us)
 
     def _tiles(self, arriving: Sequence[Tile]) -> Iterable[tuple[_Track, Sequence[Tile]]]:
-        """The tiles of every stage, for the time of those of the arriving."""
+        """The tiles of every stage, for the time of those of the arriving: none of them where our
+        clock was set back to what is settled."""
         yield self._arriving, arriving
-        around = [*self._told, *arriving]
-        if not arriving:
-            return
-        first_us, last_us = around[0].start_us, around[-1].end_us
+        around = [*self._told, *arriving] if arriving else []
+        first_us, last_us = (around[0].start_us, around[-1].end_us) if around else (0, 0)
         for track in self._sinks.values():
             missing: list[Tile] = []
             for gap in gaps(track.stretches.values(), self._began_us, first_us, last_us):

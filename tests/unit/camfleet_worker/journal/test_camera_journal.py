@@ -287,6 +287,21 @@ def test_a_clock_that_leaps_by_decades_costs_a_gap_of_ours_and_not_a_line_an_hou
     assert counted[us(0)] == 60, "what was counted before is told"
 
 
+@given(st.integers(1, 11 * 60))
+def test_a_clock_that_is_set_back_by_a_little_loses_nothing_that_goes_on(back: int) -> None:
+    """What a worker that dies then would leave, and what is told once the clock has caught up."""
+    played = Played(ON_DISK, NATIONAL).passes(0, 1000).until(1000)
+    played.told += played.journal.step(us(1000 - back))
+    left = played.told + played.journal.peek(us(1000 - back))
+    for fact in (ARRIVING, ON_DISK, NATIONAL):
+        ((start, end, state),) = played.periods(fact, left)
+        assert (start, state) == (0, "span")
+        assert end >= 940, "what was settled"
+    played.passes(1000 - back, 2000).until(2000)
+    for fact in (ARRIVING, ON_DISK, NATIONAL):
+        assert whose(played, fact, 2000) == [(0, 2000, "span")]
+
+
 @given(st.integers(12 * 60, 10 * 365 * 24 * HOUR))
 def test_a_clock_that_is_set_back_by_far_begins_the_journal_anew(back: int) -> None:
     played = Played(ON_DISK, NATIONAL).passes(0, 1000).until(1000)

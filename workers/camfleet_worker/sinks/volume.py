@@ -200,7 +200,7 @@ class VolumeWriter:
         return self._done == self._handed_over
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Run a job on the writer's thread, after those before it. Called by the media loop."""
+        """Run a job on the writer's thread, after those before it. Called by any thread."""
         self._handed_over += 1
         self._jobs.put(job)
 

@@ -21,7 +21,8 @@ READING = ("GET", "HEAD")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for. `path` is without the query; of a repeated parameter the last counts."""
+    """What was asked for. `path` is without the query; of a repeated parameter the last counts, and
+    an empty one is there: a camera without a name is not every camera."""
 
     method: str
     path: str
@@ -112,7 +113,9 @@ class HttpServer:
 def _request(head: bytes) -> Request:
     method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
     path, _, query = rest.partition(" ")[0].partition("?")
-    return Request(method, path, dict(parse_qsl(query)), b"\r\norigin:" in head.lower())
+    return Request(
+        method, path, dict(parse_qsl(query, keep_blank_values=True)), b"\r\norigin:" in head.lower()
+    )
 
 
 def _octets(request: Request, answer: Answer) -> bytes:

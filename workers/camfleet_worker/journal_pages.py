@@ -49,7 +49,7 @@ class JournalPages:
     async def read(self, request: Request) -> Answer:
         """What ended at `since` or later, of `camera` or of all, up to the bound of an answer."""
         try:
-            since_us = _moment(request.query.get("since", "0"))
+            since_us = _moment_asked(request.query, "since", "0")
         except ValueError as error:
             return _refused(error)
         # What goes on is the main loop's to tell; files, and many days of them, are a thread's.
@@ -63,8 +63,8 @@ class JournalPages:
     async def acknowledge(self, request: Request) -> Answer:
         """Let go of what ended before `until`."""
         try:
-            until_us = _moment(request.query["until"])
-        except (KeyError, ValueError) as error:
+            until_us = _moment_asked(request.query, "until", "")
+        except ValueError as error:
             return _refused(error)
         found = self._named(request.query)
         try:
@@ -156,6 +156,14 @@ def _since(entries: Iterable[Entry], since_us: int) -> list[Entry]:
     return [entry for entry in entries if ended_us(entry) >= since_us]
 
 
+def _moment_asked(query: Mapping[str, str], name: str, otherwise: str) -> int:
+    """Raises ValueError, also for a parameter that there is not: a camera whose parameter is
+    misspelt would be all cameras."""
+    for other in query.keys() - {name, "camera"}:
+        raise ValueError(f"there is no parameter {other!r}, only {name!r} and 'camera'")
+    return _moment(query.get(name, otherwise))
+
+
 def _moment(text: str) -> int:
     """Microseconds since the epoch, or RFC 3339 with an offset. Raises ValueError."""
     if text.isascii() and text.isdigit() and len(text) <= _LONGEST:
@@ -163,8 +171,8 @@ def _moment(text: str) -> int:
     return moment_us(text)
 
 
-def _refused(error: Exception) -> Answer:
-    return Answer(HTTPStatus.BAD_REQUEST, f"no such moment: {error}\n".encode())
+def _refused(error: ValueError) -> Answer:
+    return Answer(HTTPStatus.BAD_REQUEST, f"{error}\n".encode())
 
 
 def _unread(error: OSError) -> Answer:

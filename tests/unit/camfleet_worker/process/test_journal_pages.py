@@ -104,9 +104,11 @@ async def test_reading_acknowledges_nothing_and_acknowledging_needs_to_be_meant(
         "?until=2026-05-01T07:00:00",
         "?until=-1",
         "?until=" + 30 * "9",
+        f"?until={9 * DAY_US}&kamera=gate",
     ):
         answer = await client.post(f"/journal/acknowledge{until}")
         assert answer.status_code == HTTPStatus.BAD_REQUEST, until
+    await client.post(f"/journal/acknowledge?until={9 * DAY_US}&camera=")
     for camera in (await client.get("/journal")).json()["cameras"]:
         assert len(camera["entries"]) == 3
 

@@ -23,7 +23,8 @@ from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.loop import MediaLoop, StreamHandle
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, no_gate, open_stream
-from camfleet_worker.sinks.sink import Sink, SinkCounters, SinkPhase, SinkState
+from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from eventually import eventually_async
 
 PASSWORD = 'mật khẩu: @#%^/?"\\'

@@ -26,7 +26,7 @@ from camfleet_worker.picture.decoder import KeyFrameDecoder, Look, NotDecodable
 from camfleet_worker.picture.pool import Looked, PicturePool
 from camfleet_worker.picture.sink import PictureSink
 from camfleet_worker.sink_set import MadeSink, SinkSet
-from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.snapshots import snapshot_page
 from eventually import eventually
 from picture_faults import FAULTS, FPS, Scene, access_units_of, darkened, with_fault

@@ -26,7 +26,7 @@ from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.sinks import retention
 from camfleet_worker.sinks.layout import ObjectKey, parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
-from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter, repair
 from eventually import eventually
 

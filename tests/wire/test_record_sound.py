@@ -25,7 +25,7 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.metrics import WorkerCollector
 from camfleet_worker.sinks.layout import Span, parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
-from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from eventually import eventually, eventually_async
 from rtsp_ingest import Ingest, camera_settings

@@ -27,7 +27,7 @@ from camfleet_worker.media.access_unit import AccessUnit, Codec
 from camfleet_worker.sinks import rtmp_publisher
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.rtmp import ChunkReader, as_command, command
-from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.target import StreamNames, relay_target
 from eventually import eventually
 from media_pump import MediaPump

@@ -24,7 +24,7 @@ from camfleet_worker.media.access_unit import AccessUnit, Codec
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.sink import SinkPhase, SinkState
+from camfleet_worker.sinks.state import SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from eventually import consistently, eventually

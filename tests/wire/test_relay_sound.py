@@ -24,7 +24,7 @@ from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.target import StreamNames, relay_target
 from eventually import eventually_async
 from media_pump import MediaPump

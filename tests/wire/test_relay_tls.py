@@ -22,7 +22,7 @@ from camfleet_worker.sinks import relay_rtsp
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
 from eventually import consistently, eventually
 from media_pump import MediaPump

@@ -31,7 +31,7 @@ from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.sink import SinkPhase
+from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from eventually import eventually, eventually_async

@@ -30,7 +30,7 @@ from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, open_stream
 from camfleet_worker.rtsp.headers import Channels
 from camfleet_worker.rtsp.message import serialise_frame, serialise_response
 from camfleet_worker.rtsp.session import RtspSession
-from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from eventually import consistently_async, eventually_async
 
 PASSWORD = 'mật khẩu: @#%^/?"\\'

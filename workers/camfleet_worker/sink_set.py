@@ -16,7 +16,8 @@ from camfleet_api.ingest_shard import Policy
 from camfleet_worker.errors import IngestError
 from camfleet_worker.facts import Failure, SinkFact
 from camfleet_worker.picture.sink import PictureSink
-from camfleet_worker.sinks.sink import Sink, SinkPhase
+from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.sinks.state import SinkPhase
 
 
 @dataclass(frozen=True)

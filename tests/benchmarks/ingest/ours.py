@@ -29,7 +29,8 @@ from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.sink import Sink, SinkCounters
+from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.sinks.state import SinkCounters
 from camfleet_worker.sinks.target import StreamNames, relay_target
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 

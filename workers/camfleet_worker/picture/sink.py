@@ -17,7 +17,7 @@ from camfleet_worker.picture.judge import Fault, Judge
 from camfleet_worker.picture.pace import Pace
 from camfleet_worker.picture.pool import LookingGlass
 from camfleet_worker.picture.sizes import SizeWatch
-from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 
 _STARTING = SinkState(SinkPhase.STARTING)
 _WORKING = SinkState(SinkPhase.WORKING)

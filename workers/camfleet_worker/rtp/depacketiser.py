@@ -349,20 +349,35 @@ def _table(size: int, meanings: dict[int, int]) -> tuple[int, ...]:
     return tuple(meanings.get(kind, 0) for kind in range(size))
 
 
+_H264_MEANING = _table(
+    32,
+    # ITU-T H.264 table 7-1.
+    dict.fromkeys((1, 2), _SLICE)
+    | {5: _SLICE | _KEY}
+    | {7: _PARAMETERS, 8: _PARAMETERS}
+    | dict.fromkeys((0, 9, 10, 11, 12, 24, 25, 26, 27, 28, 29, 30, 31), _DROPPED),
+)
+_H265_MEANING = _table(
+    64,
+    # ITU-T H.265 table 7-1.
+    dict.fromkeys(range(10), _SLICE)
+    | dict.fromkeys(range(16, 24), _SLICE | _KEY)
+    | dict.fromkeys((32, 33, 34), _PARAMETERS)
+    | dict.fromkeys((35, 36, 37, 38, *range(48, 64)), _DROPPED),
+)
+
+
 class H264Depacketiser(Depacketiser):
     """RFC 6184, packetization modes 0 and 1: single NAL units, STAP-A, FU-A."""
 
-    _kind_mask, _fragment_kind, _fragment_header_bytes = 0x1F, 28, 2
-    _middle_shift, _middle_mask, _middle_kind = 16, 0x1F40, 28 << 8
+    _kind_mask = 0x1F
+    _fragment_kind = 28
+    _fragment_header_bytes = 2
+    _middle_shift = 16
+    _middle_mask = 0x1F40
+    _middle_kind = 28 << 8
 
-    _meaning = _table(
-        32,
-        # ITU-T H.264 table 7-1.
-        dict.fromkeys((1, 2), _SLICE)
-        | {5: _SLICE | _KEY}
-        | {7: _PARAMETERS, 8: _PARAMETERS}
-        | dict.fromkeys((0, 9, 10, 11, 12, 24, 25, 26, 27, 28, 29, 30, 31), _DROPPED),
-    )
+    _meaning = _H264_MEANING
 
     def _unpack(self, view: memoryview, start: int, end: int) -> None:
         if end - start < 2:
@@ -395,17 +410,14 @@ class H264Depacketiser(Depacketiser):
 class H265Depacketiser(Depacketiser):
     """RFC 7798: single NAL units, aggregation packets, fragmentation units, without DON."""
 
-    _kind_mask, _fragment_kind, _fragment_header_bytes = 0x7E, 49 << 1, 3
-    _middle_shift, _middle_mask, _middle_kind = 8, 0x7E0040, 49 << 17
+    _kind_mask = 0x7E
+    _fragment_kind = 49 << 1
+    _fragment_header_bytes = 3
+    _middle_shift = 8
+    _middle_mask = 0x7E0040
+    _middle_kind = 49 << 17
 
-    _meaning = _table(
-        64,
-        # ITU-T H.265 table 7-1.
-        dict.fromkeys(range(10), _SLICE)
-        | dict.fromkeys(range(16, 24), _SLICE | _KEY)
-        | dict.fromkeys((32, 33, 34), _PARAMETERS)
-        | dict.fromkeys((35, 36, 37, 38, *range(48, 64)), _DROPPED),
-    )
+    _meaning = _H265_MEANING
 
     def _unpack(self, view: memoryview, start: int, end: int) -> None:
         if end - start < 3:

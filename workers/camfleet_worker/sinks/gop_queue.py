@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 from camfleet_worker.media.access_unit import AccessUnit
-from camfleet_worker.sinks.sink import SinkCounters
+from camfleet_worker.sinks.state import SinkCounters
 
 
 class GopQueue:

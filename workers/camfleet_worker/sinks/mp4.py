@@ -34,7 +34,7 @@ from camfleet_worker.sinks.fragment import (
     fragment,
     random_access,
 )
-from camfleet_worker.sinks.sink import Units
+from camfleet_worker.sinks.state import Units
 
 CLOCK_RATE = 90_000
 TIME_BASE = Fraction(1, CLOCK_RATE)

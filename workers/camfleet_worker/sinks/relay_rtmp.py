@@ -36,8 +36,8 @@ from camfleet_worker.sinks.gop_queue import GopQueue
 from camfleet_worker.sinks.reconnect import Reconnect
 from camfleet_worker.sinks.rtmp import RtmpError
 from camfleet_worker.sinks.rtmp_publisher import PublishRefused, RtmpPublisher
-from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
+from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
 from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 

@@ -41,8 +41,8 @@ from camfleet_worker.sinks.reconnect import Reconnect
 from camfleet_worker.sinks.resolver import Address, Resolver
 from camfleet_worker.sinks.rtp_packets import Packetiser
 from camfleet_worker.sinks.rtp_sound import SoundPacketiser
-from camfleet_worker.sinks.sink import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
+from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
 from camfleet_worker.sinks.tcp_queue import unacknowledged_octets
 from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls

@@ -8,51 +8,13 @@ them. One sink can slow neither the source nor another sink.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from camfleet_api.conditions import ConditionType
-from camfleet_worker.errors import IngestError
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.media.audio_unit import AudioUnit
-
-
-class SinkPhase(StrEnum):
-    """Whether the sink does its work."""
-
-    STARTING = "starting"
-    WORKING = "working"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class SinkState:
-    """What a sink knows of itself; `error` is set exactly when `phase` is FAILED."""
-
-    phase: SinkPhase
-    error: IngestError | None = None
-
-
-class Units(NamedTuple):
-    """How many access units and units of sound some octets hold."""
-
-    pictures: int = 0
-    sounds: int = 0
-
-
-@dataclass(slots=True)
-class SinkCounters:
-    """What has passed; read by metrics, written by the sink only."""
-
-    access_units: int = 0
-    bytes: int = 0
-    dropped_access_units: int = 0
-    dropped_gops: int = 0
-    connects: int = 0
-    audio_units: int = 0
-    dropped_audio_units: int = 0
+from camfleet_worker.sinks.state import SinkCounters, SinkState
 
 
 class Sink(Protocol):

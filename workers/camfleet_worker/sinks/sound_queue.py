@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from camfleet_worker.media.audio_unit import AudioUnit
-from camfleet_worker.sinks.sink import SinkCounters
+from camfleet_worker.sinks.state import SinkCounters
 
 SOUND_BYTES = 256 << 10
 """A quarter of a minute at the 128 kbit/s of the loudest cameras: as long as pictures wait."""

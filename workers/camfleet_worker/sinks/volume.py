@@ -26,7 +26,7 @@ from camfleet_worker.sinks import retention
 from camfleet_worker.sinks.fragment import Octets
 from camfleet_worker.sinks.layout import ObjectKey, spans
 from camfleet_worker.sinks.mp4 import CLOCK_RATE, played_90k, whole_boxes_bytes
-from camfleet_worker.sinks.sink import Units
+from camfleet_worker.sinks.state import Units
 from camfleet_worker.sinks.used_bytes import UsedBytes
 
 log = logging.getLogger(__name__)

@@ -34,7 +34,8 @@ from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.sink_set import NO_SINKS, MadeSink, SinkSet
-from camfleet_worker.sinks.sink import Sink, SinkCounters, SinkPhase, SinkState
+from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.supervisor import SLOW_JITTER_S, SLOW_RETRY_S, CameraSupervisor
 from camfleet_worker.surroundings import Listener, NoJournals, Surroundings
 from virtual_time import START, VirtualClock, run_virtual

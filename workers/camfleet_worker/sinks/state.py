@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a sink tells of itself: its state and its counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from camfleet_worker.errors import IngestError
+
+
+class SinkPhase(StrEnum):
+    """Whether the sink does its work."""
+
+    STARTING = "starting"
+    WORKING = "working"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SinkState:
+    """What a sink knows of itself; `error` is set exactly when `phase` is FAILED."""
+
+    phase: SinkPhase
+    error: IngestError | None = None
+
+
+class Units(NamedTuple):
+    """How many access units and units of sound some octets hold."""
+
+    pictures: int = 0
+    sounds: int = 0
+
+
+@dataclass(slots=True)
+class SinkCounters:
+    """What has passed; read by metrics, written by the sink only."""
+
+    access_units: int = 0
+    bytes: int = 0
+    dropped_access_units: int = 0
+    dropped_gops: int = 0
+    connects: int = 0
+    audio_units: int = 0
+    dropped_audio_units: int = 0

@@ -32,7 +32,7 @@ $(UV):
 	@$(CAMFLEET_CACHE)/uv/bin/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.synced: pyproject.toml uv.lock | $(UV)
-	@$(UV) sync --quiet --frozen
+	@$(UV) sync --quiet --frozen --compile-bytecode
 	@touch $@
 
 .PHONY: setup
@@ -48,7 +48,7 @@ AS_SHIPPED := PYTHONPATH=$(COMPILED):tests/support:tests
 $(COMPILED)/.built: $(COMPILED_FROM) | .venv/.synced
 	@echo "compiling the media path (some 45 s)"
 	@rm -rf $(COMPILED)
-	@$(UV) pip install --quiet --no-deps --python $(PYTHON) --target $(COMPILED) .
+	@$(UV) pip install --quiet --no-deps --compile-bytecode --python $(PYTHON) --target $(COMPILED) .
 	@$(PYTHON) workers/compile_media.py $(COMPILED)
 	@touch $@
 

@@ -42,19 +42,20 @@ def provide_images(target: Target) -> dict[str, str]:
     return images
 
 
-def install_operator(target: Target, image: str) -> None:
-    """Helm, as the README says."""
+def install_operator(target: Target, image: str, *options: str) -> None:
+    """Helm, as the README says; with further options of it."""
     repository, tag = image.rsplit(":", 1)
-    target.run("apply", "-f", "-", stdin=yaml.safe_dump(_restricted_namespace(OPERATOR_NAMESPACE)))
+    target.run("apply", "-f", "-", stdin=yaml.safe_dump(restricted_namespace(OPERATOR_NAMESPACE)))
     target.helm(
         "upgrade", "--install", "camfleet", str(ROOT / "charts/camfleet"),
         "--namespace", OPERATOR_NAMESPACE,
         "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
-        "--wait", "--timeout", "180s",
+        "--wait", "--timeout", "180s", *options,
     )  # fmt: skip
 
 
-def _restricted_namespace(name: str) -> dict[str, Any]:
+def restricted_namespace(name: str) -> dict[str, Any]:
+    """A Namespace whose pods must pass the restricted standard."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 

@@ -29,6 +29,8 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     by_page: bool = False
     """A web page asks, wherever it is from (RFC 6454 section 7.3)."""
+    host: str = ""
+    """Whom the client believes to ask, as its Host field says; of several, all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,15 @@ class HttpServer:
 def _request(head: bytes) -> Request:
     method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
     path, _, query = rest.partition(" ")[0].partition("?")
-    return Request(
-        method, path, dict(parse_qsl(query, keep_blank_values=True)), b"\r\norigin:" in head.lower()
-    )
+    by_page = b"\r\norigin:" in head.lower()
+    asked = dict(parse_qsl(query, keep_blank_values=True))
+    return Request(method, path, asked, by_page, _host(head))
+
+
+def _host(head: bytes) -> str:
+    fields = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    hosts = (value.strip() for name, _, value in fields if name.strip().lower() == b"host")
+    return b",".join(hosts).decode("latin-1")
 
 
 def _octets(request: Request, answer: Answer) -> bytes:
@@ -124,6 +132,9 @@ def _octets(request: Request, answer: Answer) -> bytes:
         f"HTTP/1.1 {status.value} {status.phrase}",
         f"Content-Type: {answer.content_type}",
         "Cache-Control: no-store",
+        # For browsers behind a forwarded port: no guessing, and no embedding in somebody's page.
+        "X-Content-Type-Options: nosniff",
+        "Cross-Origin-Resource-Policy: same-origin",
         f"Content-Length: {len(body)}",
         # RFC 9110 section 15.5.2: a 401 says how to log in.
         *(("WWW-Authenticate: Bearer",) if status is HTTPStatus.UNAUTHORIZED else ()),

@@ -7,6 +7,7 @@ runs in the pod. The one thing that can be changed here is how long the journal 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
@@ -15,6 +16,8 @@ from camfleet_worker.probes import Page
 from camfleet_worker.snapshots import JPEG
 
 LOOPBACK = "127.0.0.1"
+_OWN_HOST = re.compile(r"(localhost|[0-9.]+|\[[0-9a-f:.]+\])?(:[0-9]*)?", re.IGNORECASE)
+"""By address, or by the one name that no DNS server answers for (RFC 6761 section 6.3)."""
 
 Answering = Callable[[Request], Awaitable[Answer]]
 
@@ -32,6 +35,9 @@ class Loopback:
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request."""
+        if _OWN_HOST.fullmatch(request.host) is None:
+            # A page whose name was pointed at a forwarded port would read as if it were its own.
+            return Answer(HTTPStatus.MISDIRECTED_REQUEST)
         if request.path in self._pages:
             methods, answering = self._pages[request.path]
             if request.method not in methods:

@@ -32,7 +32,8 @@ MOST_STRANGERS = 4
 MOST_ASKED = 8
 """Reviews on their way at once; the client's pool has 20 connections, and statuses need them."""
 PAUSE_S = 1.0
-"""After a review without an answer, the next is not tried before."""
+"""After a review without an answer, the next is not tried before; one of a token that was good
+waits only for its like."""
 LONGEST_PAUSE_S = 30.0
 
 
@@ -53,7 +54,8 @@ class SnapshotGate:
         self._verdicts = Verdicts()
         self._strangers = TokenBucket(REVIEWS_PER_S, REVIEWS_BURST)
         self._asking: dict[str, asyncio.Task[HTTPStatus]] = {}
-        self._paused_until = float("-inf")
+        self._strangers_paused_until = float("-inf")
+        self._known_paused_until = float("-inf")
         self._deaf = False
         self.answers: Counter[HTTPStatus] = Counter()
         """By status, OK where the request was let through."""
@@ -75,7 +77,7 @@ class SnapshotGate:
             return kept
         asking = self._asking.get(key)
         if asking is None:
-            if now < self._paused_until:
+            if now < self._paused_until(key):
                 return HTTPStatus.SERVICE_UNAVAILABLE
             if not self._may_ask(key, now):
                 return HTTPStatus.TOO_MANY_REQUESTS
@@ -91,6 +93,10 @@ class SnapshotGate:
         self._strangers.reserve(now)
         return True
 
+    def _paused_until(self, key: str) -> float:
+        known = self._verdicts.is_known(key)
+        return self._known_paused_until if known else self._strangers_paused_until
+
     def _begin(self, key: str, token: str) -> asyncio.Task[HTTPStatus]:
         asking = asyncio.create_task(self._ask(key, token), name="token review")
         self._asking[key] = asking
@@ -102,7 +108,7 @@ class SnapshotGate:
         try:
             reviewed = await self._review(token)
         except ClusterError as error:
-            self._pause(error)
+            self._pause(key, error)
             return HTTPStatus.SERVICE_UNAVAILABLE
         self._deaf = False
         verdict = judged(reviewed, self._audience, self._user)
@@ -111,9 +117,12 @@ class SnapshotGate:
             log.warning("snapshots refused to another account", extra={"user": reviewed.user})
         return verdict
 
-    def _pause(self, error: ClusterError) -> None:
+    def _pause(self, key: str, error: ClusterError) -> None:
         wait_s = min(max(PAUSE_S, error.retry_after_s or 0.0), LONGEST_PAUSE_S)
-        self._paused_until = self._monotonic() + wait_s
+        self._strangers_paused_until = self._monotonic() + wait_s
+        if self._verdicts.is_known(key):
+            # A stranger's review may fail by what the stranger sent, this one's does not.
+            self._known_paused_until = self._strangers_paused_until
         if not self._deaf:
             log.warning("snapshots are refused, no token is reviewed", extra={"cause": str(error)})
         self._deaf = True

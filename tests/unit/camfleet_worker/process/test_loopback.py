@@ -53,7 +53,7 @@ async def test_who_forwards_the_port_is_answered_by_address_or_as_localhost(
 async def test_a_name_that_was_pointed_at_a_forwarded_port_reads_nothing(
     client: httpx.AsyncClient, path: str, host: str
 ) -> None:
-    answer = await client.get(path, headers={"Host": host.encode()})
+    answer = await client.get(path, headers={b"Host": host.encode()})
     assert (answer.status_code, answer.content) == (HTTPStatus.MISDIRECTED_REQUEST, b"")
 
 

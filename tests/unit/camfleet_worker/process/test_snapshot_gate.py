@@ -115,6 +115,27 @@ async def test_an_api_server_that_does_not_answer_is_left_alone_for_a_moment(
     assert api.asked.total() == 2
 
 
+async def test_a_strangers_review_that_fails_pauses_strangers_only(api: Reviewer) -> None:
+    """Some tokens make an API server slow: it asks a webhook about those it does not know."""
+    assert await api.shown("page") is OK
+    api.now += ADMITTED_S
+    api.trouble = ClusterError(Trouble.UNAVAILABLE, "review a token: TimeoutError")
+    assert await api.shown("stranger") is UNAVAILABLE
+    api.trouble = None
+    assert await api.shown("page") is OK
+    assert await api.shown("another") is UNAVAILABLE
+    assert api.asked["another"] == 0
+
+
+async def test_a_viewers_review_that_fails_pauses_everybody(api: Reviewer) -> None:
+    assert await api.shown("page") is OK
+    api.now += ADMITTED_S
+    api.trouble = ClusterError(Trouble.UNAVAILABLE, "review a token: TimeoutError")
+    for token in ("page", "page", "stranger"):
+        assert await api.shown(token) is UNAVAILABLE
+    assert (api.asked["page"], api.asked["stranger"]) == (2, 0)
+
+
 async def test_strangers_have_a_rate_and_the_viewer_does_not_wait_behind_them(
     api: Reviewer,
 ) -> None:

@@ -43,7 +43,7 @@ setup: .venv/.synced ## Python environment from the lock file
 COMPILED := .compiled
 COMPILED_FROM := workers/compile_media.py uv.lock \
   $(shell find crds/camfleet_api operator/camfleet_operator workers/camfleet_worker -name '*.py')
-AS_SHIPPED := PYTHONPATH=$(COMPILED):tests/support:tests
+AS_SHIPPED := PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)/tests/support:$(CURDIR)/tests
 
 $(COMPILED)/.built: $(COMPILED_FROM) | .venv/.synced
 	@echo "compiling the media path (some 45 s)"
@@ -112,72 +112,73 @@ unit: setup ## Pure tests and rules of the house, seconds
 	@$(PYTEST) tests/unit tests/house
 
 .PHONY: wire
-wire: prerequisites ## Real sockets: cameras, GStreamer, nginx-rtmp
-	@$(PYTEST) $(IN_PARALLEL) tests/wire
+wire: prerequisites compiled ## Real sockets: cameras, GStreamer, nginx-rtmp
+	@$(AS_SHIPPED) $(PYTEST) $(IN_PARALLEL) tests/wire
 
 .PHONY: cluster
-cluster: prerequisites ## Contract, operator and worker against a real API server
-	@$(PYTEST) tests/cluster
+cluster: prerequisites compiled ## Contract, operator and worker against a real API server
+	@$(AS_SHIPPED) $(PYTEST) tests/cluster
 
 .PHONY: e2e
 e2e: prerequisites ## Real worker pods on a real node
 	@$(PYTEST) tests/e2e
 
 .PHONY: fuzz
-fuzz: setup ## Hostile input for every parser, conversations with hostile cameras (INPUTS=1000000)
-	@$(PYTHON) -m fuzzer --inputs $(or $(INPUTS),1000000) --conversations $(or $(CONVERSATIONS),10000)
+fuzz: compiled ## Hostile input for every parser, conversations with hostile cameras (INPUTS=1000000)
+	@$(AS_SHIPPED) $(PYTHON) -m fuzzer --inputs $(or $(INPUTS),1000000) --conversations $(or $(CONVERSATIONS),10000)
 
 .PHONY: test
-test: prerequisites lint types ## All tests; what CI runs
-	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/house tests/wire
-	@$(PYTEST) tests/cluster tests/e2e
+test: prerequisites compiled lint types ## All tests; what CI runs
+	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/house
+	@$(AS_SHIPPED) $(PYTEST) $(IN_PARALLEL) tests/wire
+	@$(AS_SHIPPED) $(PYTEST) tests/cluster tests/e2e
 
 # ---- measurements -------------------------------------------------------------------------
 
 .PHONY: bench-fleet
-bench-fleet: prerequisites ## 500 cameras lose their line and return: time, connects, logins, writes (10 min)
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.fleet line-cut
+bench-fleet: prerequisites compiled ## 500 cameras lose their line and return: time, connects, logins, writes (10 min)
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.fleet line-cut
 
 .PHONY: bench-flapping
-bench-flapping: prerequisites ## A third of a worker's cameras come and go: memory, files, tasks, frames (MINUTES=60)
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.fleet flapping --minutes $(or $(MINUTES),60)
+bench-flapping: prerequisites compiled ## A third of a worker's cameras come and go: memory, files, tasks, frames (MINUTES=60)
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.fleet flapping --minutes $(or $(MINUTES),60)
 
 .PHONY: bench-receive
-bench-receive: prerequisites ## What receiving costs: ours, PyAV's reader and ffmpeg in one run (5 min)
+bench-receive: prerequisites compiled ## What receiving costs: ours, PyAV's reader and ffmpeg in one run (5 min)
 	@bash tests/support/local_cluster/prerequisites.sh ffmpeg
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest receive --rounds 3
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.ingest receive --rounds 3
 
 .PHONY: bench-ingest
-bench-ingest: prerequisites ## Recording and relaying: ours, PyAV, ffmpeg at 10 to 200 streams; table and plot (15 min)
+bench-ingest: prerequisites compiled ## Recording and relaying: ours, PyAV, ffmpeg at 10 to 200 streams; table and plot (15 min)
 	@bash tests/support/local_cluster/prerequisites.sh ffmpeg
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest ingest $(if $(STREAMS),--streams $(STREAMS))
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.ingest ingest $(if $(STREAMS),--streams $(STREAMS))
 
 .PHONY: bench-ingest-variants
-bench-ingest-variants: prerequisites ## The price of the tick, of TLS, RTMP, long GOPs; up to 500 streams (10 min)
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest variants
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest many
+bench-ingest-variants: prerequisites compiled ## The price of the tick, of TLS, RTMP, long GOPs; up to 500 streams (10 min)
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.ingest variants
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.ingest many
 
 .PHONY: bench-latency
-bench-latency: prerequisites ## How much later a picture is at the monitoring system, by tick (4 min)
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest.latency
+bench-latency: prerequisites compiled ## How much later a picture is at the monitoring system, by tick (4 min)
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.ingest.latency
 
 .PHONY: bench-picture
-bench-picture: prerequisites ## The watch on the picture: false alarms, detection times, CPU a camera (3 min)
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.picture
+bench-picture: prerequisites compiled ## The watch on the picture: false alarms, detection times, CPU a camera (3 min)
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.picture
 
 .PHONY: prove-frames
-prove-frames: prerequisites ## Every picture sent is on disk and at the VMS, once, in order, whatever happens (MINUTES=10)
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest_proof frames --minutes $(or $(MINUTES),10)
+prove-frames: prerequisites compiled ## Every picture sent is on disk and at the VMS, once, in order, whatever happens (MINUTES=10)
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.ingest_proof frames --minutes $(or $(MINUTES),10)
 
 .PHONY: prove-sinks
-prove-sinks: prerequisites ## A VMS that goes away, one behind 100 kbit/s, and a full disk, at the same time (MINUTES=5)
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest_proof sinks --minutes $(or $(MINUTES),5)
+prove-sinks: prerequisites compiled ## A VMS that goes away, one behind 100 kbit/s, and a full disk, at the same time (MINUTES=5)
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.ingest_proof sinks --minutes $(or $(MINUTES),5)
 
 .PHONY: prove-kills
-prove-kills: prerequisites ## A recording worker is killed again and again: what each kill costs (KILLS=50)
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest_proof kills --kills $(or $(KILLS),50)
+prove-kills: prerequisites compiled ## A recording worker is killed again and again: what each kill costs (KILLS=50)
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.ingest_proof kills --kills $(or $(KILLS),50)
 
 .PHONY: prove-players
-prove-players: prerequisites ## Recordings and exports in ffprobe, GStreamer and Chromium, which it installs (SCREENSHOTS=folder)
+prove-players: prerequisites compiled ## Recordings and exports in ffprobe, GStreamer and Chromium, which it installs (SCREENSHOTS=folder)
 	@bash tests/support/local_cluster/prerequisites.sh ffmpeg chromium
-	@PYTHONPATH=tests/support:tests $(PYTHON) -m benchmarks.ingest_proof players --screenshots $(or $(SCREENSHOTS),$(CAMFLEET_CACHE)/screenshots)
+	@$(AS_SHIPPED) $(PYTHON) -m benchmarks.ingest_proof players --screenshots $(or $(SCREENSHOTS),$(CAMFLEET_CACHE)/screenshots)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def measurement(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m benchmarks.fleet`; its table goes to `table`, its progress to `progress`."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'tests/support'}:{ROOT / 'tests'}"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(ROOT / "tests")])}
     with (folder / "table").open("w") as table, (folder / "progress").open("w") as progress:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.fleet", *arguments],

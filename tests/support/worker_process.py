@@ -18,13 +18,14 @@ from typing import Any
 
 import yaml
 
+import camfleet_api
+import camfleet_worker
 from camera_simulator.thread import CameraHandle
 from camfleet_api.names import API_VERSION, CREDENTIALS_SECRET_TYPE
 from local_cluster import Cluster
 
 PASSWORD = "p@ss#w0rd%/:"
 SHARD = "shard-0"
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -120,6 +121,12 @@ class Facility:
         return path
 
 
+_PACKAGES = [
+    str(Path(str(package.__file__)).parents[1]) for package in (camfleet_api, camfleet_worker)
+]
+"""Where the test itself has them from: the sources, or the copy with a compiled media path."""
+
+
 class WorkerProcess:
     """A worker like the container's: parent and child, recordings and state in folders."""
 
@@ -129,7 +136,7 @@ class WorkerProcess:
         self._log = (self.folder / "worker.log").open("ab")
         self._environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{ROOT / 'crds'}:{ROOT / 'workers'}",
+            "PYTHONPATH": os.pathsep.join(_PACKAGES),
             "CAMFLEET_SHARD": shard,
             "CAMFLEET_NAMESPACE": facility.namespace,
             "CAMFLEET_RECORDINGS": str(self.folder / "recordings"),

@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from typing import Any
 
 import av
 import pytest
@@ -22,10 +23,11 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.journal.period import Cause
-from camfleet_worker.media import stream as stream_module
+from camfleet_worker.media import loop as loop_module
 from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media.loop import CameraChannel, MediaLoop, StreamHandle
+from camfleet_worker.media.stream import Stream
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, open_stream
 from camfleet_worker.rtsp.headers import Channels
 from camfleet_worker.rtsp.message import serialise_frame, serialise_response
@@ -570,9 +572,27 @@ async def test_a_sink_that_joins_later_starts_at_a_key_frame(
     assert_is_the_clip(second.units, camera.clips["main"])
 
 
+class Defective:
+    """A stream that has a bug while the name of its camera stands in `broken`."""
+
+    def __init__(self, broken: set[str], *arguments: Any) -> None:
+        self._broken = broken
+        self._stream = Stream(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def tick(self, now: float, buffer: memoryview) -> None:
+        if self._stream.channel.camera in self._broken:
+            raise ZeroDivisionError
+        self._stream.tick(now, buffer)
+
+
 async def test_a_bug_in_one_stream_ends_that_stream_only(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    broken: set[str] = set()
+    monkeypatch.setattr(loop_module, "Stream", partial(Defective, broken))
     loop = MediaLoop(tick_s=0.02)
     loop.start()
     good = await simulator.add(camera_settings(name="good"))
@@ -582,14 +602,7 @@ async def test_a_bug_in_one_stream_ends_that_stream_only(
     channel, handle, ears = await played(loop, bad, Memory())
     await eventually_async(lambda: handle.counters.access_units > 0)
 
-    drain = stream_module.Stream._drain
-
-    def faulty(self: stream_module.Stream, now: float, buffer: memoryview) -> None:
-        if self.channel.camera == "bad":
-            raise ZeroDivisionError
-        drain(self, now, buffer)
-
-    monkeypatch.setattr(stream_module.Stream, "_drain", faulty)
+    broken.add("bad")
     await eventually_async(lambda: ears.errors)
     seen = len(memory.units)
     await eventually_async(lambda: len(memory.units) > seen + 10)

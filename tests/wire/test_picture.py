@@ -228,7 +228,9 @@ class Cameras:
 
 async def test_the_last_picture_is_served_and_nothing_else() -> None:
     sink = PictureSink(Glass())
-    sink.push(next(access_units(prepared_clip("240p-h264"))))
+    unit = replace(next(access_units(prepared_clip("240p-h264"))), arrived_at=1_780_000_000.6)
+    sink.push(unit)
+    assert sink.snapshot is not None
     made = SinkSet((MadeSink("", sink),))
     cameras = Cameras(
         [Watched(Assigned(Named("gate")), made), Watched(Assigned(Named("new")), SinkSet())]
@@ -239,7 +241,8 @@ async def test_the_last_picture_is_served_and_nothing_else() -> None:
         answer = await client.get("/snapshot/gate")
         assert (answer.status_code, answer.headers["content-type"]) == (HTTPStatus.OK, "image/jpeg")
         assert answer.headers["cache-control"] == "no-store"
-        assert answer.content == sink.snapshot
+        assert answer.content == sink.snapshot.jpeg
+        assert answer.headers["last-modified"] == "Thu, 28 May 2026 20:26:40 GMT"
         for path in ("/snapshot/new", "/snapshot/other", "/snapshot/", "/gate", "/metrics", "/"):
             assert (await client.get(path)).status_code == HTTPStatus.NOT_FOUND, path
         assert (await client.post("/snapshot/gate")).status_code == HTTPStatus.METHOD_NOT_ALLOWED

@@ -30,7 +30,7 @@ from camfleet_worker.cluster.token_reviews import TokenReviews
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.heartbeat import Heartbeat
-from camfleet_worker.http_server import READING, HttpServer
+from camfleet_worker.http_server import READING, Answer, HttpServer
 from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
 from camfleet_worker.journals import JournalPlaces, Journals
 from camfleet_worker.loopback import LOOPBACK, Loopback
@@ -50,7 +50,7 @@ from camfleet_worker.sink_factory import SinkFactory
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.snapshot_gate import SnapshotGate
-from camfleet_worker.snapshots import JPEG, snapshot_page
+from camfleet_worker.snapshots import snapshot_page
 from camfleet_worker.state_cache import StateCache
 from camfleet_worker.surroundings import Surroundings
 from camfleet_worker.token_bucket import TokenBucket
@@ -134,7 +134,7 @@ class Worker:
             reviews = TokenReviews(self._connection, viewer.audience)
             gate = SnapshotGate(reviews.review, viewer.audience, viewer.user)
             self._registry.register(ViewerCollector(gate))
-            server = ProbeServer(self._snapshot, JPEG, gate, VIEWER_CONNECTIONS)
+            server = ProbeServer(self._snapshot, gate, VIEWER_CONNECTIONS)
             servers.append((server, viewer.address, viewer.port))
         return servers
 
@@ -294,18 +294,18 @@ class Worker:
         except TimeoutError:
             log.warning("last report not written in time")
 
-    def _metrics(self) -> tuple[HTTPStatus, bytes]:
-        return HTTPStatus.OK, rendered(self._registry)
+    def _metrics(self) -> Answer:
+        return Answer(HTTPStatus.OK, rendered(self._registry))
 
-    def _healthz(self) -> tuple[HTTPStatus, bytes]:
+    def _healthz(self) -> Answer:
         if self._media.alive and not self._ticks.stalled(time.monotonic()):
-            return HTTPStatus.OK, b"ok\n"
-        return HTTPStatus.SERVICE_UNAVAILABLE, b"the media loop does not tick\n"
+            return Answer(HTTPStatus.OK, b"ok\n")
+        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the media loop does not tick\n")
 
-    def _readyz(self) -> tuple[HTTPStatus, bytes]:
+    def _readyz(self) -> Answer:
         if self._spec is not None:
-            return HTTPStatus.OK, b"ok\n"
-        return HTTPStatus.SERVICE_UNAVAILABLE, b"no shard yet\n"
+            return Answer(HTTPStatus.OK, b"ok\n")
+        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"no shard yet\n")
 
 
 def run() -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -40,6 +41,8 @@ class Answer:
     status: HTTPStatus
     body: bytes = b""
     content_type: str = TEXT
+    modified_at: float | None = None
+    """When what is shown came to be, in seconds since the epoch; told in whole seconds."""
 
 
 Gate = Callable[[bytes], Awaitable[HTTPStatus]]
@@ -138,8 +141,16 @@ def _octets(request: Request, answer: Answer) -> bytes:
         f"Content-Length: {len(body)}",
         # RFC 9110 section 15.5.2: a 401 says how to log in.
         *(("WWW-Authenticate: Bearer",) if status is HTTPStatus.UNAUTHORIZED else ()),
+        *_last_modified(answer.modified_at),
         "Connection: close",
         "",
         "",
     )
     return "\r\n".join(lines).encode() + (b"" if request.method == "HEAD" else body)
+
+
+def _last_modified(modified_at: float | None) -> tuple[str, ...]:
+    """RFC 9110 section 8.8.2."""
+    if modified_at is None:
+        return ()
+    return (f"Last-Modified: {formatdate(modified_at, usegmt=True)}",)

@@ -13,7 +13,6 @@ from http import HTTPStatus
 
 from camfleet_worker.http_server import READING, Answer, Request
 from camfleet_worker.probes import Page
-from camfleet_worker.snapshots import JPEG
 
 LOOPBACK = "127.0.0.1"
 _OWN_HOST = re.compile(r"(localhost|[0-9.]+|\[[0-9a-f:.]+\])?(:[0-9]*)?", re.IGNORECASE)
@@ -51,4 +50,4 @@ class Loopback:
             return Answer(HTTPStatus.NOT_FOUND)
         if request.method not in READING:
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
-        return Answer(*page(), content_type=JPEG)
+        return page()

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from camfleet_worker.http_server import READING, TEXT, Answer, Gate, HttpServer, Request
+from camfleet_worker.http_server import READING, Answer, Gate, HttpServer, Request
 
-Page = Callable[[], tuple[HTTPStatus, bytes]]
+Page = Callable[[], Answer]
 
 
 class Progress:
@@ -39,7 +39,6 @@ class ProbeServer(HttpServer):
     def __init__(
         self,
         find: Callable[[str], Page | None],
-        content_type: str = TEXT,
         gate: Gate | None = None,
         most_open: int | None = None,
     ) -> None:
@@ -47,7 +46,6 @@ class ProbeServer(HttpServer):
         as HttpServer has them."""
         super().__init__(self._page, gate, most_open)
         self._find = find
-        self._content_type = content_type
 
     async def _page(self, request: Request) -> Answer:
         page = self._find(request.path)
@@ -55,4 +53,4 @@ class ProbeServer(HttpServer):
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
         if page is None:
             return Answer(HTTPStatus.NOT_FOUND)
-        return Answer(*page(), content_type=self._content_type)
+        return page()

@@ -15,7 +15,7 @@ from camfleet_api.conditions import ConditionType
 from camfleet_api.ingest_shard import Policy
 from camfleet_worker.errors import IngestError
 from camfleet_worker.facts import Failure, SinkFact
-from camfleet_worker.picture.sink import PictureSink
+from camfleet_worker.picture.sink import PictureSink, Snapshot
 from camfleet_worker.sinks.sink import Sink
 from camfleet_worker.sinks.state import SinkPhase
 
@@ -46,10 +46,10 @@ class SinkSet:
         return self._fact(ConditionType.IMAGE_HEALTHY)
 
     @property
-    def snapshot(self) -> bytes:
-        """The last picture looked at, as JPEG; empty where there is none."""
+    def snapshot(self) -> Snapshot | None:
+        """The last picture looked at; None where there is none."""
         watches = (sink for sink in self.sinks if isinstance(sink, PictureSink))
-        return next((watch.snapshot for watch in watches), b"")
+        return next((watch.snapshot for watch in watches), None)
 
     def kept(self, settings: object) -> MadeSink | None:
         """The sink that was made from equal settings."""

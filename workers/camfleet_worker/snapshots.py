@@ -3,7 +3,8 @@
 
 Served by the app on the pod's loopback address: whoever sees a picture was let through by `kubectl
 port-forward`, and so by the cluster's own rights. Where a viewer is declared, on a second listener
-as well, behind `snapshot_gate`. It makes no picture and keeps none.
+as well, behind `snapshot_gate`. It makes no picture and keeps none. Last-Modified says when the
+picture was taken: a camera that is down keeps its last one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from camfleet_worker.assignment import Assignment
+from camfleet_worker.http_server import Answer
 from camfleet_worker.probes import Page
 from camfleet_worker.sink_set import SinkSet
 
@@ -45,7 +47,7 @@ def snapshot_page(cameras: Cameras, path: str) -> Page | None:
         return None
     named = (one for one in cameras.supervisors if one.assignment.camera.name == name)
     camera = next(named, None)
-    if camera is None or not camera.sinks.snapshot:
+    snapshot = camera.sinks.snapshot if camera is not None else None
+    if snapshot is None:
         return None
-    snapshot = camera.sinks.snapshot
-    return lambda: (HTTPStatus.OK, snapshot)
+    return lambda: Answer(HTTPStatus.OK, snapshot.jpeg, JPEG, snapshot.taken_at)

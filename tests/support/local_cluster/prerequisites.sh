@@ -10,6 +10,8 @@ packages=(
   containerd runc containernetworking-plugins iptables nftables iproute2 conntrack kmod util-linux catatonit
   # images without Docker and without a registry
   buildah mmdebstrap
+  # the compiler of the worker's media path
+  gcc libc6-dev python3-dev
   "$@"
 )
 

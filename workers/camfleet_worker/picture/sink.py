@@ -9,6 +9,8 @@ being Ready.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit
@@ -37,6 +39,15 @@ _FAILED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A picture to be shown. A camera that is down keeps its last one, so it says of when it is."""
+
+    jpeg: bytes
+    taken_at: float
+    """When its key frame arrived, in seconds since the epoch."""
+
+
 class PictureSink:
     """Watches one camera. `counters.access_units`: pictures looked at."""
 
@@ -45,8 +56,8 @@ class PictureSink:
 
     def __init__(self, glass: LookingGlass) -> None:
         self.counters = SinkCounters()
-        self.snapshot = b""
-        """The last picture looked at, as JPEG; empty before the first."""
+        self.snapshot: Snapshot | None = None
+        """The last picture looked at; None before the first."""
         self._glass = glass
         self._judge = Judge()
         self._pace = Pace()
@@ -83,7 +94,7 @@ class PictureSink:
         now, still = self._now, self._sizes.standing_still
 
         def looked(look: Look | None) -> None:
-            self._looked(look, still, now)
+            self._looked(look, still, now, unit.arrived_at)
 
         self._looking = True
         if self._glass.look(unit, looked):
@@ -94,10 +105,12 @@ class PictureSink:
 
     # Called by a thread of the pool.
 
-    def _looked(self, look: Look | None, still: bool, now: float) -> None:
+    def _looked(self, look: Look | None, still: bool, now: float, taken_at: float) -> None:
         try:
             if look is not None and not self._closed:
                 self._take(look, still, now)
+                if look.jpeg:
+                    self.snapshot = Snapshot(look.jpeg, taken_at)
         finally:
             self._looking = False
 
@@ -106,7 +119,6 @@ class PictureSink:
         judge.see(look.features, still, now)
         self._pace.looked(judge.suspected, judge.known and judge.fault is None)
         self._state = _state(judge)
-        self.snapshot = look.jpeg or self.snapshot
         self.counters.access_units += 1
 
 

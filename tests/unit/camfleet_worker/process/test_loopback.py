@@ -19,7 +19,7 @@ JOURNAL = "/journal"
 
 
 def _snapshot(path: str) -> Page | None:
-    return (lambda: (HTTPStatus.OK, PICTURE)) if path == "/snapshot/gate" else None
+    return (lambda: Answer(HTTPStatus.OK, PICTURE)) if path == "/snapshot/gate" else None
 
 
 async def _journal(_request: Request) -> Answer:

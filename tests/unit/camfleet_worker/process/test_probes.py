@@ -10,6 +10,7 @@ from http import HTTPStatus
 import httpx
 import pytest
 
+from camfleet_worker.http_server import Answer
 from camfleet_worker.probes import ProbeServer, Progress
 from eventually import eventually_async
 
@@ -17,8 +18,8 @@ from eventually import eventually_async
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
     pages = {
-        "/healthz": lambda: (HTTPStatus.OK, b"ok\n"),
-        "/readyz": lambda: (HTTPStatus.SERVICE_UNAVAILABLE, b"no shard yet\n"),
+        "/healthz": lambda: Answer(HTTPStatus.OK, b"ok\n"),
+        "/readyz": lambda: Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"no shard yet\n"),
     }
     server = ProbeServer(pages.get)
     port = await server.start("127.0.0.1", 0)
@@ -62,8 +63,8 @@ async def guarded() -> AsyncIterator[str]:
     async def gate(head: bytes) -> HTTPStatus:
         return HTTPStatus.OK if b"\r\nopen: sesame\r\n" in head.lower() else HTTPStatus.UNAUTHORIZED
 
-    pages = {"/picture": lambda: (HTTPStatus.OK, b"a picture")}
-    server = ProbeServer(pages.get, "image/jpeg", gate, most_open=2)
+    pages = {"/picture": lambda: Answer(HTTPStatus.OK, b"a picture")}
+    server = ProbeServer(pages.get, gate, most_open=2)
     port = await server.start("127.0.0.1", 0)
     yield f"http://127.0.0.1:{port}"
     await server.close()

@@ -108,17 +108,17 @@ class PictureSink:
     def _looked(self, look: Look | None, still: bool, now: float, taken_at: float) -> None:
         try:
             if look is not None and not self._closed:
-                self._take(look, still, now)
-                if look.jpeg:
-                    self.snapshot = Snapshot(look.jpeg, taken_at)
+                self._take(look, still, now, taken_at)
         finally:
             self._looking = False
 
-    def _take(self, look: Look, still: bool, now: float) -> None:
+    def _take(self, look: Look, still: bool, now: float, taken_at: float) -> None:
         judge = self._judge
         judge.see(look.features, still, now)
         self._pace.looked(judge.suspected, judge.known and judge.fault is None)
         self._state = _state(judge)
+        if look.jpeg:
+            self.snapshot = Snapshot(look.jpeg, taken_at)
         self.counters.access_units += 1
 
 

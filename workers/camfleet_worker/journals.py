@@ -29,6 +29,7 @@ from camfleet_worker.journal.period import ARRIVING, ON_DISK, Cause, Fact, Perio
 from camfleet_worker.journal.recovery import after, joined, recovered
 from camfleet_worker.journal.store import JournalStore, ended_us, give_up_oldest
 from camfleet_worker.journal.tally import Tally
+from camfleet_worker.moments import DAY_US
 from camfleet_worker.sink_set import SinkSet
 from camfleet_worker.sinks.layout import camera_prefix
 from camfleet_worker.sinks.sink import EvidentSink, Sink
@@ -44,7 +45,6 @@ IN_MEMORY_BYTES = 24 << 10
 ALL_IN_MEMORY_BYTES = 8 << 20
 """Half of what the pod's in-memory volume holds: who exceeds that is evicted. 200 cameras that run
 take less, in whole pages; those that ran once give way."""
-_DAY_US = 86_400_000_000
 _WAITING_ENTRIES = 512
 """For a disk that does not take them: the gaps of a bad day of one camera."""
 
@@ -409,7 +409,7 @@ def _told_since(store: JournalStore, left: Checkpoint, began_us: int) -> Mapping
     """Up to when lines tell that were written after the checkpoint was made: it waited for a disk
     that stalled, or the worker died between the two. Raises OSError."""
     since_us = min((end.at_us for end in left.ends), default=began_us)
-    lines = store.entries(max(0, since_us - _DAY_US))
+    lines = store.entries(max(0, since_us - DAY_US))
     # Those of a time that our clock was set back from say nothing of this one.
     return _told_until(one for one in lines if isinstance(one, Period) and one.end_us <= began_us)
 

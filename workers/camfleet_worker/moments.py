@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+DAY_US = 86_400_000_000
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _END_US = (datetime(5000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 """Far from the end of what a datetime can tell, in whatever zone."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from camfleet_worker.journal.minutes import Verdict
 from camfleet_worker.journal.period import Cause, Period
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
-from camfleet_worker.moments import moment_us
+from camfleet_worker.moments import DAY_US, moment_us
 from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.export import ExportError, export
 from camfleet_worker.recordings.gap_causes import told
@@ -32,7 +32,6 @@ from camfleet_worker.recordings.listing import (
 )
 
 _PROGRESS_US = 60_000_000
-_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     available.add_argument("--json", action="store_true", help="for programs")
     available.set_defaults(run=_availability)
     now_us = int(time.time() * 1_000_000)
-    begins = {listing: 0, exporting: 0, available: now_us - _DAY_US}
+    begins = {listing: 0, exporting: 0, available: now_us - DAY_US}
     for command in begins:
         needed = command is exporting
         command.add_argument("--volume", type=Path, default=Path("/recordings"), metavar="FOLDER")

@@ -24,9 +24,14 @@ def access_units(
     start_s: float = 1_700_000_000.0,
     first_pts: int = 0,
     video: VideoFormat | None = None,
+    origin_s: float | None = None,
 ) -> Iterator[AccessUnit]:
-    """The clip in a circle without end, each picture arriving when it is due."""
+    """The clip in a circle without end, each picture arriving when it is due.
+
+    The timeline agrees with that, unless its origin is told.
+    """
     video = video or video_format(clip)
+    origin_at = start_s - first_pts / 90_000 if origin_s is None else origin_s
     for number in count():
         frame = clip.frames[number % len(clip.frames)]
         due = number * clip.ticks_per_frame
@@ -41,6 +46,7 @@ def access_units(
             key=frame.key,
             pts_90k=first_pts + pts,
             arrived_at=start_s + due / 90_000,
+            origin_at=origin_at,
             format=video,
             composition_offset_90k=pts - dts,
         )

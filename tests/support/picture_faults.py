@@ -112,7 +112,7 @@ def access_units_of(scene: Scene, seconds: float, start_s: float = 0.0) -> list[
     """The scene, encoded; the first picture arrives at `start_s`."""
     units = islice(_encoded(scene, int(seconds * FPS)), int(seconds * FPS))
     return [
-        AccessUnit(unit.data, unit.key, n * 90_000 // FPS, start_s + n / FPS, unit.format)
+        AccessUnit(unit.data, unit.key, n * 90_000 // FPS, start_s + n / FPS, start_s, unit.format)
         for n, unit in enumerate(units)
     ]
 
@@ -144,7 +144,7 @@ def _encoded(scene: Scene, frames: int) -> Iterator[AccessUnit]:
                     for u in unit.units
                     if not is_parameter_set(u, scene.codec)
                 )
-                yield AccessUnit(data, unit.key, 0, 0.0, video)
+                yield AccessUnit(data, unit.key, 0, 0.0, 0.0, video)
 
 
 def _pictures(scene: Scene) -> Iterator[av.VideoFrame]:

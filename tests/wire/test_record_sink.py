@@ -214,6 +214,32 @@ def test_a_span_never_begins_before_the_end_of_the_one_before(
     assert len(second.segments) == 3
 
 
+@pytest.mark.parametrize("late_s", [-4.0, 4.0], ids=["ahead-of-arrival", "late"])
+def test_pictures_that_come_at_another_time_than_the_timeline_says_begin_no_span(
+    h264: Clip, volume: VolumeWriter, tmp_path: Path, late_s: float
+) -> None:
+    """A worker that got no CPU puts the first pictures too late; a line delays them at a cut."""
+    on_time = list(islice(access_units(h264, START_S), 50))
+    shifted = access_units(h264, START_S + 2 + late_s, first_pts=2 * 90_000, origin_s=START_S)
+    again = access_units(h264, START_S + 4, first_pts=4 * 90_000)
+    record(volume, [*on_time, *islice(shifted, 50), *islice(again, 50)], segment_s=1)
+    (span,) = spans(recorded(tmp_path))
+    assert (span.start_us, span.end_us) == (int(START_S * 1e6), int((START_S + 6) * 1e6))
+
+
+@pytest.mark.parametrize("set_by_s", [-3600.0, 5.0])
+def test_our_clock_being_set_begins_a_span_by_the_new_time(
+    h264: Clip, volume: VolumeWriter, tmp_path: Path, set_by_s: float
+) -> None:
+    before = list(islice(access_units(h264, START_S), 50))
+    after = list(islice(access_units(h264, START_S + 2 + set_by_s, first_pts=2 * 90_000), 50))
+    record(volume, before + after, segment_s=1)
+    found = spans(recorded(tmp_path))
+    assert {(span.start_us, span.end_us) for span in found} == {
+        (int(at * 1e6), int((at + 2) * 1e6)) for at in (START_S, START_S + 2 + set_by_s)
+    }
+
+
 def test_a_camera_that_changes_its_parameter_sets_all_the_time_does_not_litter_files(
     h264: Clip, volume: VolumeWriter, tmp_path: Path
 ) -> None:

@@ -582,10 +582,10 @@ class Defective:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def tick(self, now: float, buffer: memoryview) -> None:
+    def tick(self, now: float, ahead_s: float, buffer: memoryview) -> None:
         if self._stream.channel.camera in self._broken:
             raise ZeroDivisionError
-        self._stream.tick(now, buffer)
+        self._stream.tick(now, ahead_s, buffer)
 
 
 async def test_a_bug_in_one_stream_ends_that_stream_only(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .job import CLIP, FPS, Job, Reader, Task, Usage
+from .machine import coldness
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Result:
     reader_busy: float
     relayed: float
     """Octets that reached the monitoring system, of those sent; -1 where they are not counted."""
+    coldness: float
+    """What the machine made of work after a pause, shortly before; see machine.py."""
 
 
 class Cameras:
@@ -112,6 +115,7 @@ class Comparison:
 
     def _measured(self, case: Case, cameras: Cameras) -> Result:
         folder = tempfile.mkdtemp(prefix="bench-ingest-", dir=self._folder)
+        cold = coldness(self._reader_cpu)
         try:
             job = Job(
                 reader=case.reader,
@@ -134,14 +138,14 @@ class Comparison:
                 after = cameras.counts()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return _result(case, usage, {name: after[name] - before[name] for name in before})
+        return _result(case, usage, {name: after[name] - before[name] for name in before}, cold)
 
 
 def _source_of(case: Case) -> tuple[int, str, str]:
     return case.streams, case.clip, case.protocol
 
 
-def _result(case: Case, usage: Usage, source: dict[str, float]) -> Result:
+def _result(case: Case, usage: Usage, source: dict[str, float], cold: float) -> Result:
     due = FPS * case.streams * source["at_s"]
     per_stream = usage.took_s * case.streams
     return Result(
@@ -154,6 +158,7 @@ def _result(case: Case, usage: Usage, source: dict[str, float]) -> Result:
         source_busy=source["cpu_s"] / source["at_s"],
         reader_busy=usage.cpu_s / usage.took_s,
         relayed=_relayed(case, source),
+        coldness=cold,
     )
 
 

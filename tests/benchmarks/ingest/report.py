@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +17,8 @@ from .job import CLIP, Reader, Task
 
 _COLUMNS = (
     f"{'reader and task':38}{'streams':>8}{'mcore/stream':>14}{'of ours':>9}{'MB/stream':>11}"
-    f"{'pictures':>10}{'dropped':>9}{'relayed':>9}{'source late':>13}{'cores: source, reader':>23}"
+    f"{'pictures':>10}{'dropped':>9}{'relayed':>9}{'source late':>13}"
+    f"{'cores: source, reader':>23}{'cold':>6}"
 )
 _MOST_MCORE = {Task.RECEIVE: 0.45, Task.RECORD: 1.2, Task.RELAY: 1.2}
 _MOST_MCORE_RTMP = 4.0
@@ -42,7 +43,7 @@ def row(result: Result, all_results: Sequence[Result]) -> str:
         f"{case.name:38}{case.streams:8}{result.mcore:14.2f}{times:>9}"
         f"{result.pss_mb / case.streams:11.2f}{_share(result.handled):>10}{result.dropped:9}"
         f"{_share(result.relayed):>9}{result.late:13.2%}"
-        f"{result.source_busy:16.0%}, {result.reader_busy:5.0%}"
+        f"{result.source_busy:16.0%}, {result.reader_busy:5.0%}{result.coldness:6.1f}"
     )
 
 
@@ -50,21 +51,28 @@ def _share(share: float) -> str:
     return "-" if share < 0 else f"{share:.3f}"
 
 
-def memory(results: Sequence[Result]) -> list[str]:
-    """Fixed and marginal memory of every reader that was measured with several numbers."""
+def costs(results: Sequence[Result]) -> list[str]:
+    """What a process and what each stream more costs, of every reader with several numbers."""
     lines = []
     for name, points in _by_name(results):
         if len(points) > 1:
-            marginal, fixed = _marginal_and_fixed(points)
-            lines.append(f"{name}: {fixed:.0f} MB and {marginal:.2f} MB a stream")
+            mcore, idle = _marginal_and_fixed(points, lambda one: one.mcore * one.case.streams)
+            mb, fixed = _marginal_and_fixed(points, lambda one: one.pss_mb)
+            lines.append(
+                f"{name}: {idle:.0f} mcore and {mcore:.2f} a stream, "
+                f"{fixed:.0f} MB and {mb:.2f} a stream"
+            )
     return lines
 
 
-def _marginal_and_fixed(points: Sequence[Result]) -> tuple[float, float]:
-    pairs = [(one.case.streams, one.pss_mb) for one in points]
+def _marginal_and_fixed(
+    points: Sequence[Result], cost: Callable[[Result], float]
+) -> tuple[float, float]:
+    """The line through all numbers of streams."""
+    pairs = [(one.case.streams, cost(one)) for one in points]
     marginal = slope(pairs)
     mean_streams = sum(streams for streams, _ in pairs) / len(pairs)
-    return marginal, sum(mb for _, mb in pairs) / len(pairs) - marginal * mean_streams
+    return marginal, sum(cost for _, cost in pairs) / len(pairs) - marginal * mean_streams
 
 
 def shortcomings(results: Sequence[Result]) -> list[str]:
@@ -84,7 +92,7 @@ def shortcomings(results: Sequence[Result]) -> list[str]:
     for name, points in _by_name(results):
         if len(points) < 2 or points[0].case.reader is not Reader.OURS:
             continue
-        marginal, fixed = _marginal_and_fixed(points)
+        marginal, fixed = _marginal_and_fixed(points, lambda one: one.pss_mb)
         if marginal > _MOST_MARGINAL_MB:
             missed.append(f"{name}: {marginal:.2f} MB a stream of {_MOST_MARGINAL_MB}")
         if fixed > _MOST_FIXED_MB:
@@ -103,7 +111,7 @@ def medians(results: Sequence[Result]) -> list[Result]:
 def write(results: Sequence[Result], folder: Path, name: str) -> None:
     """The table as text, the figures as JSON, and both costs over the number of streams as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = [_COLUMNS, *(row(one, results) for one in results), "", *memory(results)]
+    table = [_COLUMNS, *(row(one, results) for one in results), "", *costs(results)]
     (folder / f"{name}.txt").write_text("\n".join(table) + "\n")
     (folder / f"{name}.json").write_text(json.dumps([asdict(one) for one in results], indent=1))
     _plot(results).savefig(folder / f"{name}.png", dpi=120)

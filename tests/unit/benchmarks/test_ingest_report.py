@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.benchmarks.ingest.comparison import Case, Result
 from tests.benchmarks.ingest.job import Reader, Task
-from tests.benchmarks.ingest.report import medians, memory, shortcomings, write
+from tests.benchmarks.ingest.report import costs, medians, shortcomings, write
 
 GOOD = Result(
     case=Case(Reader.OURS, Task.RELAY, 10),
@@ -21,6 +21,7 @@ GOOD = Result(
     source_busy=0.2,
     reader_busy=0.1,
     relayed=1.01,
+    coldness=1.5,
 )
 MORE = replace(GOOD, case=Case(Reader.OURS, Task.RELAY, 110), pss_mb=200.0)
 
@@ -46,8 +47,11 @@ def test_each_shortcoming_is_told(result: Result, told: str) -> None:
     assert [told] == [told for line in found if told in line] or (not told and not found)
 
 
-def test_fixed_and_marginal_memory_are_the_line_through_all_numbers_of_streams() -> None:
-    assert memory([GOOD, MORE]) == ["ours: record and relay: 90 MB and 1.00 MB a stream"]
+def test_fixed_and_marginal_costs_are_the_line_through_all_numbers_of_streams() -> None:
+    more = replace(MORE, mcore=0.6)
+    assert costs([GOOD, more]) == [
+        "ours: record and relay: 6 mcore and 0.55 a stream, 90 MB and 1.00 a stream"
+    ]
 
 
 def test_a_fixed_memory_beyond_the_goal_is_told() -> None:

@@ -68,7 +68,11 @@ class AccessUnit:
     `key`: a decoder can start here (IDR, or H.265 IRAP).
     `pts_90k`: presentation time on the camera's timeline, ticks of 1/90000 s, never negative;
     strictly increasing in decoding order for streams without B-frames.
-    `arrived_at`: our clock when its last packet was read, seconds since the epoch.
+    `arrived_at`: our clock when its last packet was read, seconds since the epoch. Of several that
+    begin a session and are read at once, only the last one has just come: the others have the
+    time at which they were taken.
+    `origin_at`: where our clock, as it is set, puts the timeline's 0. No delay of a picture moves
+    it, only the setting of our clock does.
     `composition_offset_90k`: how much later it is shown than decoded, never negative; 0 for
     streams without B-frames (the name is that of ISO/IEC 14496-12 section 8.6.1.3).
     """
@@ -77,6 +81,7 @@ class AccessUnit:
     key: bool
     pts_90k: int
     arrived_at: float
+    origin_at: float
     format: VideoFormat
     composition_offset_90k: int = 0
 
@@ -85,3 +90,8 @@ class AccessUnit:
         """Decoding time: strictly increasing. Below zero for the first pictures of a timeline
         with B-frames."""
         return self.pts_90k - self.composition_offset_90k
+
+    @property
+    def shown_us(self) -> int:
+        """Its presentation time by our clock, in microseconds since the epoch."""
+        return int(self.origin_at * 1_000_000) + (self.pts_90k * 200 + 9) // 18

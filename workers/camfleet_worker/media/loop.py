@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.1
 _STALL_S = 2.0
 """A tick so late is a gap of ours, should one be found there."""
+_READ_TOGETHER_S = 0.01
 _BUFFER_BYTES = 2 * 1024 * 1024
 """Shared by all streams: holds the rest of the last tick (at most a flood before PLAY, or an
 unfinished message with its body) and what one receive gives."""
@@ -85,7 +86,7 @@ class MediaLoop:
 
     def play(self, channel: Channel, playing: PlayingStream, listener: StreamListener) -> Stream:
         """Used by CameraChannel."""
-        stream = Stream(playing, channel, listener, self._limits, time.monotonic(), self._wall)
+        stream = Stream(playing, channel, listener, self._limits, time.monotonic())
         self._submit(lambda: self._begin(stream))
         return stream
 
@@ -144,7 +145,7 @@ class MediaLoop:
 
     def _tick(self) -> None:
         self._obey()
-        self._note_clock_step(time.monotonic())
+        self._compare_clocks()
         for stream in tuple(self._streams):
             self._tick_stream(stream)
         self._tick_closing()
@@ -152,8 +153,12 @@ class MediaLoop:
         for channel in self._channels:
             channel.tick(now)
 
-    def _note_clock_step(self, now: float) -> None:
-        step_s = self._clock_steps.observe(self._wall(), now)
+    def _compare_clocks(self) -> None:
+        now = time.monotonic()
+        wall = self._wall()
+        if time.monotonic() - now > _READ_TOGETHER_S and self.counters.ticks:
+            return  # the thread was off its core between the two, which tells nothing
+        step_s = self._clock_steps.observe(wall, now)
         if step_s:
             self.counters.wall_clock_steps += 1
             self._blame_us()
@@ -188,7 +193,7 @@ class MediaLoop:
 
     def _tick_stream(self, stream: Stream) -> None:
         try:
-            stream.tick(time.monotonic(), self._buffer)
+            stream.tick(time.monotonic(), self._clock_steps.ahead_s, self._buffer)
         except IngestError as error:
             self._end(stream, error)
         except Exception:

@@ -8,7 +8,6 @@ ended; every other exception is a bug, which the loop counts and which ends this
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +24,7 @@ from camfleet_worker.rtp.rtcp import SenderReport
 from camfleet_worker.rtsp.message import MessageError, Request, Response
 from camfleet_worker.rtsp.playing import PlayingStream
 from camfleet_worker.rtsp.session import answer_request
+from camfleet_worker.timeline.timeline import CLOCK_HZ, burst_s
 
 RECEIVER_REPORT_INTERVAL_S = 10.0
 """RFC 3550 section 6.2 allows one every 5 s."""
@@ -65,7 +65,6 @@ class Stream:
         listener: StreamListener,
         limits: TickLimits,
         now: float,
-        wall: Callable[[], float],
     ) -> None:
         self.channel = channel
         self.listener = listener
@@ -73,7 +72,6 @@ class Stream:
         self._socket = playing.socket
         self._session = playing.session
         self._limits = limits
-        self._wall = wall
         self._report: SenderReport | None = None
         self._by_arrival_before = channel.timeline.by_arrival
         self._rest = playing.received
@@ -92,16 +90,19 @@ class Stream:
         self._report_at = now + self._report_interval_s
         self._closing_until = 0.0
 
-    def tick(self, now: float, buffer: memoryview) -> None:
-        """Read what has arrived, pass the pictures on, write what is due. Raises IngestError."""
+    def tick(self, now: float, ahead_s: float, buffer: memoryview) -> None:
+        """Read what has arrived, pass the pictures on, write what is due. Raises IngestError.
+
+        `ahead_s`: what makes a time of day of `now`.
+        """
         packets_before = self.counters.packets
         self._drain(now, buffer)
         if self.counters.packets != packets_before:
             self._watchdog.packets_seen(now)
-            self._deliver(now)
+            self._deliver(now, ahead_s)
         receiver = self._receiver
         if receiver.audio is not None:
-            self._deliver_audio(receiver.audio, now)
+            self._deliver_audio(receiver.audio, now, ahead_s)
         self._write_due(now)
         error = self._watchdog.verdict(now, receiver.awaiting_key, receiver.foreign_packets)
         if error is not None:
@@ -181,18 +182,29 @@ class Stream:
             ) from error
         self._rest = bytes(buffer[consumed:end])
 
-    def _deliver(self, now: float) -> None:
+    def _deliver(self, now: float, ahead_s: float) -> None:
         counters, timeline, order = self.counters, self.channel.timeline, self.channel.order
-        wall = self._wall()
-        for picture in self._receiver.take_pictures():
-            rising = timeline.stamp(picture.timestamp, now)
+        wall, pictures = now + ahead_s, self._receiver.take_pictures()
+        taken_at, burst = now, len(pictures) > 1 and not timeline.anchored
+        if burst:
+            length_s = burst_s(pictures[0].timestamp, pictures[-1].timestamp)
+            taken_at = timeline.burst_began_s(length_s, now)
+        for picture in pictures:
+            rising = timeline.stamp(picture.timestamp, taken_at)
+            taken_at = now
             pts, dts = order.place(
                 picture.data, picture.key, picture.format, rising, timeline.taken_90k
             )
-            unit = AccessUnit(picture.data, picture.key, pts, wall, picture.format, pts - dts)
+            origin_at, arrived_at = timeline.origin_s + ahead_s, wall
+            if burst:
+                arrived_at = min(origin_at + pts / CLOCK_HZ, wall)
+                self.channel.arrivals.seen(int(arrived_at * 1_000_000))
+            unit = AccessUnit(
+                picture.data, picture.key, pts, arrived_at, origin_at, picture.format, pts - dts
+            )
             counters.access_units += 1
             if unit.key:
-                self._note_key_frame(now, wall, unit.format)
+                self._note_key_frame(now, arrived_at, unit.format)
             self.channel.push(unit)
             counters.last_access_unit_monotonic = now
         if counters.last_access_unit_monotonic == now:
@@ -211,17 +223,24 @@ class Stream:
             arrived = wall - (now - report.arrived_at)
             self.counters.camera_clock_offset_s = report.camera_time - arrived
 
-    def _deliver_audio(self, audio: AudioReceiver, now: float) -> None:
-        timeline, wall = self.channel.audio_timeline, self._wall()
-        for frame in audio.take_frames():
-            pts = timeline.stamp(frame.timestamp, audio.format.clock_hz, now)
-            self.counters.audio_units += 1
+    def _deliver_audio(self, audio: AudioReceiver, now: float, ahead_s: float) -> None:
+        timeline, wall = self.channel.audio_timeline, now + ahead_s
+        frames, clock_hz = audio.take_frames(), audio.format.clock_hz
+        self.counters.audio_units += len(frames)
+        taken_at = now
+        if frames and not timeline.anchored:
+            times = [frame.timestamp for frame in frames]
+            first, taken_at = timeline.begin(times, clock_hz, now)
+            del frames[:first]
+        for frame in frames:
+            pts = timeline.stamp(frame.timestamp, clock_hz, taken_at)
+            taken_at = now
             if pts is not None:
                 self.channel.push_audio(AudioUnit(frame.data, pts, wall, audio.format))
 
-    def _note_key_frame(self, now: float, wall: float, video_format: VideoFormat) -> None:
+    def _note_key_frame(self, now: float, arrived_at: float, video_format: VideoFormat) -> None:
         self._watchdog.key_frame_seen(now)
-        self.channel.arrivals.key_frames.append(int(wall * 1_000_000))
+        self.channel.arrivals.key_frames.append(int(arrived_at * 1_000_000))
         self.counters.key_frames += 1
         if self.counters.key_frames == 1:
             self.listener.first_key_frame(video_format)

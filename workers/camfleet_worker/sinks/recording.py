@@ -5,8 +5,9 @@ Called by the media loop (push, tick, close), which muxes here and hands whole f
 volume's thread. Names and cuts are layout.py's, bytes are mp4.py's, the disk is volume.py's; this
 file decides when a segment and a span begin and end, and what is dropped when the disk lags.
 
-Time: a span starts by our clock, at the arrival of its first picture; within it the camera's
-timeline counts. When both have drifted apart, the span ends and another begins.
+Time: a span starts where the camera's timeline and our clock put its first picture; within it the
+timeline alone counts. A picture that comes late moves neither. Where our clock has been set in
+between, the span ends at the next cut, and another begins by the new time.
 
 Sound (AAC) follows the pictures: a unit is muxed when the picture beside it has been, into the
 segment of that picture, and decides nothing about when a picture is written.
@@ -38,7 +39,7 @@ _GAP_90K = int(_SILENCE_S) * CLOCK_RATE
 """No picture for so long is a gap, not a slow camera: the span ends with the picture before."""
 _BACKWARD_90K = 1 * CLOCK_RATE
 """Timestamps that go back by less are pressed into order, by more are another timeline."""
-_DRIFT_US = 2_000_000
+_CLOCK_SET_US = 2_000_000
 _DEFAULT_DURATION_90K = CLOCK_RATE // 25
 _RETRY_S = 5.0
 """After a failed write, this long until the next try: the disk is asked, not hammered."""
@@ -311,7 +312,7 @@ class RecordingSink:
             span.segment_us, at_us, self._settings.segment_s
         ):
             return span
-        if abs(int(unit.arrived_at * 1_000_000) - at_us) > _DRIFT_US:
+        if abs(unit.shown_us - at_us) > _CLOCK_SET_US:
             self._end_span_at(span, pts)
             return None
         if another_span:
@@ -345,9 +346,9 @@ class RecordingSink:
     def _start_us(self, unit: AccessUnit) -> int:
         """By our clock, but never before the end of the span before: spans that overlap cannot be
         told apart by their names. Where our clock was set back they do."""
-        arrived_us = int(unit.arrived_at * 1_000_000)
-        early_us = self._ended_us - arrived_us
-        return self._ended_us if 0 < early_us <= _DRIFT_US else arrived_us
+        shown_us = unit.shown_us
+        early_us = self._ended_us - shown_us
+        return self._ended_us if 0 < early_us <= _CLOCK_SET_US else shown_us
 
     def _open_segment(
         self,

@@ -100,7 +100,7 @@ class _Connection:
     report_at: float = 0.0
     keepalive_at: float = 0.0
     keepalive_cseq: int | None = None
-    clock_offset: float = 0.0
+    origin_at: float = 0.0
     """Our clock minus the stream's timeline, in seconds, at the first picture sent."""
 
     @property
@@ -403,10 +403,10 @@ class RtspRelay:
         now: float,
     ) -> None:
         if connection.media_bytes == 0:
-            connection.clock_offset = unit.arrived_at - unit.pts_90k / 90_000
+            connection.origin_at = unit.origin_at
         if now >= connection.report_at:
             connection.report_at = now + _SENDER_REPORT_S
-            taken_at = connection.clock_offset + unit.pts_90k / 90_000
+            taken_at = connection.origin_at + unit.pts_90k / 90_000
             parts.append(connection.packetiser.sender_report(unit.pts_90k, taken_at))
             if connection.sound is not None and connection.talk.sound:
                 parts.append(connection.sound.sender_report(unit.pts_90k, taken_at))

@@ -9,7 +9,9 @@ for both tracks and means the same clock in both; too many do not.
 
 from __future__ import annotations
 
-from camfleet_worker.timeline.timeline import CLOCK_HZ, Timeline
+from collections.abc import Sequence
+
+from camfleet_worker.timeline.timeline import CLOCK_HZ, Timeline, burst_s
 
 
 class AudioTimeline:
@@ -28,12 +30,34 @@ class AudioTimeline:
         if self._timeline is not None:
             self._timeline.restart()
 
+    @property
+    def anchored(self) -> bool:
+        """Whether a unit of this session has its time."""
+        return self._last_timestamp is not None
+
+    def begin(
+        self, timestamps: Sequence[int], clock_hz: int, arrival_s: float
+    ) -> tuple[int, float]:
+        """Of the units that begin a session and arrive at once (Timeline.burst_began_s): the
+        number of the first that does not lie before the pictures, and when it was taken."""
+        timeline = self._begun()
+        if timeline is None:
+            return 0, arrival_s
+        lengths_s = [burst_s(timestamp, timestamps[-1], clock_hz) for timestamp in timestamps]
+        earliest_s, last = timeline.origin_s, len(timestamps) - 1
+        number = next((n for n, s in enumerate(lengths_s) if arrival_s - s >= earliest_s), last)
+        return number, timeline.burst_began_s(lengths_s[number], arrival_s)
+
+    def _begun(self) -> Timeline | None:
+        if self._timeline is None and self._pictures.begun:
+            self._timeline = Timeline(self._pictures.origin_s)
+        return self._timeline
+
     def stamp(self, timestamp: int, clock_hz: int, arrival_s: float) -> int | None:
         """Time in 1/90000 s, rising with every call; None before the first picture had its."""
-        if self._timeline is None:
-            if self._pictures.origin_s is None:
-                return None
-            self._timeline = Timeline(self._pictures.origin_s)
+        timeline = self._begun()
+        if timeline is None:
+            return None
         if self._last_timestamp is None:
             self._counted = 0
         else:
@@ -41,4 +65,4 @@ class AudioTimeline:
             self._counted += step
         self._last_timestamp = timestamp
         # Scaled as a sum, so that rounding (44,100 Hz) never adds up.
-        return self._timeline.stamp(self._counted * CLOCK_HZ // clock_hz & 0xFFFFFFFF, arrival_s)
+        return timeline.stamp(self._counted * CLOCK_HZ // clock_hz & 0xFFFFFFFF, arrival_s)

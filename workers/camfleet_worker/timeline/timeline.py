@@ -39,8 +39,10 @@ class Timeline:
     """Gives each picture its presentation time."""
 
     def __init__(self, origin_s: float | None = None) -> None:
-        self.origin_s = origin_s
-        """Our clock where this time is 0: the first picture's arrival, unless told."""
+        self.begun = origin_s is not None
+        self.origin_s = origin_s or 0.0
+        """Our clock where this time is 0: the first picture's arrival, unless told. It means
+        nothing before the timeline has begun."""
         self._last_pts = -1
         self._last_timestamp: int | None = None
         self._raw_pts = 0
@@ -66,10 +68,28 @@ class Timeline:
         """The next picture is the first of another session: its RTP clock starts anywhere."""
         self._last_timestamp = None
 
+    @property
+    def anchored(self) -> bool:
+        """Whether a picture of this session has its time."""
+        return self._last_timestamp is not None
+
+    def burst_began_s(self, length_s: float, arrival_s: float) -> float:
+        """When the first was taken of those pictures that begin a session and arrive at once.
+
+        There is more than one where a camera sends what it had kept, or where nobody has read for
+        a while. Then only the last one is as new as its arrival; anchored by the first, the
+        timeline would lead by the length of the burst. Nothing is put before what was there
+        before the session.
+        """
+        began_s = arrival_s - length_s
+        if self.begun:
+            began_s = max(began_s, self.origin_s + (self._last_pts + 1) / CLOCK_HZ)
+        return min(began_s, arrival_s)
+
     def stamp(self, timestamp: int, arrival_s: float) -> int:
         """Presentation time in 1/90000 s: never negative, rising with every call."""
-        if self.origin_s is None:
-            self.origin_s = arrival_s
+        if not self.begun:
+            self.begun, self.origin_s = True, arrival_s
         arrival = max(int((arrival_s - self.origin_s) * CLOCK_HZ), 0)
         if self._last_timestamp is None:
             self._anchor(arrival)
@@ -163,6 +183,12 @@ class Timeline:
         self._earliest -= correction
         if self._earliest_before is not None:
             self._earliest_before -= correction
+
+
+def burst_s(first: int, last: int, clock_hz: int = CLOCK_HZ) -> float:
+    """How much time lies between two RTP timestamps of one burst; 0.0 where they make no sense."""
+    length_s = _difference(last, first) / clock_hz
+    return length_s if 0 < length_s <= JUMP_S else 0.0
 
 
 def _difference(timestamp: int, before: int) -> int:

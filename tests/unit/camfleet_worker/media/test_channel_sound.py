@@ -15,7 +15,7 @@ SOUND = AudioUnit(b"sound", 1, 0.0, AudioFormat(AudioCodec.PCMA, 8000, 1))
 
 
 def picture(key: bool) -> AccessUnit:
-    return AccessUnit(b"picture", key, 0, 0.0, VIDEO)
+    return AccessUnit(b"picture", key, 0, 0.0, 0.0, VIDEO)
 
 
 class PictureSink:

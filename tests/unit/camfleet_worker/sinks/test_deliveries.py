@@ -17,7 +17,7 @@ SECOND = 1_000_000
 
 
 def unit(at_s: float, key: bool = False) -> AccessUnit:
-    return AccessUnit(b"picture", key, int(at_s * 90_000), at_s, FORMAT)
+    return AccessUnit(b"picture", key, int(at_s * 90_000), at_s, 0.0, FORMAT)
 
 
 def test_a_picture_of_which_an_octet_is_missing_is_not_there() -> None:

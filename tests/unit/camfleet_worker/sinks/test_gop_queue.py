@@ -14,7 +14,7 @@ VIDEO = VideoFormat(Codec.H264, (b"\x67", b"\x68"), 1, 1)
 
 
 def unit(number: int, key: bool, size: int = 10) -> AccessUnit:
-    return AccessUnit(bytes(size), key, number, 0.0, VIDEO)
+    return AccessUnit(bytes(size), key, number, 0.0, 0.0, VIDEO)
 
 
 # True: push a key frame of that size; False: push another picture; None: the wire takes one.

@@ -38,6 +38,7 @@ def access_units(draw: st.DrawFn) -> AccessUnit:
         key=draw(st.booleans()),
         pts_90k=draw(st.integers(0, 1 << 34)),
         arrived_at=0.0,
+        origin_at=0.0,
         format=VideoFormat(codec, SETS[codec], 320, 240),
     )
 
@@ -127,7 +128,7 @@ def test_parameter_sets_too_large_to_stand_together_stand_alone(codec: Codec) ->
     sets = tuple(unit + bytes([7]) * 1000 for unit in SETS[codec])
     nal = {Codec.H264: b"\x65\x01", Codec.H265: b"\x26\x01"}[codec] + b"picture"
     unit = AccessUnit(
-        len(nal).to_bytes(4, "big") + nal, True, 0, 0.0, VideoFormat(codec, sets, 1, 1)
+        len(nal).to_bytes(4, "big") + nal, True, 0, 0.0, 0.0, VideoFormat(codec, sets, 1, 1)
     )
     parts: list[bytes | memoryview] = []
     Packetiser(codec, 1, 0, 0).append(unit, parts)
@@ -140,7 +141,7 @@ def test_a_sender_report_binds_the_timeline_to_the_wall_clock() -> None:
     nal = b"\x41\x01\x02"
     video = VideoFormat(Codec.H264, SETS[Codec.H264], 1, 1)
     parts: list[bytes | memoryview] = []
-    packetiser.append(AccessUnit(b"\0\0\0\x03" + nal, False, 0, 0.0, video), parts)
+    packetiser.append(AccessUnit(b"\0\0\0\x03" + nal, False, 0, 0.0, 0.0, video), parts)
     report = packetiser.sender_report(90_000, 1.5)
     dollar, channel, size = struct.unpack("!BBH", report[:4])
     assert (dollar, channel, size) == (0x24, 1, len(report) - 4)

@@ -28,6 +28,29 @@ def test_sound_before_the_first_picture_has_no_time() -> None:
     assert sound.stamp(161, 8000, 101.0) == 45_000
 
 
+def test_of_a_burst_at_the_beginning_what_lies_before_the_pictures_has_no_time() -> None:
+    """Read at 103: sound of three seconds, and pictures of the last two."""
+    sound = begun(101.0)
+    timestamps = [8000 * n // 50 for n in range(150)]
+    first, began_s = sound.begin(timestamps, 8000, 103.0)
+    assert first == 49
+    assert began_s == pytest.approx(103.0 - 2.0)
+    assert sound.stamp(timestamps[first], 8000, began_s) == 0
+    assert sound.anchored
+
+
+def test_a_burst_of_another_session_begins_when_it_was_taken() -> None:
+    sound = begun(100.0)
+    sound.stamp(0, 8000, 100.0)
+    sound.restart()
+    first, began_s = sound.begin([4_000_000_000, 4_000_016_000], 8000, 160.0)
+    assert (first, began_s) == (0, 158.0)
+
+
+def test_before_the_pictures_a_burst_has_no_beginning() -> None:
+    assert AudioTimeline(Timeline()).begin([1, 2], 8000, 100.0) == (0, 100.0)
+
+
 @pytest.mark.parametrize("clock_hz", [8000, 16_000, 44_100, 48_000])
 def test_durations_are_rtps_and_rounding_does_not_add_up(clock_hz: int) -> None:
     sound, first = begun(), 0xFFFFFF00

@@ -23,3 +23,11 @@ def test_a_step_is_told_once(step_s: float) -> None:
 def test_drift_however_long_is_no_step(rate: float) -> None:
     clock = ClockSteps()
     assert not any(clock.observe(1.7e9 + at * (1 + rate), float(at)) for at in range(1000))
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
+def test_how_far_the_wall_clock_is_ahead_is_known_after_each_call(one: float, two: float) -> None:
+    clock = ClockSteps()
+    for ahead_s in (one, two):
+        clock.observe(1000.0 + ahead_s, 1000.0)
+        assert clock.ahead_s == pytest.approx(ahead_s, abs=1e-3)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.timeline.timeline import CLOCK_HZ, TOLERANCE_S, Timeline
+from camfleet_worker.timeline.timeline import CLOCK_HZ, JUMP_S, TOLERANCE_S, Timeline, burst_s
 
 WRAP = 1 << 32
 FRAME = CLOCK_HZ // 25
@@ -129,3 +129,37 @@ def test_drift_is_measured() -> None:
     # 500 ppm of five minutes is 0.15 s: within tolerance, so nothing is corrected yet.
     assert timeline.slewed_90k == 0
     assert timeline.lag_s == pytest.approx(0.145, abs=0.015)
+
+
+def test_a_burst_at_the_beginning_is_anchored_by_its_last_picture() -> None:
+    timeline = Timeline()
+    began_s = timeline.burst_began_s(burst_s(0, 74 * FRAME), 100.0)
+    times = [timeline.stamp(n * FRAME, 100.0 if n else began_s) for n in range(75)]
+    assert set(steps(times)) == {FRAME}
+    assert timeline.origin_s + times[-1] / CLOCK_HZ == pytest.approx(100.0)
+
+
+def test_a_burst_is_put_before_nothing_that_was_there_before() -> None:
+    timeline = Timeline()
+    before = timeline.stamp(7, 98.5)
+    timeline.restart()
+    assert not timeline.anchored
+    began_s = timeline.burst_began_s(3.0, 100.0)
+    assert timeline.stamp(0, began_s) - before in range(3)
+
+
+def test_nothing_is_put_after_its_arrival_where_the_timeline_leads() -> None:
+    timeline = Timeline()
+    timeline.stamp(0, 100.0)
+    timeline.stamp(2 * CLOCK_HZ, 100.04)
+    timeline.restart()
+    assert timeline.burst_began_s(1.0, 100.5) == 100.5
+
+
+@given(timestamps, st.integers(-WRAP, WRAP))
+def test_a_burst_has_a_length_only_where_its_timestamps_make_sense(first: int, step: int) -> None:
+    length_s = burst_s(first, (first + step) % WRAP)
+    assert length_s == (step / CLOCK_HZ if 0 < step <= JUMP_S * CLOCK_HZ else length_s)
+    assert 0 <= length_s <= JUMP_S
+    if -WRAP // 2 <= step <= 0 or JUMP_S * CLOCK_HZ < step < WRAP // 2:
+        assert length_s == 0

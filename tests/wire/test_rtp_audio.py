@@ -123,6 +123,7 @@ async def test_sound_that_gstreamer_has_packed_comes_out_as_it_went_in(
     stream = await ingest.play()
     assert stream.audio is not None, stream.silence
     await eventually_async(lambda: len(ingest.sound) > 30 or ingest.errors, within_s=20)
+    assert not ingest.errors, ingest.errors
     # GStreamer gathers samples of G.711 as it likes: of these only the octets are the tone's.
     whole = b"".join(sound_track(camera.settings.sound).units) * 3
     assert b"".join(unit.data for unit in ingest.sound) in whole

@@ -179,11 +179,7 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi h
         source = self._source
         if source is None:
             return
-        now = source.get_current_running_time()
-        if now == Gst.CLOCK_TIME_NONE:
-            now = (
-                0  # not playing yet: one frame, from which GStreamer learns the format for the SDP
-            )
+        now = _running_time(source)
         frame_ns = Gst.SECOND // self._clip.fps
         while self._next * frame_ns <= now:
             if not frozen:
@@ -272,6 +268,20 @@ class Doorman(GstRtspServer.RTSPAuth):  # type: ignore[misc]  # gi has no types
         named = re.search(r'username="([^"]*)"', header)
         account = named[1] if named else self._username
         self._say(event="attempt", scheme=scheme, account=account, opened=opened)
+
+
+def _running_time(source: Any) -> int:
+    """Of the pipeline, in ns. 0 while it does not play yet: one frame is due then, from which
+    GStreamer learns the format for the SDP.
+
+    On its way to playing an element has a clock before it has a base time, and a running time as
+    long as this machine has been up: whoever believed it pushed 670,000 frames at once, and the
+    next one hours later.
+    """
+    if not source.get_base_time():
+        return 0
+    now: int = source.get_current_running_time()
+    return 0 if now == Gst.CLOCK_TIME_NONE else now
 
 
 @cache

@@ -42,7 +42,12 @@ setup: .venv/.synced ## Python environment from the lock file
 # run it; unit tests run the sources.
 COMPILED := .compiled
 COMPILED_FROM := workers/compile_media.py uv.lock \
-  $(shell find crds/camfleet_api operator/camfleet_operator workers/camfleet_worker -name '*.py')
+  $(sort $(shell find crds/camfleet_api operator/camfleet_operator workers/camfleet_worker \
+      -name '*.py'))
+# A source that has gone is newer than nothing.
+ifneq ($(strip $(file <$(COMPILED)/.from)),$(strip $(COMPILED_FROM)))
+.PHONY: $(COMPILED)/.built
+endif
 AS_SHIPPED := PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)/tests/support:$(CURDIR)/tests
 
 $(COMPILED)/.built: $(COMPILED_FROM) | .venv/.synced
@@ -50,6 +55,7 @@ $(COMPILED)/.built: $(COMPILED_FROM) | .venv/.synced
 	@rm -rf $(COMPILED)
 	@$(UV) pip install --quiet --no-deps --compile-bytecode --python $(PYTHON) --target $(COMPILED) .
 	@$(PYTHON) workers/compile_media.py $(COMPILED)
+	@echo "$(COMPILED_FROM)" > $(COMPILED)/.from
 	@touch $@
 
 .PHONY: compiled

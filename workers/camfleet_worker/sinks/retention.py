@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camfleet_worker.journal.store import journal_bytes
+from camfleet_worker.moments import DAY_US
 from camfleet_worker.sinks.layout import ObjectKey, is_day, parse_key
 
 RETENTION_FILE = "retention_days"
@@ -27,7 +28,6 @@ _BOUND_SUFFIX = ".retention_bytes"
 """Behind the name of a site. No camera's folder ends so: behind its dot stands a uid."""
 _DEPTH = 3
 """Folders between the root and the days: namespace, camera, and one to spare."""
-_DAY_US = 86_400 * 1_000_000
 
 Deleted = Callable[[Path, int], None]
 """Told of each object: the folder of its camera, and its size."""
@@ -84,7 +84,7 @@ def delete_expired(root: Path, now_us: int, deleted: Deleted = lambda folder, si
         days = _number(folder / RETENTION_FILE)
         if days is not None:
             for path, key in oldest_first(folder):
-                if key.at_us >= now_us - days * _DAY_US:
+                if key.at_us >= now_us - days * DAY_US:
                     break
                 size = _delete(path)
                 deleted(folder, size)

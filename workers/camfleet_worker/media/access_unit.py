@@ -69,8 +69,8 @@ class AccessUnit:
     `pts_90k`: presentation time on the camera's timeline, ticks of 1/90000 s, never negative;
     strictly increasing in decoding order for streams without B-frames.
     `arrived_at`: our clock when its last packet was read, seconds since the epoch. Of several that
-    begin a session and are read at once, only the last one has just come: the others have the
-    time at which they were taken.
+    begin a session and are read at once, only the last one has just come: the others have their
+    time on the timeline, but none from before the session.
     `origin_at`: where our clock, as it is set, puts the timeline's 0. No delay of a picture moves
     it, only the setting of our clock does.
     `composition_offset_90k`: how much later it is shown than decoded, never negative; 0 for

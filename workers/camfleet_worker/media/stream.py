@@ -72,6 +72,7 @@ class Stream:
         self._socket = playing.socket
         self._session = playing.session
         self._limits = limits
+        self._began_at = now
         self._report: SenderReport | None = None
         self._by_arrival_before = channel.timeline.by_arrival
         self._rest = playing.received
@@ -187,17 +188,18 @@ class Stream:
         wall, pictures = now + ahead_s, self._receiver.take_pictures()
         taken_at, burst = now, len(pictures) > 1 and not timeline.anchored
         if burst:
-            length_s = burst_s(pictures[0].timestamp, pictures[-1].timestamp)
-            taken_at = timeline.burst_began_s(length_s, now)
+            length_s = burst_s([picture.timestamp for picture in pictures])
+            taken_at = timeline.burst_began_s(length_s, now, self._began_at)
+        arrived_at = taken_at + ahead_s
         for picture in pictures:
             rising = timeline.stamp(picture.timestamp, taken_at)
             taken_at = now
             pts, dts = order.place(
                 picture.data, picture.key, picture.format, rising, timeline.taken_90k
             )
-            origin_at, arrived_at = timeline.origin_s + ahead_s, wall
+            origin_at = timeline.origin_s + ahead_s
             if burst:
-                arrived_at = min(origin_at + pts / CLOCK_HZ, wall)
+                arrived_at = min(max(origin_at + pts / CLOCK_HZ, arrived_at), wall)
                 self.channel.arrivals.seen(int(arrived_at * 1_000_000))
             unit = AccessUnit(
                 picture.data, picture.key, pts, arrived_at, origin_at, picture.format, pts - dts
@@ -230,7 +232,7 @@ class Stream:
         taken_at = now
         if frames and not timeline.anchored:
             times = [frame.timestamp for frame in frames]
-            first, taken_at = timeline.begin(times, clock_hz, now)
+            first, taken_at = timeline.begin(times, clock_hz, now, self._began_at)
             del frames[:first]
         for frame in frames:
             pts = timeline.stamp(frame.timestamp, clock_hz, taken_at)

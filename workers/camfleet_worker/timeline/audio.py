@@ -36,17 +36,21 @@ class AudioTimeline:
         return self._last_timestamp is not None
 
     def begin(
-        self, timestamps: Sequence[int], clock_hz: int, arrival_s: float
+        self, timestamps: Sequence[int], clock_hz: int, arrival_s: float, session_s: float
     ) -> tuple[int, float]:
-        """Of the units that begin a session and arrive at once (Timeline.burst_began_s): the
-        number of the first that does not lie before the pictures, and when it was taken."""
+        """Of the units that begin a session and are read at once (Timeline.burst_began_s): the
+        number of the first that does not lie before the pictures, and when it came."""
         timeline = self._begun()
         if timeline is None:
             return 0, arrival_s
-        lengths_s = [burst_s(timestamp, timestamps[-1], clock_hz) for timestamp in timestamps]
-        earliest_s, last = timeline.origin_s, len(timestamps) - 1
-        number = next((n for n, s in enumerate(lengths_s) if arrival_s - s >= earliest_s), last)
-        return number, timeline.burst_began_s(lengths_s[number], arrival_s)
+        earliest_s = max(session_s, timeline.origin_s)
+        first, length_s = len(timestamps) - 1, 0.0
+        while first:
+            longer_s = length_s + burst_s(timestamps[first - 1 : first + 1], clock_hz)
+            if longer_s == length_s or arrival_s - longer_s < earliest_s:
+                break
+            first, length_s = first - 1, longer_s
+        return first, timeline.burst_began_s(length_s, arrival_s, earliest_s)
 
     def _begun(self) -> Timeline | None:
         if self._timeline is None and self._pictures.begun:

@@ -12,6 +12,9 @@ its way by seconds, and none arrives before it was taken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 CLOCK_HZ = 90_000
 """RFC 6184 section 8.2.1, RFC 7798 section 7.1."""
 
@@ -32,7 +35,8 @@ _JUMP_90K, _REORDER_90K = int(JUMP_S * CLOCK_HZ), int(REORDER_S * CLOCK_HZ)
 _TOLERANCE_90K, _WINDOW_90K = int(TOLERANCE_S * CLOCK_HZ), int(WINDOW_S * CLOCK_HZ)
 _MAX_SLEW = 4
 """A correction is at most a fourth of a picture's duration: 20 pictures a second stamped as 25
-(quirk 36) are followed, and the order of pictures is kept."""
+(quirk 36) are followed, and the order of pictures is kept. Where the timeline leads by more than a
+jump it is three fourths: 50 pictures a second stamped as 25 would lead by more and more."""
 
 
 class Timeline:
@@ -73,15 +77,15 @@ class Timeline:
         """Whether a picture of this session has its time."""
         return self._last_timestamp is not None
 
-    def burst_began_s(self, length_s: float, arrival_s: float) -> float:
-        """When the first was taken of those pictures that begin a session and arrive at once.
+    def burst_began_s(self, length_s: float, arrival_s: float, session_s: float) -> float:
+        """When the first of the pictures came that begin a session and are read at once.
 
-        There is more than one where a camera sends what it had kept, or where nobody has read for
-        a while. Then only the last one is as new as its arrival; anchored by the first, the
-        timeline would lead by the length of the burst. Nothing is put before what was there
-        before the session.
+        There is more than one where nobody has read for a while. Then only the last one has just
+        come; anchored by the first, the timeline would lead by the length of the burst. Nothing
+        came before the session began (a camera may send what it had kept from before), and
+        nothing is put before what was there before it.
         """
-        began_s = arrival_s - length_s
+        began_s = max(arrival_s - length_s, session_s)
         if self.begun:
             began_s = max(began_s, self.origin_s + (self._last_pts + 1) / CLOCK_HZ)
         return min(began_s, arrival_s)
@@ -169,7 +173,7 @@ class Timeline:
             self._anchor(arrival)
         elif step > 0 and self._raw_pts > self._newest:
             excess = lag - _TOLERANCE_90K if lag > 0 else lag + _TOLERANCE_90K
-            limit = step // _MAX_SLEW
+            limit = step // _MAX_SLEW if lag >= -_JUMP_90K else step * 3 // _MAX_SLEW
             self._stretch = (max(-limit, min(limit, excess)), step)
             self._slew(self._stretch[0])
             self._newest = self._raw_pts
@@ -185,10 +189,16 @@ class Timeline:
             self._earliest_before -= correction
 
 
-def burst_s(first: int, last: int, clock_hz: int = CLOCK_HZ) -> float:
-    """How much time lies between two RTP timestamps of one burst; 0.0 where they make no sense."""
-    length_s = _difference(last, first) / clock_hz
-    return length_s if 0 < length_s <= JUMP_S else 0.0
+def burst_s(timestamps: Sequence[int], clock_hz: int = CLOCK_HZ) -> float:
+    """How much time lies in the RTP timestamps of one burst, at most `WINDOW_S`; 0.0 where one of
+    its steps makes no sense."""
+    ticks = 0
+    for before, after in pairwise(timestamps):
+        step = _difference(after, before)
+        if not -REORDER_S * clock_hz <= step <= JUMP_S * clock_hz:
+            return 0.0
+        ticks += step
+    return min(max(ticks / clock_hz, 0.0), WINDOW_S)
 
 
 def _difference(timestamp: int, before: int) -> int:

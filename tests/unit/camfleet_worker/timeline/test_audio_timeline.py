@@ -28,27 +28,42 @@ def test_sound_before_the_first_picture_has_no_time() -> None:
     assert sound.stamp(161, 8000, 101.0) == 45_000
 
 
-def test_of_a_burst_at_the_beginning_what_lies_before_the_pictures_has_no_time() -> None:
-    """Read at 103: sound of three seconds, and pictures of the last two."""
+@pytest.mark.parametrize("seconds", [3, 6])
+def test_of_a_burst_at_the_beginning_what_lies_before_the_pictures_has_no_time(
+    seconds: int,
+) -> None:
+    """Pictures of two seconds, and sound of more."""
     sound = begun(101.0)
-    timestamps = [8000 * n // 50 for n in range(150)]
-    first, began_s = sound.begin(timestamps, 8000, 103.0)
-    assert first == 49
+    timestamps = [8000 * n // 50 for n in range(50 * seconds)]
+    first, began_s = sound.begin(timestamps, 8000, 103.0, 90.0)
+    assert first == 50 * seconds - 101
     assert began_s == pytest.approx(103.0 - 2.0)
     assert sound.stamp(timestamps[first], 8000, began_s) == 0
     assert sound.anchored
 
 
-def test_a_burst_of_another_session_begins_when_it_was_taken() -> None:
+def test_of_a_burst_with_a_senseless_timestamp_what_follows_it_counts() -> None:
+    timestamps = [4_000_000_000, *(160 * n for n in range(50))]
+    first, began_s = begun(101.0).begin(timestamps, 8000, 103.0, 90.0)
+    assert first == 1
+    assert began_s == pytest.approx(103.0 - 0.98)
+
+
+def test_a_burst_of_another_session_begins_when_it_came() -> None:
     sound = begun(100.0)
     sound.stamp(0, 8000, 100.0)
     sound.restart()
-    first, began_s = sound.begin([4_000_000_000, 4_000_016_000], 8000, 160.0)
-    assert (first, began_s) == (0, 158.0)
+    timestamps = [4_000_000_000 + 160 * n for n in range(101)]
+    first, began_s = sound.begin(timestamps, 8000, 160.0, 150.0)
+    assert first == 0
+    assert began_s == pytest.approx(158.0)
+    first, began_s = sound.begin(timestamps, 8000, 160.0, 159.0)
+    assert first == 50
+    assert began_s == pytest.approx(159.0)
 
 
 def test_before_the_pictures_a_burst_has_no_beginning() -> None:
-    assert AudioTimeline(Timeline()).begin([1, 2], 8000, 100.0) == (0, 100.0)
+    assert AudioTimeline(Timeline()).begin([1, 2], 8000, 100.0, 90.0) == (0, 100.0)
 
 
 @pytest.mark.parametrize("clock_hz", [8000, 16_000, 44_100, 48_000])

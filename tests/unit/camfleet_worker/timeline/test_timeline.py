@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.timeline.timeline import CLOCK_HZ, JUMP_S, TOLERANCE_S, Timeline, burst_s
+from camfleet_worker.timeline.timeline import (
+    CLOCK_HZ,
+    JUMP_S,
+    REORDER_S,
+    TOLERANCE_S,
+    WINDOW_S,
+    Timeline,
+    burst_s,
+)
 
 WRAP = 1 << 32
 FRAME = CLOCK_HZ // 25
@@ -131,12 +139,17 @@ def test_drift_is_measured() -> None:
     assert timeline.lag_s == pytest.approx(0.145, abs=0.015)
 
 
-def test_a_burst_at_the_beginning_is_anchored_by_its_last_picture() -> None:
-    timeline = Timeline()
-    began_s = timeline.burst_began_s(burst_s(0, 74 * FRAME), 100.0)
-    times = [timeline.stamp(n * FRAME, 100.0 if n else began_s) for n in range(75)]
+@pytest.mark.parametrize("pictures", [2, 75, 200])
+def test_a_burst_at_the_beginning_is_anchored_by_its_last_picture(pictures: int) -> None:
+    timeline, stamps = Timeline(), [n * FRAME for n in range(pictures)]
+    began_s = timeline.burst_began_s(burst_s(stamps), 100.0, 50.0)
+    times = [timeline.stamp(n, 100.0 if n else began_s) for n in stamps]
     assert set(steps(times)) == {FRAME}
     assert timeline.origin_s + times[-1] / CLOCK_HZ == pytest.approx(100.0)
+
+
+def test_nothing_of_a_burst_is_put_before_its_session() -> None:
+    assert Timeline().burst_began_s(4.0, 100.0, 98.5) == 98.5
 
 
 def test_a_burst_is_put_before_nothing_that_was_there_before() -> None:
@@ -144,7 +157,7 @@ def test_a_burst_is_put_before_nothing_that_was_there_before() -> None:
     before = timeline.stamp(7, 98.5)
     timeline.restart()
     assert not timeline.anchored
-    began_s = timeline.burst_began_s(3.0, 100.0)
+    began_s = timeline.burst_began_s(3.0, 100.0, 90.0)
     assert timeline.stamp(0, began_s) - before in range(3)
 
 
@@ -153,13 +166,34 @@ def test_nothing_is_put_after_its_arrival_where_the_timeline_leads() -> None:
     timeline.stamp(0, 100.0)
     timeline.stamp(2 * CLOCK_HZ, 100.04)
     timeline.restart()
-    assert timeline.burst_began_s(1.0, 100.5) == 100.5
+    assert timeline.burst_began_s(1.0, 100.5, 90.0) == 100.5
 
 
-@given(timestamps, st.integers(-WRAP, WRAP))
-def test_a_burst_has_a_length_only_where_its_timestamps_make_sense(first: int, step: int) -> None:
-    length_s = burst_s(first, (first + step) % WRAP)
-    assert length_s == (step / CLOCK_HZ if 0 < step <= JUMP_S * CLOCK_HZ else length_s)
-    assert 0 <= length_s <= JUMP_S
-    if -WRAP // 2 <= step <= 0 or JUMP_S * CLOCK_HZ < step < WRAP // 2:
-        assert length_s == 0
+sensible = st.integers(int(-REORDER_S * CLOCK_HZ), int(JUMP_S * CLOCK_HZ))
+
+
+@given(timestamps, st.lists(sensible, max_size=40))
+def test_a_burst_is_as_long_as_its_timestamps_say_up_to_a_window(
+    first: int, taken: list[int]
+) -> None:
+    stamps = [at % WRAP for at in itertools.accumulate(taken, initial=first)]
+    assert burst_s(stamps) == min(max(sum(taken) / CLOCK_HZ, 0), WINDOW_S)
+
+
+@given(timestamps, st.lists(sensible, max_size=10), st.integers(1, 10))
+def test_a_burst_with_one_senseless_step_has_no_length(
+    first: int, taken: list[int], place: int
+) -> None:
+    taken.insert(place, int(JUMP_S * CLOCK_HZ) + 1)
+    assert burst_s([at % WRAP for at in itertools.accumulate(taken, initial=first)]) == 0
+
+
+@pytest.mark.parametrize(("rate", "stamped_as"), [(50, 25), (30, 15), (30, 20)])
+def test_a_camera_that_stamps_far_too_fast_never_leads_by_more_than_a_jump(
+    rate: int, stamped_as: int
+) -> None:
+    timeline = Timeline()
+    for number in range(rate * 600):
+        shown = timeline.stamp(number * CLOCK_HZ // stamped_as % WRAP, number / rate)
+        assert shown / CLOCK_HZ - number / rate < JUMP_S + 0.1
+    assert timeline.anchors == 1

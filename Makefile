@@ -46,8 +46,9 @@ COMPILED_FROM := workers/compile_media.py uv.lock \
       -name '*.py'))
 # A source that has gone is newer than nothing.
 ifneq ($(strip $(file <$(COMPILED)/.from)),$(strip $(COMPILED_FROM)))
-.PHONY: $(COMPILED)/.built
+$(COMPILED)/.built: always
 endif
+always:
 AS_SHIPPED := PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)/tests/support:$(CURDIR)/tests
 
 $(COMPILED)/.built: $(COMPILED_FROM) | .venv/.synced

@@ -44,7 +44,7 @@ COMPILED := .compiled
 COMPILED_FROM := workers/compile_media.py uv.lock \
   $(sort $(shell find crds/camfleet_api operator/camfleet_operator workers/camfleet_worker \
       -name '*.py'))
-# A source that has gone is newer than nothing.
+# A source that has gone has no date: the list of names tells.
 ifneq ($(strip $(file <$(COMPILED)/.from)),$(strip $(COMPILED_FROM)))
 $(COMPILED)/.built: always
 endif

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from camfleet_worker.timeline.timeline import CLOCK_HZ, Timeline, burst_s
+from camfleet_worker.timeline.timeline import CLOCK_HZ, Timeline, burst_s, difference
 
 
 class AudioTimeline:
@@ -65,8 +65,7 @@ class AudioTimeline:
         if self._last_timestamp is None:
             self._counted = 0
         else:
-            step = (timestamp - self._last_timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-            self._counted += step
+            self._counted += difference(timestamp, self._last_timestamp)
         self._last_timestamp = timestamp
         # Scaled as a sum, so that rounding (44,100 Hz) never adds up.
         return timeline.stamp(self._counted * CLOCK_HZ // clock_hz & 0xFFFFFFFF, arrival_s)

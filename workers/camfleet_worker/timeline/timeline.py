@@ -98,7 +98,7 @@ class Timeline:
         if self._last_timestamp is None:
             self._anchor(arrival)
         else:
-            self._advance(_difference(timestamp, self._last_timestamp), arrival)
+            self._advance(difference(timestamp, self._last_timestamp), arrival)
         self._last_timestamp = timestamp
         rising = self._last_pts + 1
         self._last_pts = self._raw_pts if self._raw_pts > rising else rising
@@ -194,13 +194,13 @@ def burst_s(timestamps: Sequence[int], clock_hz: int = CLOCK_HZ) -> float:
     its steps makes no sense."""
     ticks = 0
     for before, after in pairwise(timestamps):
-        step = _difference(after, before)
+        step = difference(after, before)
         if not -REORDER_S * clock_hz <= step <= JUMP_S * clock_hz:
             return 0.0
         ticks += step
     return min(max(ticks / clock_hz, 0.0), WINDOW_S)
 
 
-def _difference(timestamp: int, before: int) -> int:
+def difference(timestamp: int, before: int) -> int:
     """Signed difference of two 32-bit timestamps, across the wrap (RFC 3550 section 5.1)."""
     return ((timestamp - before + 0x80000000) & 0xFFFFFFFF) - 0x80000000

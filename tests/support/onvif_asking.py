@@ -14,8 +14,8 @@ from camera_simulator import Camera
 from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif import OnvifResolver

@@ -15,8 +15,8 @@ import pytest
 
 from camera_simulator import Camera, CameraSettings
 from camfleet_api.conditions import ConditionType
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media.audio_unit import AudioUnit

@@ -23,8 +23,9 @@ from camfleet_api.policy import CredentialsRef, StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.accounts import Accounts
 from camfleet_worker.attempts import AttemptLedger
-from camfleet_worker.backoff import Backoff
-from camfleet_worker.clock import wall_clock
+from camfleet_worker.base.backoff import Backoff
+from camfleet_worker.base.clock import wall_clock
+from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.journals import JournalPlaces, Journals
@@ -41,7 +42,6 @@ from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.state_cache import StateCache
 from camfleet_worker.surroundings import Pace, Surroundings
-from camfleet_worker.token_bucket import TokenBucket
 from vms import RecordServer
 
 PASSWORD = "p@ss#w0rd%/:"

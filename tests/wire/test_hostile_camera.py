@@ -13,8 +13,8 @@ import pytest
 
 from camera_simulator import CameraSettings, Simulator
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.rtsp.client import StreamTarget, open_stream

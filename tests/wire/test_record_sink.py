@@ -20,7 +20,7 @@ from access_units import access_units, video_format
 from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.sinks import retention

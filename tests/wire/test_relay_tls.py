@@ -15,8 +15,8 @@ from access_units import access_units
 from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.sinks import relay_rtsp
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay

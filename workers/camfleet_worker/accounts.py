@@ -21,8 +21,8 @@ from typing import Any
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.names import AUTHORITIES_KEY, CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError, Retry
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,9 @@ from camfleet_api.ingest_shard import IngestShardSpec, IngestShardStatus
 from camfleet_worker import log as logs
 from camfleet_worker.accounts import Accounts
 from camfleet_worker.attempts import AttemptLedger
-from camfleet_worker.backoff import Backoff
-from camfleet_worker.clock import wall_clock
+from camfleet_worker.base.backoff import Backoff
+from camfleet_worker.base.clock import wall_clock
+from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.cluster.api import Cluster
 from camfleet_worker.cluster.connection import Connection
 from camfleet_worker.cluster.errors import ClusterError
@@ -53,7 +54,6 @@ from camfleet_worker.snapshot_gate import SnapshotGate
 from camfleet_worker.snapshots import snapshot_page
 from camfleet_worker.state_cache import StateCache
 from camfleet_worker.surroundings import Surroundings
-from camfleet_worker.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 

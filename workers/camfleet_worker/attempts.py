@@ -24,9 +24,9 @@ from datetime import datetime, timedelta
 
 from camfleet_api.camera import Attempts
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.clock import WallClock
+from camfleet_worker.base.clock import WallClock
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.cluster.errors import ClusterError
-from camfleet_worker.errors import IngestError, Retry
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 from camfleet_api.conditions import ConditionType
-from camfleet_worker.backoff import Backoff
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.backoff import Backoff
+from camfleet_worker.base.errors import IngestError
 
 
 class Device:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from camfleet_api.camera import Attempts, DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 
 
 @dataclass(frozen=True, slots=True)

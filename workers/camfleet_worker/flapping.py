@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.facts import Failure
 
 ENDS = 5

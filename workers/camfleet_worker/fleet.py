@@ -16,7 +16,7 @@ from typing import Protocol
 from camfleet_api.camera import DeviceStatus
 from camfleet_api.ingest_shard import IngestShardSpec
 from camfleet_worker.assignment import Assignment, assignments_of, change_between
-from camfleet_worker.backoff import Backoff
+from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.resolve.identity import shared
 from camfleet_worker.supervisor import CameraSupervisor

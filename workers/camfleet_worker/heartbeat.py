@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from camfleet_worker.clock import WallClock
+from camfleet_worker.base.clock import WallClock
 from camfleet_worker.cluster.errors import ClusterError
 
 log = logging.getLogger(__name__)

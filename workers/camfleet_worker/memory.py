@@ -13,7 +13,7 @@ from dataclasses import replace
 from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus, RtspScheme
 from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Reason
 from camfleet_api.ingest_shard import Policy, ShardCamera
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.facts import Failure
 from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.resolve import DeviceIdentity, Learned, Resolution, clock_trouble

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, TypeVar
 
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.access_unit import VideoFormat
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from camfleet_api.ingest_shard import Relay
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.accounts import Accounts
 from camfleet_worker.assignment import Assignment
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.picture.pool import LookingGlass
 from camfleet_worker.picture.sink import PictureSink

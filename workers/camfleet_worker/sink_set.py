@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType
 from camfleet_api.ingest_shard import Policy
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.facts import Failure, SinkFact
 from camfleet_worker.picture.sink import PictureSink, Snapshot
 from camfleet_worker.sinks.sink import Sink

@@ -22,8 +22,8 @@ from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.attempts import Login
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.first_login import require_first_login
 from camfleet_worker.flapping import Flapping

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from camera_simulator import Camera, CameraSettings, Simulator
 from camera_simulator.rtsp.labels import parse_label
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.access_unit import Codec, VideoFormat
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.rtsp.client import StreamTarget, no_gate, open_stream

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError
 from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.media.counters import StreamCounters

@@ -15,7 +15,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from camfleet_worker.backoff import Backoff
+from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.cluster.connection import REQUEST_TIMEOUT_S
 from camfleet_worker.cluster.errors import ClusterError, Trouble, cluster_errors, of_status
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from camfleet_api.conditions import Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.media.audio_unit import AudioUnit

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.channel import Channel

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media.audio_receiver import AudioReceiver
 from camfleet_worker.media.audio_unit import AudioUnit

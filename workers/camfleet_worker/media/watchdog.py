@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 
 NO_PACKETS_S = 10.0
 NO_KEY_FRAME_S = 10.0

@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError, Retry
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
 from camfleet_worker.onvif.heard import Once

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.onvif.device import OnvifDevice
 from camfleet_worker.onvif.discovery import ProbeMatch
 from camfleet_worker.onvif.media1 import may_be_missing

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from lxml import etree
 from zeep.wsse.username import UsernameToken
 
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.transport import HttpAnswer, protocol_error
 from camfleet_worker.resolve.refusal import Fault

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from camfleet_api.conditions import ConditionType
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.device import OnvifDevice, field, items, text
 from camfleet_worker.onvif.media1 import may_be_missing

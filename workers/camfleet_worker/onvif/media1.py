@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.device import (
     FaultAnswered,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.device import FaultAnswered, OnvifDevice, field, items, text, whole
 from camfleet_worker.onvif.media1 import MAX_PROFILES, Media1, may_be_missing

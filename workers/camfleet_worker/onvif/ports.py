@@ -8,7 +8,7 @@ import asyncio
 import ssl
 
 from camfleet_api.conditions import Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.onvif.transport import connect_error, unreachable
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.device import MediaService, OnvifDevice
 from camfleet_worker.onvif.media1 import Media1

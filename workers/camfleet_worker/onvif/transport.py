@@ -20,8 +20,8 @@ import httpx
 
 from camfleet_api.camera import Scheme
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.camera_tls import fingerprint, require_pinned
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.camera_tls import fingerprint, require_pinned
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.resolve.addresses import authority
 from camfleet_worker.resolve.text import printable
 

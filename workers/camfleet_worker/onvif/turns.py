@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from camfleet_api.conditions import ConditionType
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.onvif.heard import Heard
-from camfleet_worker.token_bucket import TokenBucket
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.access_unit import AccessUnit
 from camfleet_worker.picture.decoder import Look
 from camfleet_worker.picture.judge import Fault, Judge

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from camfleet_api.camera import Attempts, CameraStatus
-from camfleet_worker.backoff import Backoff
-from camfleet_worker.clock import WallClock
+from camfleet_worker.base.backoff import Backoff
+from camfleet_worker.base.clock import WallClock
+from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.cluster.errors import ClusterError, Trouble
 from camfleet_worker.conditions import runtime_part
 from camfleet_worker.facts import CameraFacts
 from camfleet_worker.reporter.report import Report
-from camfleet_worker.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 
 
 class AuthScheme(StrEnum):

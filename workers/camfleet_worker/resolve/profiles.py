@@ -14,7 +14,7 @@ from camfleet_api.camera import VideoSource
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import VideoLimits
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.resolve.text import listed, printable
 
 MAX_TOKEN_SHOWN = 32

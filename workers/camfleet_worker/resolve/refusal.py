@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.resolve.attempts import AuthScheme
 from camfleet_worker.resolve.lockout import FEWEST_LEFT, attempts_left, says_locked
 from camfleet_worker.resolve.text import listed, printable

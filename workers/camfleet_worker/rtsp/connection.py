@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.camera_tls import camera_tls, require_pinned
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.camera_tls import camera_tls, require_pinned
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.rtsp.media_socket import MediaSocket
 from camfleet_worker.rtsp.target import StreamTarget
 from camfleet_worker.rtsp.tls import TlsSocket

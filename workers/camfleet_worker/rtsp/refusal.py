@@ -6,7 +6,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.resolve import lockout
 from camfleet_worker.rtsp.headers import DEFAULT_SESSION_TIMEOUT_S, parse_session
 from camfleet_worker.rtsp.message import Response

@@ -13,7 +13,7 @@ import socket
 import ssl
 from typing import cast
 
-from camfleet_worker.camera_tls import fingerprint
+from camfleet_worker.base.camera_tls import fingerprint
 
 _RECEIVE_BYTES = 256 * 1024
 _MAX_UNSENT_BYTES = 64 * 1024

@@ -12,7 +12,7 @@ import base64
 from enum import Enum, auto
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.media.access_unit import Codec, VideoFormat
 from camfleet_worker.media.audio_unit import AudioFormat
 from camfleet_worker.rtsp.auth import Authorization, Authorizer, parse_challenges

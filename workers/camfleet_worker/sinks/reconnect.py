@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from camfleet_worker.errors import Retry
+from camfleet_worker.base.errors import Retry
 
 FIRST_S = 1.0
 LONGEST_S = 7.0

@@ -21,7 +21,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.access_unit import AccessUnit, VideoFormat

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.journal.causes import cause_of
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.period import Cause

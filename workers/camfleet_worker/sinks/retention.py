@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from camfleet_worker.base.moments import DAY_US
 from camfleet_worker.journal.store import journal_bytes
-from camfleet_worker.moments import DAY_US
 from camfleet_worker.sinks.layout import ObjectKey, is_day, parse_key
 
 RETENTION_FILE = "retention_days"

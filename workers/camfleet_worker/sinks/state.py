@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 
 
 class SinkPhase(StrEnum):

@@ -12,7 +12,7 @@ import ssl
 from functools import lru_cache
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Retry
 
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
 _UNKNOWN_AUTHORITY = (7, 18, 19, 20, 21)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.sinks import retention
 from camfleet_worker.sinks.fragment import Octets
 from camfleet_worker.sinks.layout import ObjectKey, spans

@@ -13,8 +13,8 @@ import pytest
 
 from camfleet_api.camera import Scheme
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.camera_tls import camera_tls
-from camfleet_worker.errors import IngestError
+from camfleet_worker.base.camera_tls import camera_tls
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.onvif.transport import Deadlines, Transport, connect_error
 
 

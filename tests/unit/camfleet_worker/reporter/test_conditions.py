@@ -18,8 +18,8 @@ from camfleet_api.conditions import (
     ConditionType,
     Reason,
 )
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.conditions import MAX_MESSAGE, RUNGS, runtime_conditions, runtime_status
-from camfleet_worker.errors import IngestError
 from camfleet_worker.facts import CameraFacts, Failure, SinkFact
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from camfleet_api.camera import Attempts, CameraStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.app import STATUS_BURST_S
+from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.cluster.errors import ClusterError, Trouble
 from camfleet_worker.conditions import runtime_status
 from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.reporter.debounce import DEBOUNCE_S, patience_s
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.settings import Settings
-from camfleet_worker.token_bucket import TokenBucket
 from virtual_time import VirtualClock, run_virtual
 
 UID = "uid-1"

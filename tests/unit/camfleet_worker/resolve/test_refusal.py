@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import Retry
+from camfleet_worker.base.errors import Retry
 from camfleet_worker.resolve.attempts import AuthScheme
 from camfleet_worker.resolve.refusal import Fault, Refusal, no_way_in, refusal_of, rejection
 

@@ -8,9 +8,9 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.backoff import Backoff
+from camfleet_worker.base.backoff import Backoff
+from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.connect_budget import ConnectBudget
-from camfleet_worker.token_bucket import TokenBucket
 from virtual_time import run_virtual
 
 

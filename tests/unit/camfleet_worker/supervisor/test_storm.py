@@ -24,9 +24,10 @@ from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.app import STATUS_BURST_S
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.attempts import AttemptLedger
+from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.connect_budget import WORKER_PER_S, ConnectBudget
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.errors import IngestError
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.media.access_unit import Codec, VideoFormat
@@ -38,7 +39,6 @@ from camfleet_worker.settings import Settings
 from camfleet_worker.sink_set import NO_SINKS
 from camfleet_worker.sinks.sink import Sink
 from camfleet_worker.surroundings import Listener, Surroundings
-from camfleet_worker.token_bucket import TokenBucket
 from virtual_time import VirtualClock, run_virtual
 
 PER_SITE = 5

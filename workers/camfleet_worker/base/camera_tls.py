@@ -11,7 +11,7 @@ import hashlib
 import ssl
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Retry
 
 
 def camera_tls() -> ssl.SSLContext:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every floor of the worker stands on: clocks, errors, waits. It imports nothing of the worker."""

@@ -20,10 +20,10 @@ from pathlib import Path
 
 PACKAGE = "camfleet_worker"
 COMPILED = (
-    "journal/evidence.py",
-    "media/access_unit.py",
+    "media_types/delivery_log.py",
+    "media_types/access_unit.py",
     "media/audio_receiver.py",
-    "media/audio_unit.py",
+    "media_types/audio_unit.py",
     "media/channel.py",
     "media/counters.py",
     "media/receiver.py",
@@ -47,7 +47,7 @@ COMPILED = (
     "sinks/rtp_packets.py",
     "sinks/rtp_sound.py",
     "sinks/sound_queue.py",
-    "sinks/state.py",
+    "media_types/sink_state.py",
     "timeline/audio.py",
     "timeline/reorder.py",
     "timeline/timeline.py",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from camera_simulator.clips import Clip, is_parameter_set
-from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 
 _DECODED_BEFORE = 2
 """Pictures by which the clips with B-frames are decoded before they are shown: a

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from camfleet_worker.media.access_unit import AccessUnit
-from camfleet_worker.sinks.sink import Sink
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.sink import Sink
 
 _TICK_S = 0.02
 

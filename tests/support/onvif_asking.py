@@ -16,8 +16,8 @@ from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.onvif import OnvifResolver
 from camfleet_worker.resolve import Resolution, ResolveRequest
 from rtsp_ingest import PASSWORD, RIGHT, Ingest

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from camera_simulator.clips import Codec as ClipCodec
 from camera_simulator.clips import group_access_units, is_parameter_set, split_annex_b
 from camera_simulator.footage import source_footage
-from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 
 SOURCE_FPS = 10
 FPS = 5

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from camfleet_api.conditions import Reason
-from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.picture.decoder import KeyFrameDecoder
 from camfleet_worker.picture.pool import Looked
 from camfleet_worker.picture.sink import PictureSink

@@ -17,14 +17,14 @@ from camera_simulator import Camera, CameraSettings
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
-from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.loop import MediaLoop, StreamHandle
+from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioUnit
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink import Sink
+from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, no_gate, open_stream
-from camfleet_worker.sinks.sink import Sink
-from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from eventually import eventually_async
 
 PASSWORD = 'mật khẩu: @#%^/?"\\'

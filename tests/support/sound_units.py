@@ -9,9 +9,9 @@ from itertools import count
 
 from camera_simulator.rtsp.sound import sound_track
 from camera_simulator.settings import Sound
-from camfleet_worker.media.access_unit import AccessUnit
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
-from camfleet_worker.sinks.sink import AudioSink
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.media_types.sink import AudioSink
 
 _TICK_90K = 9_000
 """What the media loop delivers at once: the pictures of a tick, then their sound."""

@@ -15,8 +15,8 @@ import pytest
 
 from access_units import access_units
 from camera_simulator.footage import prepared_clip
-from camfleet_worker.media.access_unit import AccessUnit
-from camfleet_worker.media.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.recordings.__main__ import main
 from camfleet_worker.recordings.listing import time_text
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink

@@ -15,8 +15,8 @@ from camfleet_api.camera import VideoSource
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import VideoLimits
-from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.onvif import OnvifResolver
 from camfleet_worker.onvif.turns import CallBudget
 from onvif_asking import Gate, refused, request_for, resolved, streams

@@ -22,11 +22,11 @@ from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.journal.period import Cause
-from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.sinks import retention
 from camfleet_worker.sinks.layout import ObjectKey, parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
-from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter, repair
 from eventually import eventually
 

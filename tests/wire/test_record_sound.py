@@ -19,13 +19,13 @@ from camera_simulator import Simulator
 from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
 from camera_simulator.settings import Sound
-from camfleet_worker.media.access_unit import AccessUnit
-from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.audio_unit import AudioUnit
+from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.metrics import WorkerCollector
 from camfleet_worker.sinks.layout import Span, parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
-from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from eventually import eventually, eventually_async
 from rtsp_ingest import Ingest, camera_settings

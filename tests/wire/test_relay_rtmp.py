@@ -23,11 +23,11 @@ from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.journal.period import Cause
-from camfleet_worker.media.access_unit import AccessUnit, Codec
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec
+from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.sinks import rtmp_publisher
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.rtmp import ChunkReader, as_command, command
-from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.target import StreamNames, relay_target
 from eventually import eventually
 from media_pump import MediaPump

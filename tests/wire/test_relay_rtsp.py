@@ -20,11 +20,11 @@ from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.media.access_unit import AccessUnit, Codec
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec
+from camfleet_worker.media_types.sink_state import SinkPhase, SinkState
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.state import SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from eventually import consistently, eventually

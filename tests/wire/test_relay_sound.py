@@ -19,12 +19,12 @@ from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
 from camera_simulator.rtsp.sound import sound_track
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.media.access_unit import AccessUnit, Codec
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.target import StreamNames, relay_target
 from eventually import eventually_async
 from media_pump import MediaPump

@@ -17,12 +17,12 @@ from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.sinks import relay_rtsp
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.state import SinkPhase
 from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
 from eventually import consistently, eventually
 from media_pump import MediaPump

@@ -17,8 +17,8 @@ from camera_simulator.rtsp.sound import SoundTrack, sound_track
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.media import watchdog as watchdog_module
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.rtsp import handshake as handshake_module
 from camfleet_worker.rtsp.headers import Channels
 from eventually import eventually_async

@@ -25,14 +25,14 @@ from camfleet_worker.credentials import Credentials
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.media import loop as loop_module
 from camfleet_worker.media import watchdog as watchdog_module
-from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media.loop import CameraChannel, MediaLoop, StreamHandle
 from camfleet_worker.media.stream import Stream
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, open_stream
 from camfleet_worker.rtsp.headers import Channels
 from camfleet_worker.rtsp.message import serialise_frame, serialise_response
 from camfleet_worker.rtsp.session import RtspSession
-from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from eventually import consistently_async, eventually_async
 
 PASSWORD = 'mật khẩu: @#%^/?"\\'

@@ -23,16 +23,16 @@ from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.moments import DAY_US
 from camfleet_worker.journal.camera_journal import CameraJournal
-from camfleet_worker.journal.causes import cause_of
-from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.lines import Checkpoint, End, Entry
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, Cause, Fact, Period, Stage
 from camfleet_worker.journal.recovery import after, joined, recovered
 from camfleet_worker.journal.store import JournalStore, ended_us, give_up_oldest
 from camfleet_worker.journal.tally import Tally
+from camfleet_worker.media_types.causes import cause_of
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink import EvidentSink, Sink
 from camfleet_worker.sink_set import SinkSet
 from camfleet_worker.sinks.layout import camera_prefix
-from camfleet_worker.sinks.sink import EvidentSink, Sink
 from camfleet_worker.surroundings import Journal
 
 log = logging.getLogger(__name__)

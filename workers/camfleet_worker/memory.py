@@ -15,7 +15,7 @@ from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Rea
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.facts import Failure
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.resolve import DeviceIdentity, Learned, Resolution, clock_trouble
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 

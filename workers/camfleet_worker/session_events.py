@@ -7,7 +7,7 @@ import asyncio
 from typing import Any, TypeVar
 
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.media.access_unit import VideoFormat
+from camfleet_worker.media_types.access_unit import VideoFormat
 
 T = TypeVar("T")
 

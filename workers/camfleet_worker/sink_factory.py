@@ -9,7 +9,8 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.accounts import Accounts
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.picture.pool import LookingGlass
 from camfleet_worker.picture.sink import PictureSink
 from camfleet_worker.sink_set import MadeSink, SinkSet
@@ -18,7 +19,6 @@ from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.sink import Sink
 from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
 from camfleet_worker.sinks.volume import VolumeWriter
 

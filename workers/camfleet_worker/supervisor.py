@@ -28,9 +28,9 @@ from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.first_login import require_first_login
 from camfleet_worker.flapping import Flapping
 from camfleet_worker.identity_watch import IdentityWatch
-from camfleet_worker.journal.causes import cause_of
-from camfleet_worker.media.access_unit import VideoFormat
 from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media_types.access_unit import VideoFormat
+from camfleet_worker.media_types.causes import cause_of
 from camfleet_worker.memory import (
     learned_from_stream,
     learned_status,

@@ -20,14 +20,14 @@ from camfleet_worker.credentials import Credentials
 from camfleet_worker.devices import Devices
 from camfleet_worker.facts import CameraFacts
 from camfleet_worker.first_login import OtherCamera, nobody_else
-from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.period import Cause
-from camfleet_worker.media.access_unit import VideoFormat
 from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media_types.access_unit import VideoFormat
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.sink_set import SinkSet
-from camfleet_worker.sinks.sink import Sink
 
 
 class Journal(Protocol):

@@ -18,8 +18,8 @@ from camera_simulator import Camera, CameraSettings, Simulator
 from camera_simulator.rtsp.labels import parse_label
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.media.access_unit import Codec, VideoFormat
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.rtsp.client import StreamTarget, no_gate, open_stream
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver

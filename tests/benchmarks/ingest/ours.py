@@ -19,9 +19,11 @@ import camfleet_worker.app  # noqa: F401 - for its memory
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.cluster.api import Cluster
 from camfleet_worker.cluster.connection import Connection
-from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.sink import Sink
+from camfleet_worker.media_types.sink_state import SinkCounters
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.rtsp.client import StreamTarget, no_gate, open_stream
 from camfleet_worker.sinks.layout import camera_prefix
@@ -29,8 +31,6 @@ from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.sink import Sink
-from camfleet_worker.sinks.state import SinkCounters
 from camfleet_worker.sinks.target import StreamNames, relay_target
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 

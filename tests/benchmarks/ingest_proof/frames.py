@@ -19,7 +19,7 @@ from typing import Any
 
 from camera_simulator import Camera, Simulator
 from camera_simulator.rtsp.sound import sound_track
-from camfleet_worker.sinks.state import SinkCounters
+from camfleet_worker.media_types.sink_state import SinkCounters
 from eventually import eventually_async
 from vms import RecordServer
 

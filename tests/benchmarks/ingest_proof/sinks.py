@@ -21,7 +21,7 @@ from av.container import InputContainer
 
 from camera_simulator import Camera, Simulator
 from camera_simulator.clips import Clip
-from camfleet_worker.sinks.state import SinkCounters
+from camfleet_worker.media_types.sink_state import SinkCounters
 from vms import RecordServer
 
 from ..figures import Figures, percentile

@@ -20,7 +20,7 @@ from itertools import chain, cycle, islice
 from access_units import access_units
 from camera_simulator.clips import load_clip
 from camera_simulator.footage import RECIPES, Recipe, prepare
-from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media_types.access_unit import AccessUnit
 from picture_faults import FAULTS, FPS, Scene, access_units_of, darkened, with_fault
 from picture_watch import WatchedCamera
 

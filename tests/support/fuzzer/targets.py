@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.media.access_unit import Codec
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
+from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.discovery import MAX_ENDPOINT, read_matches
 from camfleet_worker.onvif.envelope import Operation, SoapCodec

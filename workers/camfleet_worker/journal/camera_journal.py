@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from camfleet_worker.journal.evidence import PAUSE_US, Evidence, Failure, Stretch
 from camfleet_worker.journal.fold import Fold, Observation
 from camfleet_worker.journal.hindsight import Gap, Note, Tile, blamed, gaps, passed_on, whole
 from camfleet_worker.journal.lines import End, Entry
@@ -27,6 +26,7 @@ from camfleet_worker.journal.period import (
     down,
 )
 from camfleet_worker.journal.tally import Counting
+from camfleet_worker.media_types.delivery_log import PAUSE_US, Evidence, Failure, Stretch
 
 HINDSIGHT_US = 60_000_000
 """What is older is told for good, unless a sink lags behind."""

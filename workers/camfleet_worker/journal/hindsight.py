@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from camfleet_worker.journal.evidence import PAUSE_US, Stretch
 from camfleet_worker.journal.period import UP, Cause, Condition, State, down
+from camfleet_worker.media_types.delivery_log import PAUSE_US, Stretch
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import struct
 
-from camfleet_worker.media.audio_unit import AudioFormat
 from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media_types.audio_unit import AudioFormat
 from camfleet_worker.rtp.audio import AudioFrame, audio_depacketiser
 from camfleet_worker.rtp.packet import RTP_HEADER_BYTES, payload_bounds
 from camfleet_worker.rtp.reception import Reception

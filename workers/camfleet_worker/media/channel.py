@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.media.access_unit import AccessUnit
-from camfleet_worker.media.audio_unit import AudioUnit
 from camfleet_worker.media.counters import LoopCounters
 from camfleet_worker.media.watchdog import NO_KEY_FRAME_S, longer_patience
-from camfleet_worker.sinks.sink import AudioSink, Sink
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.audio_unit import AudioUnit
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink import AudioSink, Sink
 from camfleet_worker.timeline.audio import AudioTimeline
 from camfleet_worker.timeline.reorder import DisplayOrder
 from camfleet_worker.timeline.timeline import Timeline

@@ -18,13 +18,13 @@ from concurrent.futures import Future
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.channel import Channel
 from camfleet_worker.media.counters import LoopCounters, StreamCounters
 from camfleet_worker.media.stream import Stream, StreamListener, TickLimits
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.rtsp.client import PlayingStream
-from camfleet_worker.sinks.sink import Sink
 from camfleet_worker.timeline.clock_steps import ClockSteps
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
-from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.picture.features import Features, Plane, features_of
 
 SNAPSHOT_WIDTH = 640

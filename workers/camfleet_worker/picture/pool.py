@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.picture.decoder import KeyFrameDecoder, Look, NotDecodable
 
 log = logging.getLogger(__name__)

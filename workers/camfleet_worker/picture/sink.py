@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.picture.decoder import Look
 from camfleet_worker.picture.judge import Fault, Judge
 from camfleet_worker.picture.pace import Pace
 from camfleet_worker.picture.pool import LookingGlass
 from camfleet_worker.picture.sizes import SizeWatch
-from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 
 _STARTING = SinkState(SinkPhase.STARTING)
 _WORKING = SinkState(SinkPhase.WORKING)

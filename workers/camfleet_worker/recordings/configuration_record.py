@@ -7,7 +7,7 @@ Records are of our own making, and read as if they were not: None for what is no
 
 from __future__ import annotations
 
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 
 _AVC_SETS_AT = 5
 _HEVC_ARRAYS_AT = 22

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.rtp.bits import BitReader, BitsExhausted
 
 _PACKET_IS_UNIT = {

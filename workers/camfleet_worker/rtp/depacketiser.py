@@ -19,7 +19,7 @@ import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from camfleet_worker.media.access_unit import Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.rtp.parameter_sets import ParameterSets
 
 MAX_PICTURE_BYTES = 8 * 1024 * 1024

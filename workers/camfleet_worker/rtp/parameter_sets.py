@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from camfleet_worker.media.access_unit import Codec, Reordering, SliceFields, VideoFormat
+from camfleet_worker.media_types.access_unit import Codec, Reordering, SliceFields, VideoFormat
 from camfleet_worker.rtp.bits import BitReader, BitsExhausted, without_emulation_prevention
 
 _MAX_SET_BYTES = 8 * 1024

@@ -6,7 +6,7 @@ Called by the timeline, at most once a GOP while it is not known whether a camer
 
 from __future__ import annotations
 
-from camfleet_worker.media.access_unit import SliceFields
+from camfleet_worker.media_types.access_unit import SliceFields
 from camfleet_worker.rtp.bits import BitReader, BitsExhausted, without_emulation_prevention
 
 _HEAD_BYTES = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtp.audio import AudioPayload
 from camfleet_worker.rtsp.headers import Channels
 from camfleet_worker.rtsp.media_socket import MediaSocket

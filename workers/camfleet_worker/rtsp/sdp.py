@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 
 _MAX_LINES = 1000
 _STATIC_AUDIO = {0: "PCMU", 8: "PCMA"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtsp.sdp import path_of
 
 

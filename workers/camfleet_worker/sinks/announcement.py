@@ -13,8 +13,8 @@ from enum import Enum, auto
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.media.access_unit import Codec, VideoFormat
-from camfleet_worker.media.audio_unit import AudioFormat
+from camfleet_worker.media_types.access_unit import Codec, VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioFormat
 from camfleet_worker.rtsp.auth import Authorization, Authorizer, parse_challenges
 from camfleet_worker.rtsp.message import Response, serialise_request
 from camfleet_worker.sinks.rtp_packets import PAYLOAD_TYPE, RTCP_CHANNEL, RTP_CHANNEL

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.media.access_unit import AccessUnit
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.delivery_log import Evidence
 
 ASK_EVERY_S = 0.5
 """Asking costs a system call."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 import av
 from av.container import OutputContainer
 
-from camfleet_worker.media.access_unit import VideoFormat
-from camfleet_worker.media.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.media_types.access_unit import VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.sinks.mp4 import CLOCK_RATE, TIME_BASE, Written, format_template
 
 _AUDIO_TAG = 8

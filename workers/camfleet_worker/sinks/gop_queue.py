@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from camfleet_worker.media.access_unit import AccessUnit
-from camfleet_worker.sinks.state import SinkCounters
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.sink_state import SinkCounters
 
 
 class GopQueue:

@@ -24,8 +24,9 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from camfleet_worker.media.access_unit import Codec, VideoFormat
-from camfleet_worker.media.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.media_types.access_unit import Codec, VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.media_types.sink_state import Units
 from camfleet_worker.sinks.boxes import with_edit_list
 from camfleet_worker.sinks.fragment import (
     Octets,
@@ -34,7 +35,6 @@ from camfleet_worker.sinks.fragment import (
     fragment,
     random_access,
 )
-from camfleet_worker.sinks.state import Units
 
 CLOCK_RATE = 90_000
 TIME_BASE = Fraction(1, CLOCK_RATE)

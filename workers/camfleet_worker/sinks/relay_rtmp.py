@@ -25,11 +25,12 @@ from contextlib import contextmanager
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.journal.causes import cause_of
-from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.period import Cause
-from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
-from camfleet_worker.media.audio_unit import AudioCodec, AudioUnit
+from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
+from camfleet_worker.media_types.causes import cause_of
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.deliveries import Deliveries
 from camfleet_worker.sinks.flv import FlvStream
 from camfleet_worker.sinks.gop_queue import GopQueue
@@ -37,7 +38,6 @@ from camfleet_worker.sinks.reconnect import Reconnect
 from camfleet_worker.sinks.rtmp import RtmpError
 from camfleet_worker.sinks.rtmp_publisher import PublishRefused, RtmpPublisher
 from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
-from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
 from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 

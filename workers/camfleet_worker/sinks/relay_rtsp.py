@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.journal.causes import cause_of
-from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.period import Cause
-from camfleet_worker.media.access_unit import AccessUnit, VideoFormat
-from camfleet_worker.media.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.media_types.causes import cause_of
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.rtsp.message import (
     Frame,
     MessageError,
@@ -42,7 +43,6 @@ from camfleet_worker.sinks.resolver import Address, Resolver
 from camfleet_worker.sinks.rtp_packets import Packetiser
 from camfleet_worker.sinks.rtp_sound import SoundPacketiser
 from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
-from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
 from camfleet_worker.sinks.tcp_queue import unacknowledged_octets
 from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls

@@ -17,7 +17,7 @@ from typing import Self
 from urllib.parse import quote
 
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.sinks import rtmp
 from camfleet_worker.sinks.target import RelayTarget
 from camfleet_worker.sinks.tcp_queue import unacknowledged_octets

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 
-from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 
 PAYLOAD_TYPE = 96
 RTP_CHANNEL = 0

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from camfleet_worker.media.audio_unit import AudioUnit
-from camfleet_worker.sinks.state import SinkCounters
+from camfleet_worker.media_types.audio_unit import AudioUnit
+from camfleet_worker.media_types.sink_state import SinkCounters
 
 SOUND_BYTES = 256 << 10
 """A quarter of a minute at the 128 kbit/s of the loudest cameras: as long as pictures wait."""

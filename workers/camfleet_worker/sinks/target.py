@@ -16,7 +16,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 
 _DEFAULT_PORTS = {
     RelayProtocol.RTSP: 554,

@@ -18,7 +18,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 
-from camfleet_worker.media.access_unit import Reordering, VideoFormat
+from camfleet_worker.media_types.access_unit import Reordering, VideoFormat
 from camfleet_worker.rtp.slice_header import is_b_picture, picture_order_count
 
 _GAP_90K = 5 * 90_000

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.journal.camera_journal import LAG_US, CameraJournal
-from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.lines import Entry
 from camfleet_worker.journal.period import (
     ARRIVING,
@@ -23,6 +22,7 @@ from camfleet_worker.journal.period import (
     Stage,
 )
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
+from camfleet_worker.media_types.delivery_log import Evidence
 
 SECOND = 1_000_000
 HOUR = 3600

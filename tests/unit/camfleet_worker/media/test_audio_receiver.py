@@ -6,10 +6,10 @@ from __future__ import annotations
 import socket
 import struct
 
-from camfleet_worker.media.access_unit import Codec
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
+from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.rtp.audio import AudioPayload
 from camfleet_worker.rtsp.client import PlayingStream
 from camfleet_worker.rtsp.headers import Channels

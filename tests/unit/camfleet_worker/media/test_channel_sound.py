@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from camfleet_api.conditions import ConditionType
-from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media.channel import Channel
 from camfleet_worker.media.counters import LoopCounters
-from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 
 VIDEO = VideoFormat(Codec.H264, (), 16, 16)
 SOUND = AudioUnit(b"sound", 1, 0.0, AudioFormat(AudioCodec.PCMA, 8000, 1))

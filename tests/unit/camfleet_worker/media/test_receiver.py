@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media.access_unit import Codec
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtp.depacketiser import Picture
 from camfleet_worker.rtsp.client import PlayingStream
 from camfleet_worker.rtsp.headers import Channels

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.rtp.audio import (
     AacDepacketiser,
     AacPacking,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtp import depacketiser as module
 from camfleet_worker.rtp.depacketiser import Depacketiser, Picture, depacketiser_for
 

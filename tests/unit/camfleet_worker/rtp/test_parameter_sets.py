@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camera_simulator.footage import prepared_clip
-from camfleet_worker.media.access_unit import Codec, Reordering, SliceFields
+from camfleet_worker.media_types.access_unit import Codec, Reordering, SliceFields
 from camfleet_worker.rtp.bits import BitReader, BitsExhausted
 from camfleet_worker.rtp.parameter_sets import (
     ParameterSets,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from access_units import access_units
 from camera_simulator.footage import prepared_clip
-from camfleet_worker.media.access_unit import Codec, SliceFields
+from camfleet_worker.media_types.access_unit import Codec, SliceFields
 from camfleet_worker.rtp.parameter_sets import ParameterSets
 from camfleet_worker.rtp.slice_header import is_b_picture, picture_order_count
 

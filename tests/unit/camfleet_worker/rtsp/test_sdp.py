@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media.access_unit import Codec
-from camfleet_worker.media.audio_unit import AudioCodec
+from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.audio_unit import AudioCodec
 from camfleet_worker.rtsp.client import StreamTarget
 from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description, path_of
 from camfleet_worker.rtsp.sound import offered_sound

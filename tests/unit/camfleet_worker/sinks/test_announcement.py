@@ -11,8 +11,8 @@ from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.credentials import Credentials
-from camfleet_worker.media.access_unit import Codec, VideoFormat
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat
+from camfleet_worker.media_types.access_unit import Codec, VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.rtsp.message import Headers, MessageReader, Request, Response
 from camfleet_worker.sinks.announcement import Announcement, Step, describe
 from camfleet_worker.sinks.target import RelayTarget

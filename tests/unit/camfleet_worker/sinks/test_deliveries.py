@@ -8,8 +8,8 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.sinks.deliveries import ASK_EVERY_S, Deliveries
 
 FORMAT = VideoFormat(Codec.H264, (), 320, 240)

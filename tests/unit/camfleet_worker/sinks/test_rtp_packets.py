@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.sinks.rtp_packets import MAX_PAYLOAD, Packetiser
 
 SETS = {

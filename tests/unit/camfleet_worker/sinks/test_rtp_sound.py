@@ -8,7 +8,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.rtp.audio import AudioFrame, audio_depacketiser, audio_payload
 from camfleet_worker.sinks.rtp_packets import MAX_PAYLOAD
 from camfleet_worker.sinks.rtp_sound import SoundPacketiser, describe_sound

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_api.camera import CameraStatus, LearnedStatus
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.memory import learned_from_stream, learned_status, recalled
 from camfleet_worker.rtsp.client import PlayingStream
 

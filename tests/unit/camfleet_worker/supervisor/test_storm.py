@@ -29,15 +29,15 @@ from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.connect_budget import WORKER_PER_S, ConnectBudget
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.fleet import Fleet
-from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.media.access_unit import Codec, VideoFormat
 from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media_types.access_unit import Codec, VideoFormat
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.settings import Settings
 from camfleet_worker.sink_set import NO_SINKS
-from camfleet_worker.sinks.sink import Sink
 from camfleet_worker.surroundings import Listener, Surroundings
 from virtual_time import VirtualClock, run_virtual
 

@@ -12,7 +12,7 @@ from camfleet_api.camera import LearnedStatus, RtspScheme, Scheme, VideoSource
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
-from camfleet_worker.media.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.memory import (
     learned_from_stream,
     learned_status,

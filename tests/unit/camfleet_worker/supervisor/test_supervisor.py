@@ -27,15 +27,15 @@ from camfleet_worker.conditions import runtime_status
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.credentials import Credentials
 from camfleet_worker.facts import CameraFacts, Failure
-from camfleet_worker.journal.evidence import Evidence
 from camfleet_worker.journal.period import Cause
-from camfleet_worker.media.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink import Sink
+from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.sink_set import NO_SINKS, MadeSink, SinkSet
-from camfleet_worker.sinks.sink import Sink
-from camfleet_worker.sinks.state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.supervisor import SLOW_JITTER_S, SLOW_RETRY_S, CameraSupervisor
 from camfleet_worker.surroundings import Listener, NoJournals, Surroundings
 from virtual_time import START, VirtualClock, run_virtual

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media.access_unit import Codec, Reordering, SliceFields, VideoFormat
+from camfleet_worker.media_types.access_unit import Codec, Reordering, SliceFields, VideoFormat
 from camfleet_worker.timeline.reorder import DisplayOrder, ReorderWindow
 from camfleet_worker.timeline.timeline import CLOCK_HZ, Timeline
 

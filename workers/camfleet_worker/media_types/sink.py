@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from camfleet_api.conditions import ConditionType
-from camfleet_worker.journal.evidence import Evidence
-from camfleet_worker.media.access_unit import AccessUnit
-from camfleet_worker.media.audio_unit import AudioUnit
-from camfleet_worker.sinks.state import SinkCounters, SinkState
+from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.media_types.audio_unit import AudioUnit
+from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.sink_state import SinkCounters, SinkState
 
 
 class Sink(Protocol):

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from camfleet_worker.journal.evidence import (
+from camfleet_worker.journal.period import Cause
+from camfleet_worker.media_types.delivery_log import (
     PAUSE_US,
     SILENCE_US,
     Evidence,
     Failure,
     Stretch,
 )
-from camfleet_worker.journal.period import Cause
 
 SECOND = 1_000_000
 

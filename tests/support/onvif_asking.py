@@ -15,7 +15,7 @@ from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.onvif import OnvifResolver

@@ -16,7 +16,7 @@ import pytest
 from camera_simulator import Camera, CameraSettings
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.loop import MediaLoop, StreamHandle
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat

@@ -21,14 +21,14 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.names import CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef, StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
-from camfleet_worker.accounts import Accounts
-from camfleet_worker.attempts import AttemptLedger
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import wall_clock
 from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.fleet import Fleet
 from camfleet_worker.journals import JournalPlaces, Journals
+from camfleet_worker.login.accounts import Accounts
+from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver

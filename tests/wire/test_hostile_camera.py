@@ -14,7 +14,7 @@ import pytest
 from camera_simulator import CameraSettings, Simulator
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.rtsp.client import StreamTarget, open_stream

@@ -29,7 +29,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import OnvifResolver
 from camfleet_worker.onvif.transport import MAX_BODY_BYTES, Deadlines
 from camfleet_worker.resolve import ResolveRequest, clock_trouble, revealed

@@ -15,10 +15,10 @@ from camera_simulator.counters import Verdict
 from camera_simulator.faults import FAULTS
 from camfleet_api.camera import Attempts
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.attempts import AttemptLedger
 from camfleet_worker.base.clock import wall_clock
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.attempts import AttemptLedger
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif import OnvifResolver
 from camfleet_worker.resolve import Learned, Resolution, clock_trouble

@@ -19,7 +19,7 @@ from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase, SinkState
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink

@@ -16,7 +16,7 @@ from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.sinks import relay_rtsp

@@ -15,7 +15,7 @@ import pytest
 from camera_simulator import Camera, Simulator
 from camera_simulator.rtsp.sound import SoundTrack, sound_track
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit

@@ -12,7 +12,7 @@ import pytest
 from camera_simulator import Simulator
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import Retry
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.rtsp.auth import parse_challenges

@@ -21,8 +21,8 @@ import pytest
 from camera_simulator import Camera, CameraSettings, Clip, Simulator
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.credentials import Credentials
 from camfleet_worker.journal.period import Cause
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media import loop as loop_module
 from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.loop import CameraChannel, MediaLoop, StreamHandle

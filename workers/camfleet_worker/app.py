@@ -19,8 +19,6 @@ from pydantic import ValidationError
 
 from camfleet_api.ingest_shard import IngestShardSpec, IngestShardStatus
 from camfleet_worker import log as logs
-from camfleet_worker.accounts import Accounts
-from camfleet_worker.attempts import AttemptLedger
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import wall_clock
 from camfleet_worker.base.token_bucket import TokenBucket
@@ -34,6 +32,8 @@ from camfleet_worker.heartbeat import Heartbeat
 from camfleet_worker.http_server import READING, Answer, HttpServer
 from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
 from camfleet_worker.journals import JournalPlaces, Journals
+from camfleet_worker.login.accounts import Accounts
+from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.loopback import LOOPBACK, Loopback
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.metrics import ViewerCollector, WorkerCollector, registry_of, rendered

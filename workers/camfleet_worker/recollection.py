@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from camfleet_api.camera import CameraStatus
 from camfleet_worker.assignment import Assignment
-from camfleet_worker.attempts import AttemptLedger
 from camfleet_worker.cluster.errors import ClusterError
+from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.memory import recalled_refusal
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.state_cache import StateCache

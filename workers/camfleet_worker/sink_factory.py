@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from camfleet_api.ingest_shard import Relay
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.accounts import Accounts
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.picture.pool import LookingGlass

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from camfleet_api.camera import CameraStatus
 from camfleet_api.ingest_shard import IngestShardSpec
-from camfleet_worker.accounts import SecretContent
+from camfleet_worker.login.accounts import SecretContent
 
 log = logging.getLogger(__name__)
 

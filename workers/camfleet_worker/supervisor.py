@@ -21,13 +21,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.assignment import Assignment
-from camfleet_worker.attempts import Login
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.credentials import Credentials
 from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.first_login import require_first_login
 from camfleet_worker.flapping import Flapping
 from camfleet_worker.identity_watch import IdentityWatch
+from camfleet_worker.login.attempts import Login
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.causes import cause_of

@@ -12,15 +12,15 @@ from typing import Protocol
 from camfleet_api.camera import Attempts, CameraStatus
 from camfleet_api.policy import CredentialsRef
 from camfleet_worker.assignment import Assignment
-from camfleet_worker.attempts import AttemptLedger
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.connect_budget import ConnectBudget
-from camfleet_worker.credentials import Credentials
 from camfleet_worker.devices import Devices
 from camfleet_worker.facts import CameraFacts
 from camfleet_worker.first_login import OtherCamera, nobody_else
 from camfleet_worker.journal.period import Cause
+from camfleet_worker.login.attempts import AttemptLedger
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.delivery_log import Evidence

@@ -21,7 +21,7 @@ from camera_simulator.settings import Sound
 from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif.discovery import probes
 from camfleet_worker.onvif.resolver import OnvifResolver
 from camfleet_worker.resolve import ResolveRequest

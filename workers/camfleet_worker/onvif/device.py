@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
 from camfleet_worker.onvif.heard import Once

@@ -19,7 +19,7 @@ from lxml import etree
 from zeep.wsse.username import UsernameToken
 
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.transport import HttpAnswer, protocol_error
 from camfleet_worker.resolve.refusal import Fault

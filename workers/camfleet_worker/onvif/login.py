@@ -17,7 +17,7 @@ import httpx
 
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif.envelope import Operation, Signature, SoapAnswer, SoapCodec
 from camfleet_worker.onvif.transport import (
     ConnectionLost,

@@ -17,7 +17,7 @@ from camfleet_api.camera import Scheme
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.camera_tls import camera_tls
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import discovery, wsdl
 from camfleet_worker.onvif.device import OnvifDevice, checked_stream_path
 from camfleet_worker.onvif.device_path import Found, find_device

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 
 MAX_PATH = 512
 """Bound of status.learned.streamPath; ONVIF Media2 limits URIs to 128 octets."""

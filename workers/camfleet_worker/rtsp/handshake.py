@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtsp import refusal, udp
 from camfleet_worker.rtsp.auth import Authorization, Authorizer

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
 
 _DEFAULT_PORTS = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from camfleet_api.conditions import Reason
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.resolve import Learned, needs_resolve
 
 LEARNED = Learned(

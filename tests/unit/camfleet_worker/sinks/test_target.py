@@ -8,7 +8,7 @@ import pytest
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.sinks.target import StreamNames, relay_target, unsupported_codec
 

@@ -23,12 +23,12 @@ from camfleet_api.policy import CredentialsRef, StreamRole
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.app import STATUS_BURST_S
 from camfleet_worker.assignment import Assignment
-from camfleet_worker.attempts import AttemptLedger
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.connect_budget import WORKER_PER_S, ConnectBudget
-from camfleet_worker.credentials import Credentials
 from camfleet_worker.fleet import Fleet
+from camfleet_worker.login.attempts import AttemptLedger
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.delivery_log import Evidence

@@ -20,14 +20,14 @@ from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_api.policy import CredentialsRef, StreamRole
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.assignment import Assignment
-from camfleet_worker.attempts import AttemptLedger
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.conditions import runtime_status
 from camfleet_worker.connect_budget import ConnectBudget
-from camfleet_worker.credentials import Credentials
 from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.journal.period import Cause
+from camfleet_worker.login.attempts import AttemptLedger
+from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.delivery_log import Evidence

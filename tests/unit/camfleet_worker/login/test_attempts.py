@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from camfleet_api.camera import Attempts
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.attempts import MOST_ATTEMPTS, SLOW_RETRY, AttemptLedger
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.cluster.errors import ClusterError, Trouble
+from camfleet_worker.login.attempts import MOST_ATTEMPTS, SLOW_RETRY, AttemptLedger
 from virtual_time import START, VirtualClock, run_virtual
 
 KEY = "account-1"

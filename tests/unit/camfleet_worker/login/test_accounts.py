@@ -13,8 +13,8 @@ import pytest
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.names import CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef
-from camfleet_worker.accounts import Accounts
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.login.accounts import Accounts
 
 CAMERA_1 = CredentialsRef(secret_name="site", username_key="user", password_key="one")
 CAMERA_2 = CredentialsRef(secret_name="site", username_key="user", password_key="two")

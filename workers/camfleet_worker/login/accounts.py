@@ -22,7 +22,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.names import AUTHORITIES_KEY, CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.credentials import Credentials
+from camfleet_worker.login.credentials import Credentials
 
 log = logging.getLogger(__name__)
 

@@ -25,10 +25,10 @@ from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.cluster.api import Cluster
 from camfleet_worker.cluster.connection import Connection
 from camfleet_worker.cluster.errors import ClusterError
+from camfleet_worker.cluster.heartbeat import Heartbeat
 from camfleet_worker.cluster.token_reviews import TokenReviews
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.fleet import Fleet
-from camfleet_worker.heartbeat import Heartbeat
 from camfleet_worker.http_server import READING, Answer, HttpServer
 from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
 from camfleet_worker.journals import JournalPlaces, Journals

@@ -28,20 +28,22 @@ from camfleet_worker.cluster.errors import ClusterError
 from camfleet_worker.cluster.heartbeat import Heartbeat
 from camfleet_worker.cluster.token_reviews import TokenReviews
 from camfleet_worker.connect_budget import ConnectBudget
+from camfleet_worker.endpoints.http_server import READING, Answer, HttpServer
+from camfleet_worker.endpoints.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
+from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
+from camfleet_worker.endpoints.probes import Page, ProbeServer, Progress
+from camfleet_worker.endpoints.snapshot_gate import SnapshotGate
+from camfleet_worker.endpoints.snapshots import snapshot_page
 from camfleet_worker.fleet import Fleet
-from camfleet_worker.http_server import READING, Answer, HttpServer
-from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
 from camfleet_worker.journals import JournalPlaces, Journals
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.login.attempts import AttemptLedger
-from camfleet_worker.loopback import LOOPBACK, Loopback
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.metrics import ViewerCollector, WorkerCollector, registry_of, rendered
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
 from camfleet_worker.other_cameras import OtherCameras
 from camfleet_worker.picture.pool import PicturePool
-from camfleet_worker.probes import Page, ProbeServer, Progress
 from camfleet_worker.recollection import Recollection
 from camfleet_worker.recordings.listing import recorded_between
 from camfleet_worker.reporter.reporter import Reporter
@@ -50,8 +52,6 @@ from camfleet_worker.settings import Settings, SettingsInvalid
 from camfleet_worker.sink_factory import SinkFactory
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
-from camfleet_worker.snapshot_gate import SnapshotGate
-from camfleet_worker.snapshots import snapshot_page
 from camfleet_worker.state_cache import StateCache
 from camfleet_worker.surroundings import Surroundings
 

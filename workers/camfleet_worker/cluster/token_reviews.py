@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from kubernetes.aio import client
 
-from camfleet_worker.bearer import Reviewed
 from camfleet_worker.cluster.connection import Connection
 from camfleet_worker.cluster.errors import ClusterError, Trouble, cluster_errors
+from camfleet_worker.endpoints.bearer import Reviewed
 
 REVIEW_TIMEOUT_S = 3.0
 """Somebody waits for a picture."""

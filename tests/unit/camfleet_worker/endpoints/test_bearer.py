@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.bearer import (
+from camfleet_worker.endpoints.bearer import (
     ADMITTED_S,
     MOST_ADMITTED,
     MOST_REFUSED,

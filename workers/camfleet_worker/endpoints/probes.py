@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from camfleet_worker.http_server import READING, Answer, Gate, HttpServer, Request
+from camfleet_worker.endpoints.http_server import READING, Answer, Gate, HttpServer, Request
 
 Page = Callable[[], Answer]
 

@@ -14,8 +14,8 @@ from http import HTTPStatus
 from typing import Protocol
 
 from camfleet_worker.assignment import Assignment
-from camfleet_worker.http_server import Answer
-from camfleet_worker.probes import Page
+from camfleet_worker.endpoints.http_server import Answer
+from camfleet_worker.endpoints.probes import Page
 from camfleet_worker.sink_set import SinkSet
 
 JPEG = "image/jpeg"

@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from camfleet_worker.base.token_bucket import TokenBucket
-from camfleet_worker.bearer import Reviewed, Verdicts, bearer_token, fingerprint, judged
 from camfleet_worker.cluster.errors import ClusterError
+from camfleet_worker.endpoints.bearer import Reviewed, Verdicts, bearer_token, fingerprint, judged
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
-from camfleet_worker.http_server import READING, Answer, Request
-from camfleet_worker.probes import Page
+from camfleet_worker.endpoints.http_server import READING, Answer, Request
+from camfleet_worker.endpoints.probes import Page
 
 LOOPBACK = "127.0.0.1"
 _OWN_HOST = re.compile(r"(localhost|[0-9.]+|\[[0-9a-f:.]+\])?(:[0-9]*)?", re.IGNORECASE)

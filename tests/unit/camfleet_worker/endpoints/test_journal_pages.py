@@ -13,13 +13,13 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from camfleet_worker.http_server import READING, HttpServer
+from camfleet_worker.endpoints.http_server import READING, HttpServer
+from camfleet_worker.endpoints.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
+from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
 from camfleet_worker.journal.lines import Entry, said
 from camfleet_worker.journal.period import UP, Cause, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import MINUTES, Tally
-from camfleet_worker.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
-from camfleet_worker.loopback import LOOPBACK, Loopback
 from eventually import eventually_async
 
 ARRIVING = Fact(Stage.ARRIVING)
@@ -159,8 +159,8 @@ async def test_a_moment_that_no_day_can_be_told_of_is_refused(
 async def test_an_answer_has_a_bound_and_says_how_far_it_goes(
     client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.journal_pages._MOST_ENTRIES", 0)
-    monkeypatch.setattr("camfleet_worker.journal_pages._LEAST_ENTRIES", 3)
+    monkeypatch.setattr("camfleet_worker.endpoints.journal_pages._MOST_ENTRIES", 0)
+    monkeypatch.setattr("camfleet_worker.endpoints.journal_pages._LEAST_ENTRIES", 3)
     flaps = [Period(ARRIVING, UP, at_us, at_us + 1) for at_us in range(3_000, 3_020, 2)]
     JournalStore(tmp_path / "gate").append(*flaps)
     since_us, found = 0, []

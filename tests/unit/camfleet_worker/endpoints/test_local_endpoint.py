@@ -10,9 +10,9 @@ from http import HTTPStatus
 import httpx
 import pytest
 
-from camfleet_worker.http_server import READING, Answer, HttpServer, Request
-from camfleet_worker.loopback import LOOPBACK, Loopback
-from camfleet_worker.probes import Page
+from camfleet_worker.endpoints.http_server import READING, Answer, HttpServer, Request
+from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
+from camfleet_worker.endpoints.probes import Page
 
 PICTURE = b"\xff\xd8\xff"
 JOURNAL = "/journal"

@@ -10,8 +10,8 @@ from http import HTTPStatus
 import httpx
 import pytest
 
-from camfleet_worker.http_server import Answer
-from camfleet_worker.probes import ProbeServer, Progress
+from camfleet_worker.endpoints.http_server import Answer
+from camfleet_worker.endpoints.probes import ProbeServer, Progress
 from eventually import eventually_async
 
 
@@ -101,7 +101,7 @@ async def test_more_connections_than_agreed_are_closed_unheard(guarded: str) -> 
 async def test_a_request_that_does_not_end_is_ended(
     guarded: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.http_server.REQUEST_S", 0.2)
+    monkeypatch.setattr("camfleet_worker.endpoints.http_server.REQUEST_S", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(guarded.rpartition(":")[2]))
     writer.write(b"GET /picture HTTP/1.1\r\nOpen: sesame\r\n")
     assert await reader.read() == b""

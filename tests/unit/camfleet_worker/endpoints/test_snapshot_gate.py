@@ -10,9 +10,9 @@ from http import HTTPStatus
 
 import pytest
 
-from camfleet_worker.bearer import ADMITTED_S, REFUSED_S, Reviewed
 from camfleet_worker.cluster.errors import ClusterError, Trouble
-from camfleet_worker.snapshot_gate import (
+from camfleet_worker.endpoints.bearer import ADMITTED_S, REFUSED_S, Reviewed
+from camfleet_worker.endpoints.snapshot_gate import (
     MOST_STRANGERS,
     PAUSE_S,
     REVIEWS_BURST,

@@ -11,7 +11,7 @@ from collections import deque
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.facts import Failure
+from camfleet_worker.reporter.facts import Failure
 
 ENDS = 5
 WINDOW_S = 15 * 60.0

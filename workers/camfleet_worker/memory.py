@@ -14,8 +14,8 @@ from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus, RtspS
 from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Reason
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.facts import Failure
 from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.reporter.facts import Failure
 from camfleet_worker.resolve import DeviceIdentity, Learned, Resolution, clock_trouble
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 

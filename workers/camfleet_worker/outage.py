@@ -9,7 +9,7 @@ with every failure.
 
 from __future__ import annotations
 
-from camfleet_worker.facts import Failure
+from camfleet_worker.reporter.facts import Failure
 
 HOLDS_S = (0.0, 0.0, 60.0, 300.0, 1800.0)
 """How long another failure must have stood alone before the n-th change of what is told."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from camfleet_api.conditions import ConditionType
 from camfleet_api.ingest_shard import Policy
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.facts import Failure, SinkFact
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.picture.sink import PictureSink, Snapshot
+from camfleet_worker.reporter.facts import Failure, SinkFact
 
 
 @dataclass(frozen=True)

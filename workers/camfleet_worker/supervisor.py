@@ -22,7 +22,6 @@ from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.first_login import require_first_login
 from camfleet_worker.flapping import Flapping
 from camfleet_worker.identity_watch import IdentityWatch
@@ -41,6 +40,7 @@ from camfleet_worker.memory import (
     without_transport,
 )
 from camfleet_worker.outage import Outage
+from camfleet_worker.reporter.facts import CameraFacts, Failure
 from camfleet_worker.resolve import AttemptGate, ResolveRequest, needs_resolve, revealed
 from camfleet_worker.resolve.freshness import MAX_AGE_S
 from camfleet_worker.rtsp.client import PlayingStream, no_gate

@@ -16,7 +16,6 @@ from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.devices import Devices
-from camfleet_worker.facts import CameraFacts
 from camfleet_worker.first_login import OtherCamera, nobody_else
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.login.attempts import AttemptLedger
@@ -25,6 +24,7 @@ from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink import Sink
+from camfleet_worker.reporter.facts import CameraFacts
 from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.sink_set import SinkSet

@@ -19,8 +19,8 @@ from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import WallClock
 from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.cluster.errors import ClusterError, Trouble
-from camfleet_worker.conditions import runtime_part
-from camfleet_worker.facts import CameraFacts
+from camfleet_worker.reporter.conditions import runtime_part
+from camfleet_worker.reporter.facts import CameraFacts
 from camfleet_worker.reporter.report import Report
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import pytest
 
 from camfleet_api.ingest_shard import IngestShardSpec
 from camfleet_api.names import CREDENTIALS_SECRET_TYPE
-from camfleet_worker.conditions import runtime_status
-from camfleet_worker.facts import CameraFacts
 from camfleet_worker.login.accounts import SecretContent
+from camfleet_worker.reporter.conditions import runtime_status
+from camfleet_worker.reporter.facts import CameraFacts
 from camfleet_worker.state_cache import StateCache
 
 SECRET = SecretContent(CREDENTIALS_SECRET_TYPE, "7", {"password": "p@ss/w0rd"})

@@ -19,8 +19,13 @@ from camfleet_api.conditions import (
     Reason,
 )
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.conditions import MAX_MESSAGE, RUNGS, runtime_conditions, runtime_status
-from camfleet_worker.facts import CameraFacts, Failure, SinkFact
+from camfleet_worker.reporter.conditions import (
+    MAX_MESSAGE,
+    RUNGS,
+    runtime_conditions,
+    runtime_status,
+)
+from camfleet_worker.reporter.facts import CameraFacts, Failure, SinkFact
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)

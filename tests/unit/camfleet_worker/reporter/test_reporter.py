@@ -17,9 +17,9 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.app import STATUS_BURST_S
 from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.cluster.errors import ClusterError, Trouble
-from camfleet_worker.conditions import runtime_status
-from camfleet_worker.facts import CameraFacts, Failure
+from camfleet_worker.reporter.conditions import runtime_status
 from camfleet_worker.reporter.debounce import DEBOUNCE_S, patience_s
+from camfleet_worker.reporter.facts import CameraFacts, Failure
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.settings import Settings
 from virtual_time import VirtualClock, run_virtual

@@ -22,9 +22,7 @@ from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.conditions import runtime_status
 from camfleet_worker.connect_budget import ConnectBudget
-from camfleet_worker.facts import CameraFacts, Failure
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
@@ -33,6 +31,8 @@ from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoForm
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.reporter.conditions import runtime_status
+from camfleet_worker.reporter.facts import CameraFacts, Failure
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.sink_set import NO_SINKS, MadeSink, SinkSet

@@ -22,7 +22,7 @@ from camfleet_api.conditions import (
     Reason,
     merge_transition,
 )
-from camfleet_worker.facts import CameraFacts, Failure, SinkFact
+from camfleet_worker.reporter.facts import CameraFacts, Failure, SinkFact
 
 RUNGS = tuple(rung for rung in LADDER if rung not in OPERATOR_CONDITIONS)
 """The worker's part of the ladder: Reachable, Authenticated, Eligible, Streaming."""

@@ -28,6 +28,7 @@ from camfleet_worker.identity_watch import IdentityWatch
 from camfleet_worker.login.attempts import Login
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media.session_events import SessionEvents
 from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.causes import cause_of
 from camfleet_worker.memory import (
@@ -44,7 +45,6 @@ from camfleet_worker.reporter.facts import CameraFacts, Failure
 from camfleet_worker.resolve import AttemptGate, ResolveRequest, needs_resolve, revealed
 from camfleet_worker.resolve.freshness import MAX_AGE_S
 from camfleet_worker.rtsp.client import PlayingStream, no_gate
-from camfleet_worker.session_events import SessionEvents
 from camfleet_worker.sink_set import NO_SINKS, SinkSet, wanted_sinks
 from camfleet_worker.surroundings import MediaChannel, Surroundings
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from access_units import access_units, video_format
 from camera_simulator.footage import prepared_clip
-from camfleet_worker.sinks.boxes import boxes
-from camfleet_worker.sinks.mp4 import Mp4Segment
+from camfleet_worker.containers.boxes import boxes
+from camfleet_worker.containers.mp4 import Mp4Segment
 from sound_units import sound_format, sound_units
 
 CLIPS = ["240p-h264", "240p-h264-b", "240p-h265", "240p-h265-b"]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from access_units import access_units, video_format
 from camera_simulator.footage import prepared_clip
+from camfleet_worker.containers.boxes import boxes
+from camfleet_worker.containers.mp4 import Mp4Segment, Muxed
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
-from camfleet_worker.sinks.boxes import boxes
-from camfleet_worker.sinks.mp4 import Mp4Segment, Muxed
 from sound_units import sound_format, sound_units
 
 STEREO_48K = AudioFormat(AudioCodec.AAC, 48_000, 2, b"\x11\x90")

@@ -23,10 +23,10 @@ from camera_simulator import Camera, Simulator
 from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
 from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.sinks.flv import FlvStream
 from camfleet_worker.sinks.layout import parse_key, spans
 from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay

@@ -27,11 +27,11 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from camfleet_worker.containers.mp4 import CLOCK_RATE, TIME_BASE, SoundTrack
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.recordings.configuration_record import parameter_sets
 from camfleet_worker.recordings.listing import Interval, RecordedSegment, time_text
-from camfleet_worker.sinks.mp4 import CLOCK_RATE, TIME_BASE, SoundTrack
 
 _CODECS = {"h264": Codec.H264, "hevc": Codec.H265}
 _US_TO_90K = Fraction(CLOCK_RATE, 1_000_000)

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from camfleet_worker.containers.mp4 import CLOCK_RATE, played_90k
 from camfleet_worker.sinks.layout import ObjectKey, Span, is_day, spans
-from camfleet_worker.sinks.mp4 import CLOCK_RATE, played_90k
 from camfleet_worker.sinks.retention import camera_folders, objects_of_day
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
@@ -32,7 +33,6 @@ from camfleet_worker.media_types.causes import cause_of
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.sinks.deliveries import Deliveries
-from camfleet_worker.sinks.flv import FlvStream
 from camfleet_worker.sinks.gop_queue import GopQueue
 from camfleet_worker.sinks.reconnect import Reconnect
 from camfleet_worker.sinks.rtmp import RtmpError

@@ -22,11 +22,11 @@ from typing import BinaryIO, Protocol
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.containers.fragment import Octets
+from camfleet_worker.containers.mp4 import CLOCK_RATE, played_90k, whole_boxes_bytes
 from camfleet_worker.media_types.sink_state import Units
 from camfleet_worker.sinks import retention
-from camfleet_worker.sinks.fragment import Octets
 from camfleet_worker.sinks.layout import ObjectKey, spans
-from camfleet_worker.sinks.mp4 import CLOCK_RATE, played_90k, whole_boxes_bytes
 from camfleet_worker.sinks.used_bytes import UsedBytes
 
 log = logging.getLogger(__name__)

@@ -24,17 +24,17 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from camfleet_worker.media_types.access_unit import Codec, VideoFormat
-from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
-from camfleet_worker.media_types.sink_state import Units
-from camfleet_worker.sinks.boxes import with_edit_list
-from camfleet_worker.sinks.fragment import (
+from camfleet_worker.containers.boxes import with_edit_list
+from camfleet_worker.containers.fragment import (
     Octets,
     PictureSamples,
     SoundSamples,
     fragment,
     random_access,
 )
+from camfleet_worker.media_types.access_unit import Codec, VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.media_types.sink_state import Units
 
 CLOCK_RATE = 90_000
 TIME_BASE = Fraction(1, CLOCK_RATE)

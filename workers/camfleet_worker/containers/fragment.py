@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from camfleet_worker.sinks.boxes import box, full_box
+from camfleet_worker.containers.boxes import box, full_box
 
 VIDEO_TRACK, SOUND_TRACK = 1, 2
 """In the order in which the header announces them."""

@@ -24,10 +24,10 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.sinks import retention
-from camfleet_worker.sinks.layout import ObjectKey, parse_key, spans
-from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
-from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter, repair
+from camfleet_worker.record import retention
+from camfleet_worker.record.layout import ObjectKey, parse_key, spans
+from camfleet_worker.record.recording import RecordingSettings, RecordingSink
+from camfleet_worker.record.volume import VolumeSettings, VolumeWriter, repair
 from eventually import eventually
 
 PREFIX = "phu-yen/gate.0a1b2c3d"
@@ -288,8 +288,8 @@ from pathlib import Path
 from typing import Any
 from access_units import access_units
 from camera_simulator.footage import prepared_clip
-from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
-from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.recording import RecordingSettings, RecordingSink
+from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
 
 volume = VolumeWriter(VolumeSettings(Path(sys.argv[1])))
 volume.start()

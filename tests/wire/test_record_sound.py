@@ -24,9 +24,9 @@ from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.audio_unit import AudioUnit
 from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.metrics import WorkerCollector
-from camfleet_worker.sinks.layout import Span, parse_key, spans
-from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
-from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.layout import Span, parse_key, spans
+from camfleet_worker.record.recording import RecordingSettings, RecordingSink
+from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
 from eventually import eventually, eventually_async
 from rtsp_ingest import Ingest, camera_settings
 from sound_units import push_side_by_side, sound_format, sound_units

@@ -22,11 +22,11 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase, SinkState
-from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
+from camfleet_worker.record.recording import RecordingSettings, RecordingSink
+from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
-from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from eventually import consistently, eventually
 from media_pump import MediaPump
 from vms import RecordServer

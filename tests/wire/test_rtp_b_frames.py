@@ -27,13 +27,13 @@ from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.sinks.layout import parse_key, spans
-from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
+from camfleet_worker.record.layout import parse_key, spans
+from camfleet_worker.record.recording import RecordingSettings, RecordingSink
+from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
-from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 from eventually import eventually, eventually_async
 from media_pump import MediaPump
 from rtsp_ingest import Ingest, camera_settings, is_the_clip

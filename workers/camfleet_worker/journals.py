@@ -31,8 +31,8 @@ from camfleet_worker.journal.tally import Tally
 from camfleet_worker.media_types.causes import cause_of
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink import EvidentSink, Sink
+from camfleet_worker.record.layout import camera_prefix
 from camfleet_worker.sink_set import SinkSet
-from camfleet_worker.sinks.layout import camera_prefix
 from camfleet_worker.surroundings import Journal
 
 log = logging.getLogger(__name__)

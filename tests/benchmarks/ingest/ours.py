@@ -25,14 +25,14 @@ from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters
 from camfleet_worker.onvif import wsdl
+from camfleet_worker.record.layout import camera_prefix
+from camfleet_worker.record.recording import RecordingSettings, RecordingSink
+from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.rtsp.client import StreamTarget, no_gate, open_stream
-from camfleet_worker.sinks.layout import camera_prefix
-from camfleet_worker.sinks.recording import RecordingSettings, RecordingSink
 from camfleet_worker.sinks.relay_rtmp import RtmpRelay
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.sinks.target import StreamNames, relay_target
-from camfleet_worker.sinks.volume import VolumeSettings, VolumeWriter
 
 from .job import Job, Task
 from .usage import measure

@@ -12,7 +12,7 @@ import av
 
 from camera_simulator.clips import Codec, frame_hash
 from camera_simulator.rtsp.labels import label_of, parse_label
-from camfleet_worker.sinks.layout import ObjectKey, Span, parse_key, spans
+from camfleet_worker.record.layout import ObjectKey, Span, parse_key, spans
 from vms import RecordServer
 
 from .account import Sighting

@@ -22,7 +22,7 @@ from statistics import median
 import av
 
 from camera_simulator import Camera, Simulator
-from camfleet_worker.sinks.layout import ObjectKey, Span
+from camfleet_worker.record.layout import ObjectKey, Span
 
 from ..figures import Figures
 from .account import Sighting, account

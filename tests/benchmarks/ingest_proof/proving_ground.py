@@ -14,7 +14,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.media_types.sink import Sink
-from camfleet_worker.sinks.recording import RecordingSink
+from camfleet_worker.record.recording import RecordingSink
 from camfleet_worker.sinks.relay_rtsp import RtspRelay
 from eventually import eventually_async
 from vms import RecordServer

@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from camfleet_worker.containers.mp4 import CLOCK_RATE, played_90k
-from camfleet_worker.sinks.layout import ObjectKey, Span, is_day, spans
-from camfleet_worker.sinks.retention import camera_folders, objects_of_day
+from camfleet_worker.record.layout import ObjectKey, Span, is_day, spans
+from camfleet_worker.record.retention import camera_folders, objects_of_day
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_US = 1_000_000

@@ -15,8 +15,8 @@ from camfleet_worker.journal.lines import Checkpoint, End, Entry, entry_of, line
 from camfleet_worker.journal.period import UNKNOWN, UP, Cause, Condition, Fact, Period, Stage, down
 from camfleet_worker.journal.store import FOLDER, JournalStore
 from camfleet_worker.journal.tally import HOUR_US, Tally
-from camfleet_worker.sinks.layout import ObjectKey
-from camfleet_worker.sinks.retention import declare_retention, delete_expired, delete_oldest
+from camfleet_worker.record.layout import ObjectKey
+from camfleet_worker.record.retention import declare_retention, delete_expired, delete_oldest
 
 DAY_US = 86_400_000_000
 facts = st.one_of(

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from camfleet_worker.journal.period import UP, Cause, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
+from camfleet_worker.record.layout import ObjectKey
 from camfleet_worker.recordings.__main__ import main
 from camfleet_worker.recordings.gap_causes import ToldGap, told
 from camfleet_worker.recordings.listing import Interval
-from camfleet_worker.sinks.layout import ObjectKey
 
 SECOND = 1_000_000
 ON_DISK = Fact(Stage.ON_DISK)

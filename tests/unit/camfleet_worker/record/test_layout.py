@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.sinks.layout import (
+from camfleet_worker.record.layout import (
     ObjectKey,
     Span,
     camera_prefix,

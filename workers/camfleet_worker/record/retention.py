@@ -20,7 +20,7 @@ from pathlib import Path
 
 from camfleet_worker.base.moments import DAY_US
 from camfleet_worker.journal.store import journal_bytes
-from camfleet_worker.sinks.layout import ObjectKey, is_day, parse_key
+from camfleet_worker.record.layout import ObjectKey, is_day, parse_key
 
 RETENTION_FILE = "retention_days"
 SITE_FILE = "site"

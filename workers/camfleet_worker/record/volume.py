@@ -25,9 +25,9 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.containers.fragment import Octets
 from camfleet_worker.containers.mp4 import CLOCK_RATE, played_90k, whole_boxes_bytes
 from camfleet_worker.media_types.sink_state import Units
-from camfleet_worker.sinks import retention
-from camfleet_worker.sinks.layout import ObjectKey, spans
-from camfleet_worker.sinks.used_bytes import UsedBytes
+from camfleet_worker.record import retention
+from camfleet_worker.record.layout import ObjectKey, spans
+from camfleet_worker.record.used_bytes import UsedBytes
 
 log = logging.getLogger(__name__)
 

@@ -28,9 +28,9 @@ from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState, Units
-from camfleet_worker.sinks.layout import ObjectKey, segment_is_over
+from camfleet_worker.record.layout import ObjectKey, segment_is_over
+from camfleet_worker.record.volume import Content, SegmentFile, VolumeWriter
 from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
-from camfleet_worker.sinks.volume import Content, SegmentFile, VolumeWriter
 
 log = logging.getLogger(__name__)
 

@@ -25,10 +25,10 @@ from camfleet_worker.journal.period import Cause
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.sinks import rtmp_publisher
-from camfleet_worker.sinks.relay_rtmp import RtmpRelay
-from camfleet_worker.sinks.rtmp import ChunkReader, as_command, command
-from camfleet_worker.sinks.target import StreamNames, relay_target
+from camfleet_worker.relay.rtmp import publisher as rtmp_publisher
+from camfleet_worker.relay.rtmp.messages import ChunkReader, as_command, command
+from camfleet_worker.relay.rtmp.relay import RtmpRelay
+from camfleet_worker.relay.target import StreamNames, relay_target
 from eventually import eventually
 from media_pump import MediaPump
 from sound_units import sound_format, sound_units

@@ -24,9 +24,9 @@ from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase, SinkState
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
-from camfleet_worker.sinks.relay_rtsp import RtspRelay
-from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
+from camfleet_worker.relay.name_resolver import Resolver
+from camfleet_worker.relay.rtsp.relay import RtspRelay
+from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 from eventually import consistently, eventually
 from media_pump import MediaPump
 from vms import RecordServer
@@ -360,7 +360,7 @@ def test_a_slow_vms_loses_whole_gops_and_the_recording_loses_nothing(
 def test_a_vms_that_reads_little_but_steadily_keeps_its_connection(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.sinks.relay_rtsp._PROGRESS_S", 0.5)
+    monkeypatch.setattr("camfleet_worker.relay.rtsp.relay._PROGRESS_S", 0.5)
     with GrantingVms(sip_bytes=1_000) as vms:
         sink = relay(vms.url, resolver, queue_bytes=200_000)
         with MediaPump(access_units(prepared_clip("720p-h264")), sink):
@@ -372,7 +372,7 @@ def test_a_vms_that_reads_little_but_steadily_keeps_its_connection(
 def test_a_vms_that_reads_no_more_is_dead_after_a_while(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.sinks.relay_rtsp._PROGRESS_S", 1.0)
+    monkeypatch.setattr("camfleet_worker.relay.rtsp.relay._PROGRESS_S", 1.0)
     with GrantingVms(awake=False) as vms:
         sink = relay(vms.url, resolver)
         with MediaPump(access_units(prepared_clip("720p-h264")), sink):
@@ -384,7 +384,7 @@ def test_a_vms_that_reads_no_more_is_dead_after_a_while(
 def test_a_vms_that_leaves_in_the_kernel_what_a_silent_camera_sent_last_is_dead_too(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.sinks.relay_rtsp._PROGRESS_S", 1.0)
+    monkeypatch.setattr("camfleet_worker.relay.rtsp.relay._PROGRESS_S", 1.0)
     pictures = islice(access_units(prepared_clip("240p-h264")), 100)
     with GrantingVms(awake=False) as vms:
         sink = relay(vms.url, resolver)
@@ -440,7 +440,7 @@ def test_a_stream_that_comes_back_in_the_middle_of_a_gop_waits_for_the_key_frame
 def test_a_vms_that_takes_connections_but_never_answers_is_unreachable(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.sinks.relay_rtsp._ANSWER_S", 0.5)
+    monkeypatch.setattr("camfleet_worker.relay.rtsp.relay._ANSWER_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"rtsp://127.0.0.1:{listener.getsockname()[1]}/{{camera}}"
         sink = relay(url, resolver)

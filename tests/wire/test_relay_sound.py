@@ -23,9 +23,9 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.sinks.relay_rtsp import RtspRelay
-from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.target import StreamNames, relay_target
+from camfleet_worker.relay.name_resolver import Resolver
+from camfleet_worker.relay.rtsp.relay import RtspRelay
+from camfleet_worker.relay.target import StreamNames, relay_target
 from eventually import eventually_async
 from media_pump import MediaPump
 from rtsp_ingest import Ingest, camera_settings

@@ -19,11 +19,11 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.sinks import relay_rtsp
-from camfleet_worker.sinks.relay_rtmp import RtmpRelay
-from camfleet_worker.sinks.relay_rtsp import RtspRelay
-from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
+from camfleet_worker.relay.name_resolver import Resolver
+from camfleet_worker.relay.rtmp.relay import RtmpRelay
+from camfleet_worker.relay.rtsp import relay as relay_rtsp
+from camfleet_worker.relay.rtsp.relay import RtspRelay
+from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 from eventually import consistently, eventually
 from media_pump import MediaPump
 from vms import RecordServer, RtmpServer

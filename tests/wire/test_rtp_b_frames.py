@@ -30,10 +30,10 @@ from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.record.layout import parse_key, spans
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
-from camfleet_worker.sinks.relay_rtmp import RtmpRelay
-from camfleet_worker.sinks.relay_rtsp import RtspRelay
-from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
+from camfleet_worker.relay.name_resolver import Resolver
+from camfleet_worker.relay.rtmp.relay import RtmpRelay
+from camfleet_worker.relay.rtsp.relay import RtspRelay
+from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 from eventually import eventually, eventually_async
 from media_pump import MediaPump
 from rtsp_ingest import Ingest, camera_settings, is_the_clip

@@ -47,11 +47,11 @@ from camfleet_worker.picture.pool import PicturePool
 from camfleet_worker.recollection import Recollection
 from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.recordings.listing import recorded_between
+from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.rtsp.client import open_stream
 from camfleet_worker.settings import Settings, SettingsInvalid
 from camfleet_worker.sink_factory import SinkFactory
-from camfleet_worker.sinks.resolver import Resolver
 from camfleet_worker.state_cache import StateCache
 from camfleet_worker.surroundings import Surroundings
 

@@ -16,11 +16,11 @@ from camfleet_worker.picture.sink import PictureSink
 from camfleet_worker.record.layout import camera_prefix
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeWriter
+from camfleet_worker.relay.name_resolver import Resolver
+from camfleet_worker.relay.rtmp.relay import RtmpRelay
+from camfleet_worker.relay.rtsp.relay import RtspRelay
+from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 from camfleet_worker.sink_set import MadeSink, SinkSet
-from camfleet_worker.sinks.relay_rtmp import RtmpRelay
-from camfleet_worker.sinks.relay_rtsp import RtspRelay
-from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.target import RelayTarget, StreamNames, relay_target
 
 
 class SinkFactory:

@@ -20,10 +20,10 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
+from camfleet_worker.relay.name_resolver import Resolver
+from camfleet_worker.relay.rtsp.relay import RtspRelay
+from camfleet_worker.relay.target import StreamNames, relay_target
 from camfleet_worker.rtsp.client import StreamTarget, no_gate, open_stream
-from camfleet_worker.sinks.relay_rtsp import RtspRelay
-from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.target import StreamNames, relay_target
 from vms import RecordServer
 
 from ..figures import Figures, percentile

@@ -28,11 +28,11 @@ from camfleet_worker.onvif import wsdl
 from camfleet_worker.record.layout import camera_prefix
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.relay.name_resolver import Resolver
+from camfleet_worker.relay.rtmp.relay import RtmpRelay
+from camfleet_worker.relay.rtsp.relay import RtspRelay
+from camfleet_worker.relay.target import StreamNames, relay_target
 from camfleet_worker.rtsp.client import StreamTarget, no_gate, open_stream
-from camfleet_worker.sinks.relay_rtmp import RtmpRelay
-from camfleet_worker.sinks.relay_rtsp import RtspRelay
-from camfleet_worker.sinks.resolver import Resolver
-from camfleet_worker.sinks.target import StreamNames, relay_target
 
 from .job import Job, Task
 from .usage import measure

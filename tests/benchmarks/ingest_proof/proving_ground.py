@@ -15,7 +15,7 @@ from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.record.recording import RecordingSink
-from camfleet_worker.sinks.relay_rtsp import RtspRelay
+from camfleet_worker.relay.rtsp.relay import RtspRelay
 from eventually import eventually_async
 from vms import RecordServer
 from worker_parts import (

@@ -30,7 +30,7 @@ from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState, Units
 from camfleet_worker.record.layout import ObjectKey, segment_is_over
 from camfleet_worker.record.volume import Content, SegmentFile, VolumeWriter
-from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
+from camfleet_worker.relay.audio_queue import SOUND_BYTES, SoundQueue
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media_types.sink_state import SinkCounters
-from camfleet_worker.sinks.sound_queue import SoundQueue
+from camfleet_worker.relay.audio_queue import SoundQueue
 
 PCMU = AudioFormat(AudioCodec.PCMU, 8_000, 1)
 STEPS = st.lists(

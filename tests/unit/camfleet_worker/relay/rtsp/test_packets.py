@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
-from camfleet_worker.sinks.rtp_packets import MAX_PAYLOAD, Packetiser
+from camfleet_worker.relay.rtsp.packets import MAX_PAYLOAD, Packetiser
 
 SETS = {
     Codec.H264: (b"\x67\x42\xc0\x0d\x01", b"\x68\xce\x3c"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.base.errors import Retry
-from camfleet_worker.sinks.reconnect import FIRST_S, LONGEST_S, SLOW_S, Reconnect
+from camfleet_worker.relay.reconnect import FIRST_S, LONGEST_S, SLOW_S, Reconnect
 
 SHARES = st.floats(0, 1, exclude_max=True)
 

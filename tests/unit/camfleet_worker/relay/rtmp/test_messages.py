@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.sinks.rtmp import (
+from camfleet_worker.relay.rtmp.messages import (
     AmfValue,
     ChunkReader,
     Command,

@@ -18,10 +18,10 @@ from urllib.parse import quote
 
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.sinks import rtmp
-from camfleet_worker.sinks.target import RelayTarget
-from camfleet_worker.sinks.tcp_queue import unacknowledged_octets
-from camfleet_worker.sinks.vms_tls import vms_tls
+from camfleet_worker.relay.rtmp import messages as rtmp
+from camfleet_worker.relay.target import RelayTarget
+from camfleet_worker.relay.tcp_unacked import unacknowledged_octets
+from camfleet_worker.relay.vms_tls import vms_tls
 
 TIMEOUT_S = 10.0
 _CONNECT_S = 5.0

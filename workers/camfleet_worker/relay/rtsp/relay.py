@@ -26,6 +26,17 @@ from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.media_types.causes import cause_of
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.relay.ack_tracker import Deliveries
+from camfleet_worker.relay.audio_queue import SOUND_BYTES, SoundQueue
+from camfleet_worker.relay.gop_queue import GopQueue
+from camfleet_worker.relay.name_resolver import Address, Resolver
+from camfleet_worker.relay.reconnect import Reconnect
+from camfleet_worker.relay.rtsp.audio import SoundPacketiser
+from camfleet_worker.relay.rtsp.packets import Packetiser
+from camfleet_worker.relay.rtsp.publisher import Announcement, Step
+from camfleet_worker.relay.target import RelayTarget, unsupported_codec
+from camfleet_worker.relay.tcp_unacked import unacknowledged_octets
+from camfleet_worker.relay.vms_tls import tls_trouble, vms_tls
 from camfleet_worker.rtsp.message import (
     Frame,
     MessageError,
@@ -35,17 +46,6 @@ from camfleet_worker.rtsp.message import (
     serialise_response,
 )
 from camfleet_worker.rtsp.tls import TlsSocket
-from camfleet_worker.sinks.announcement import Announcement, Step
-from camfleet_worker.sinks.deliveries import Deliveries
-from camfleet_worker.sinks.gop_queue import GopQueue
-from camfleet_worker.sinks.reconnect import Reconnect
-from camfleet_worker.sinks.resolver import Address, Resolver
-from camfleet_worker.sinks.rtp_packets import Packetiser
-from camfleet_worker.sinks.rtp_sound import SoundPacketiser
-from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
-from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
-from camfleet_worker.sinks.tcp_queue import unacknowledged_octets
-from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
 
 QUEUE_BYTES = 4 << 20
 """What may wait for the monitoring system: a quarter of a minute at 2 Mbit/s."""

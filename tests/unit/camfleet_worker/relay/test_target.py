@@ -10,7 +10,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.sinks.target import StreamNames, relay_target, unsupported_codec
+from camfleet_worker.relay.target import StreamNames, relay_target, unsupported_codec
 
 NAMES = StreamNames("phu-yen", "s1", "gate", "0a1b2c3d")
 BOTH = (Codec.H264, Codec.H265)

@@ -13,9 +13,9 @@ from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
+from camfleet_worker.relay.rtsp.publisher import Announcement, Step, describe
+from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.rtsp.message import Headers, MessageReader, Request, Response
-from camfleet_worker.sinks.announcement import Announcement, Step, describe
-from camfleet_worker.sinks.target import RelayTarget
 
 H264 = VideoFormat(Codec.H264, (b"\x67\x42\xc0\x0d\x01", b"\x68\xce"), 320, 240)
 H265 = VideoFormat(Codec.H265, (b"\x40\x01\x0c", b"\x42\x01\x01", b"\x44\x01\xc0"), 320, 240)

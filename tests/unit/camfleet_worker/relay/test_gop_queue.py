@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.sink_state import SinkCounters
-from camfleet_worker.sinks.gop_queue import GopQueue
+from camfleet_worker.relay.gop_queue import GopQueue
 
 VIDEO = VideoFormat(Codec.H264, (b"\x67", b"\x68"), 1, 1)
 

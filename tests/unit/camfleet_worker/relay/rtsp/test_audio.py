@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.relay.rtsp.audio import SoundPacketiser, describe_sound
+from camfleet_worker.relay.rtsp.packets import MAX_PAYLOAD
 from camfleet_worker.rtp.audio import AudioFrame, audio_depacketiser, audio_payload
-from camfleet_worker.sinks.rtp_packets import MAX_PAYLOAD
-from camfleet_worker.sinks.rtp_sound import SoundPacketiser, describe_sound
 
 FORMATS = [
     AudioFormat(AudioCodec.AAC, 16_000, 1, bytes.fromhex("1408")),

@@ -15,15 +15,15 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioFormat
-from camfleet_worker.rtsp.auth import Authorization, Authorizer, parse_challenges
-from camfleet_worker.rtsp.message import Response, serialise_request
-from camfleet_worker.sinks.rtp_packets import PAYLOAD_TYPE, RTCP_CHANNEL, RTP_CHANNEL
-from camfleet_worker.sinks.rtp_sound import (
+from camfleet_worker.relay.rtsp.audio import (
     SOUND_RTCP_CHANNEL,
     SOUND_RTP_CHANNEL,
     describe_sound,
 )
-from camfleet_worker.sinks.target import RelayTarget
+from camfleet_worker.relay.rtsp.packets import PAYLOAD_TYPE, RTCP_CHANNEL, RTP_CHANNEL
+from camfleet_worker.relay.target import RelayTarget
+from camfleet_worker.rtsp.auth import Authorization, Authorizer, parse_challenges
+from camfleet_worker.rtsp.message import Response, serialise_request
 
 USER_AGENT = "camfleet"
 _TRACK, _SOUND_TRACK = "streamid=0", "streamid=1"

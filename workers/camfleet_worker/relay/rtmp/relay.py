@@ -32,14 +32,14 @@ from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
 from camfleet_worker.media_types.causes import cause_of
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
-from camfleet_worker.sinks.deliveries import Deliveries
-from camfleet_worker.sinks.gop_queue import GopQueue
-from camfleet_worker.sinks.reconnect import Reconnect
-from camfleet_worker.sinks.rtmp import RtmpError
-from camfleet_worker.sinks.rtmp_publisher import PublishRefused, RtmpPublisher
-from camfleet_worker.sinks.sound_queue import SOUND_BYTES, SoundQueue
-from camfleet_worker.sinks.target import RelayTarget, unsupported_codec
-from camfleet_worker.sinks.vms_tls import tls_trouble, vms_tls
+from camfleet_worker.relay.ack_tracker import Deliveries
+from camfleet_worker.relay.audio_queue import SOUND_BYTES, SoundQueue
+from camfleet_worker.relay.gop_queue import GopQueue
+from camfleet_worker.relay.reconnect import Reconnect
+from camfleet_worker.relay.rtmp.messages import RtmpError
+from camfleet_worker.relay.rtmp.publisher import PublishRefused, RtmpPublisher
+from camfleet_worker.relay.target import RelayTarget, unsupported_codec
+from camfleet_worker.relay.vms_tls import tls_trouble, vms_tls
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
-from camfleet_worker.sinks.rtp_packets import MAX_PAYLOAD, RTP_HEAD, RTP_HEAD_BYTES, sender_report
+from camfleet_worker.relay.rtsp.packets import MAX_PAYLOAD, RTP_HEAD, RTP_HEAD_BYTES, sender_report
 
 SOUND_PAYLOAD_TYPE = 97
 SOUND_RTP_CHANNEL = 2

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.delivery_log import Evidence
-from camfleet_worker.sinks.deliveries import ASK_EVERY_S, Deliveries
+from camfleet_worker.relay.ack_tracker import ASK_EVERY_S, Deliveries
 
 FORMAT = VideoFormat(Codec.H264, (), 320, 240)
 SECOND = 1_000_000

@@ -24,8 +24,12 @@ from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import wall_clock
 from camfleet_worker.base.token_bucket import TokenBucket
-from camfleet_worker.connect_budget import ConnectBudget
-from camfleet_worker.fleet import Fleet
+from camfleet_worker.camera.connect_budget import ConnectBudget
+from camfleet_worker.camera.fleet import Fleet
+from camfleet_worker.camera.sink_factory import SinkFactory
+from camfleet_worker.camera.state_cache import StateCache
+from camfleet_worker.camera.status_restore import Recollection
+from camfleet_worker.camera.surroundings import Pace, Surroundings
 from camfleet_worker.journals import JournalPlaces, Journals
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.login.attempts import AttemptLedger
@@ -33,15 +37,11 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
 from camfleet_worker.picture.pool import PicturePool
-from camfleet_worker.recollection import Recollection
 from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.recordings.listing import recorded_between
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.rtsp.client import open_stream
-from camfleet_worker.sink_factory import SinkFactory
-from camfleet_worker.state_cache import StateCache
-from camfleet_worker.surroundings import Pace, Surroundings
 from vms import RecordServer
 
 PASSWORD = "p@ss#w0rd%/:"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from camera_simulator import Camera, CameraSettings, Simulator
-from camfleet_worker.surroundings import Pace
+from camfleet_worker.camera.surroundings import Pace
 from eventually import consistently_async, eventually_async
 from worker_parts import (
     PASSWORD,

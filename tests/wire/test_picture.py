@@ -19,6 +19,7 @@ import pytest
 from access_units import access_units
 from camera_simulator.footage import prepared_clip
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.camera.sink_set import MadeSink, SinkSet
 from camfleet_worker.endpoints.http_server import HttpServer
 from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
 from camfleet_worker.endpoints.snapshots import snapshot_page
@@ -27,7 +28,6 @@ from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.picture.decoder import KeyFrameDecoder, Look, NotDecodable
 from camfleet_worker.picture.pool import Looked, PicturePool
 from camfleet_worker.picture.sink import PictureSink
-from camfleet_worker.sink_set import MadeSink, SinkSet
 from eventually import eventually
 from picture_faults import FAULTS, FPS, Scene, access_units_of, darkened, with_fault
 from picture_watch import Glass, WatchedCamera

@@ -16,8 +16,8 @@ from camera_simulator import Camera, CameraSettings, Simulator
 from camfleet_api.camera import VideoSource
 from camfleet_api.ingest_shard import ShardCamera
 from camfleet_api.policy import StreamRole
+from camfleet_worker.camera.surroundings import Pace
 from camfleet_worker.onvif.turns import CallBudget
-from camfleet_worker.surroundings import Pace
 from eventually import consistently_async, eventually_async
 from vms import RecordServer
 from worker_parts import (

@@ -22,19 +22,24 @@ from camfleet_worker import log as logs
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import wall_clock
 from camfleet_worker.base.token_bucket import TokenBucket
+from camfleet_worker.camera.connect_budget import ConnectBudget
+from camfleet_worker.camera.fleet import Fleet
+from camfleet_worker.camera.other_cameras import OtherCameras
+from camfleet_worker.camera.sink_factory import SinkFactory
+from camfleet_worker.camera.state_cache import StateCache
+from camfleet_worker.camera.status_restore import Recollection
+from camfleet_worker.camera.surroundings import Surroundings
 from camfleet_worker.cluster.api import Cluster
 from camfleet_worker.cluster.connection import Connection
 from camfleet_worker.cluster.errors import ClusterError
 from camfleet_worker.cluster.heartbeat import Heartbeat
 from camfleet_worker.cluster.token_reviews import TokenReviews
-from camfleet_worker.connect_budget import ConnectBudget
 from camfleet_worker.endpoints.http_server import READING, Answer, HttpServer
 from camfleet_worker.endpoints.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
 from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
 from camfleet_worker.endpoints.probes import Page, ProbeServer, Progress
 from camfleet_worker.endpoints.snapshot_gate import SnapshotGate
 from camfleet_worker.endpoints.snapshots import snapshot_page
-from camfleet_worker.fleet import Fleet
 from camfleet_worker.journals import JournalPlaces, Journals
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.login.attempts import AttemptLedger
@@ -42,18 +47,13 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.metrics import ViewerCollector, WorkerCollector, registry_of, rendered
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
-from camfleet_worker.other_cameras import OtherCameras
 from camfleet_worker.picture.pool import PicturePool
-from camfleet_worker.recollection import Recollection
 from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
 from camfleet_worker.recordings.listing import recorded_between
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.rtsp.client import open_stream
 from camfleet_worker.settings import Settings, SettingsInvalid
-from camfleet_worker.sink_factory import SinkFactory
-from camfleet_worker.state_cache import StateCache
-from camfleet_worker.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,11 @@ from functools import partial
 from pathlib import Path
 
 from camfleet_api.conditions import ConditionType
-from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.moments import DAY_US
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.sink_set import SinkSet
+from camfleet_worker.camera.surroundings import Journal
 from camfleet_worker.journal.camera_journal import CameraJournal
 from camfleet_worker.journal.lines import Checkpoint, End, Entry
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, Cause, Fact, Period, Stage
@@ -32,8 +34,6 @@ from camfleet_worker.media_types.causes import cause_of
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink import EvidentSink, Sink
 from camfleet_worker.record.layout import camera_prefix
-from camfleet_worker.sink_set import SinkSet
-from camfleet_worker.surroundings import Journal
 
 log = logging.getLogger(__name__)
 

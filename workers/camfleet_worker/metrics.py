@@ -17,13 +17,13 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from camfleet_worker.camera.fleet import Fleet
+from camfleet_worker.camera.supervisor import CameraSupervisor
 from camfleet_worker.endpoints.snapshot_gate import SnapshotGate
-from camfleet_worker.fleet import Fleet
 from camfleet_worker.journals import JournalCounters
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.sink import AudioSink
 from camfleet_worker.picture.pool import PictureCounters
-from camfleet_worker.supervisor import CameraSupervisor
 
 CAMERA = ("namespace", "site", "camera")
 SINK = (*CAMERA, "sink")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from camfleet_worker.connect_budget import WORKER_PER_S
+from camfleet_worker.camera.connect_budget import WORKER_PER_S
 from local_cluster import Cluster, ClusterError
 from operator_process import OperatorProcess, get, names
 

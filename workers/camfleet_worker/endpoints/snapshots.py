@@ -13,10 +13,10 @@ from collections.abc import Collection
 from http import HTTPStatus
 from typing import Protocol
 
-from camfleet_worker.assignment import Assignment
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.sink_set import SinkSet
 from camfleet_worker.endpoints.http_server import Answer
 from camfleet_worker.endpoints.probes import Page
-from camfleet_worker.sink_set import SinkSet
 
 JPEG = "image/jpeg"
 PREFIX = "/snapshot/"

@@ -20,15 +20,15 @@ from camfleet_api.ingest_shard import Policy, Relay, ShardCamera
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
-from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.sink_set import SinkSet
 from camfleet_worker.endpoints.journal_pages import _told
 from camfleet_worker.journal.lines import entry_of
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Cause, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journals import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
 from camfleet_worker.media_types.delivery_log import Evidence
-from camfleet_worker.sink_set import SinkSet
 
 SECOND = 1_000_000
 BEGAN = 1_700_000_000

@@ -20,18 +20,14 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.first_login import require_first_login
-from camfleet_worker.flapping import Flapping
-from camfleet_worker.identity_watch import IdentityWatch
-from camfleet_worker.login.attempts import Login
-from camfleet_worker.login.credentials import Credentials
-from camfleet_worker.media.counters import StreamCounters
-from camfleet_worker.media.session_events import SessionEvents
-from camfleet_worker.media_types.access_unit import VideoFormat
-from camfleet_worker.media_types.causes import cause_of
-from camfleet_worker.memory import (
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.failure_damping import Outage
+from camfleet_worker.camera.first_login import require_first_login
+from camfleet_worker.camera.flapping import Flapping
+from camfleet_worker.camera.identity_watch import IdentityWatch
+from camfleet_worker.camera.sink_set import NO_SINKS, SinkSet, wanted_sinks
+from camfleet_worker.camera.status_mapping import (
     learned_from_stream,
     learned_status,
     recalled,
@@ -40,13 +36,17 @@ from camfleet_worker.memory import (
     stream_target,
     without_transport,
 )
-from camfleet_worker.outage import Outage
+from camfleet_worker.camera.surroundings import MediaChannel, Surroundings
+from camfleet_worker.login.attempts import Login
+from camfleet_worker.login.credentials import Credentials
+from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media.session_events import SessionEvents
+from camfleet_worker.media_types.access_unit import VideoFormat
+from camfleet_worker.media_types.causes import cause_of
 from camfleet_worker.reporter.facts import CameraFacts, Failure
 from camfleet_worker.resolve import AttemptGate, ResolveRequest, needs_resolve, revealed
 from camfleet_worker.resolve.freshness import MAX_AGE_S
 from camfleet_worker.rtsp.client import PlayingStream, no_gate
-from camfleet_worker.sink_set import NO_SINKS, SinkSet, wanted_sinks
-from camfleet_worker.surroundings import MediaChannel, Surroundings
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,13 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_api.policy import CredentialsRef, StreamRole
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
-from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.connect_budget import ConnectBudget
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.connect_budget import ConnectBudget
+from camfleet_worker.camera.sink_set import NO_SINKS, MadeSink, SinkSet
+from camfleet_worker.camera.supervisor import SLOW_JITTER_S, SLOW_RETRY_S, CameraSupervisor
+from camfleet_worker.camera.surroundings import Listener, NoJournals, Surroundings
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
@@ -35,9 +38,6 @@ from camfleet_worker.reporter.conditions import runtime_status
 from camfleet_worker.reporter.facts import CameraFacts, Failure
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
-from camfleet_worker.sink_set import NO_SINKS, MadeSink, SinkSet
-from camfleet_worker.supervisor import SLOW_JITTER_S, SLOW_RETRY_S, CameraSupervisor
-from camfleet_worker.surroundings import Listener, NoJournals, Surroundings
 from virtual_time import START, VirtualClock, run_virtual
 
 FORMAT = VideoFormat(Codec.H264, (b"sps", b"pps"), 1280, 720)

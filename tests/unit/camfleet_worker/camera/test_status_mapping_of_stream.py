@@ -12,14 +12,14 @@ from camfleet_api.camera import LearnedStatus, RtspScheme, Scheme, VideoSource
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
-from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.memory import (
+from camfleet_worker.camera.status_mapping import (
     learned_from_stream,
     learned_status,
     recalled,
     stream_target,
     without_transport,
 )
+from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.resolve import Learned, ResolveRequest
 from camfleet_worker.rtsp.client import PlayingStream
 

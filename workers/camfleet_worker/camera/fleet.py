@@ -15,12 +15,12 @@ from typing import Protocol
 
 from camfleet_api.camera import DeviceStatus
 from camfleet_api.ingest_shard import IngestShardSpec
-from camfleet_worker.assignment import Assignment, assignments_of, change_between
 from camfleet_worker.base.backoff import Backoff
+from camfleet_worker.camera.assignment import Assignment, assignments_of, change_between
+from camfleet_worker.camera.supervisor import CameraSupervisor
+from camfleet_worker.camera.surroundings import MediaChannel, Surroundings
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.resolve.identity import shared
-from camfleet_worker.supervisor import CameraSupervisor
-from camfleet_worker.surroundings import MediaChannel, Surroundings
 
 log = logging.getLogger(__name__)
 

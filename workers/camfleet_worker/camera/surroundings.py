@@ -11,12 +11,13 @@ from typing import Protocol
 
 from camfleet_api.camera import Attempts, CameraStatus
 from camfleet_api.policy import CredentialsRef
-from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.connect_budget import ConnectBudget
-from camfleet_worker.devices import Devices
-from camfleet_worker.first_login import OtherCamera, nobody_else
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.connect_budget import ConnectBudget
+from camfleet_worker.camera.devices import Devices
+from camfleet_worker.camera.first_login import OtherCamera, nobody_else
+from camfleet_worker.camera.sink_set import SinkSet
 from camfleet_worker.journal.period import Cause
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
@@ -27,7 +28,6 @@ from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.reporter.facts import CameraFacts
 from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
-from camfleet_worker.sink_set import SinkSet
 
 
 class Journal(Protocol):

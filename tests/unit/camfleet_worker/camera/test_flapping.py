@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.flapping import CALM_S, ENDS, WINDOW_S, Flapping
-from camfleet_worker.outage import Outage
+from camfleet_worker.camera.failure_damping import Outage
+from camfleet_worker.camera.flapping import CALM_S, ENDS, WINDOW_S, Flapping
 from camfleet_worker.reporter.facts import Failure
 
 AWAY = Failure(ConditionType.REACHABLE, Reason.HOST_UNREACHABLE, "Nothing answers.")

@@ -12,12 +12,12 @@ import logging
 from collections.abc import Callable
 
 from camfleet_api.camera import CameraStatus
-from camfleet_worker.assignment import Assignment
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.state_cache import StateCache
+from camfleet_worker.camera.status_mapping import recalled_refusal
 from camfleet_worker.cluster.errors import ClusterError
 from camfleet_worker.login.attempts import AttemptLedger
-from camfleet_worker.memory import recalled_refusal
 from camfleet_worker.reporter.reporter import Reporter
-from camfleet_worker.state_cache import StateCache
 
 log = logging.getLogger(__name__)
 

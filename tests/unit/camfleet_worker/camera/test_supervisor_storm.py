@@ -22,11 +22,13 @@ from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
 from camfleet_api.policy import CredentialsRef, StreamRole
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.app import STATUS_BURST_S
-from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.token_bucket import TokenBucket
-from camfleet_worker.connect_budget import WORKER_PER_S, ConnectBudget
-from camfleet_worker.fleet import Fleet
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.connect_budget import WORKER_PER_S, ConnectBudget
+from camfleet_worker.camera.fleet import Fleet
+from camfleet_worker.camera.sink_set import NO_SINKS
+from camfleet_worker.camera.surroundings import Listener, Surroundings
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
@@ -37,8 +39,6 @@ from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.settings import Settings
-from camfleet_worker.sink_set import NO_SINKS
-from camfleet_worker.surroundings import Listener, Surroundings
 from virtual_time import VirtualClock, run_virtual
 
 PER_SITE = 5

@@ -10,7 +10,7 @@ import pytest
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.devices import Device, Devices
+from camfleet_worker.camera.devices import Device, Devices
 from virtual_time import run_virtual
 
 AWAY = IngestError(ConditionType.REACHABLE, Reason.HOST_UNREACHABLE, "Nothing answers")

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from camfleet_api.ingest_shard import Relay
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.assignment import Assignment
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.sink_set import MadeSink, SinkSet
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.sink import Sink
@@ -20,7 +21,6 @@ from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.relay.rtmp.relay import RtmpRelay
 from camfleet_worker.relay.rtsp.relay import RtspRelay
 from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
-from camfleet_worker.sink_set import MadeSink, SinkSet
 
 
 class SinkFactory:

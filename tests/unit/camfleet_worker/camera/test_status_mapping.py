@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_api.camera import CameraStatus, LearnedStatus
+from camfleet_worker.camera.status_mapping import learned_from_stream, learned_status, recalled
 from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.memory import learned_from_stream, learned_status, recalled
 from camfleet_worker.rtsp.client import PlayingStream
 
 TEXT = st.text("abcdef0123456789/-", max_size=12)

@@ -11,7 +11,7 @@ from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
-from camfleet_worker.assignment import assignments_of, change_between
+from camfleet_worker.camera.assignment import assignments_of, change_between
 
 
 def policy(retention: int = 30, per_s: int = 5, site_bytes: int | None = None) -> Policy:

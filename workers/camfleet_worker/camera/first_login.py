@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 from camfleet_api.camera import CameraStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.camera.status_mapping import recalled_refusal
 from camfleet_worker.login.attempts import AttemptLedger
-from camfleet_worker.memory import recalled_refusal
 
 WAITING_S = 10.0
 """How often the other Camera is looked at while nothing is known of the account."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from camfleet_api.camera import DeviceStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.memory import device_status
+from camfleet_worker.camera.status_mapping import device_status
 from camfleet_worker.reporter.facts import Failure
 from camfleet_worker.resolve.identity import Likeness, judge, merged
 from camfleet_worker.resolve.resolution import DeviceIdentity

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.token_bucket import TokenBucket
-from camfleet_worker.connect_budget import ConnectBudget
+from camfleet_worker.camera.connect_budget import ConnectBudget
 from virtual_time import run_virtual
 
 

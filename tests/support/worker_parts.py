@@ -30,7 +30,7 @@ from camfleet_worker.camera.sink_factory import SinkFactory
 from camfleet_worker.camera.state_cache import StateCache
 from camfleet_worker.camera.status_restore import Recollection
 from camfleet_worker.camera.surroundings import Pace, Surroundings
-from camfleet_worker.journals import JournalPlaces, Journals
+from camfleet_worker.journal.keeper import JournalPlaces, Journals
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.media.loop import MediaLoop

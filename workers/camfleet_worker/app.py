@@ -40,7 +40,7 @@ from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
 from camfleet_worker.endpoints.probes import Page, ProbeServer, Progress
 from camfleet_worker.endpoints.snapshot_gate import SnapshotGate
 from camfleet_worker.endpoints.snapshots import snapshot_page
-from camfleet_worker.journals import JournalPlaces, Journals
+from camfleet_worker.journal.keeper import JournalPlaces, Journals
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.media.loop import MediaLoop

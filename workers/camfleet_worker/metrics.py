@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from camfleet_worker.camera.fleet import Fleet
 from camfleet_worker.camera.supervisor import CameraSupervisor
 from camfleet_worker.endpoints.snapshot_gate import SnapshotGate
-from camfleet_worker.journals import JournalCounters
+from camfleet_worker.journal.keeper import JournalCounters
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.sink import AudioSink
 from camfleet_worker.picture.pool import PictureCounters

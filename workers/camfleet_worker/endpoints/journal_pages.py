@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 from camfleet_worker.base.moments import moment_us
 from camfleet_worker.endpoints.http_server import Answer, Request
+from camfleet_worker.journal.keeper import Journals, KeptJournal
 from camfleet_worker.journal.lines import Entry, line_of
 from camfleet_worker.journal.store import ended_us
-from camfleet_worker.journals import Journals, KeptJournal
 
 T = TypeVar("T")
 

@@ -24,10 +24,10 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.sink_set import SinkSet
 from camfleet_worker.endpoints.journal_pages import _told
+from camfleet_worker.journal.keeper import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
 from camfleet_worker.journal.lines import entry_of
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Cause, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
-from camfleet_worker.journals import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
 from camfleet_worker.media_types.delivery_log import Evidence
 
 SECOND = 1_000_000
@@ -274,7 +274,7 @@ def test_a_disk_that_takes_nothing_costs_no_line_and_no_other_thing(tmp_path: Pa
 def test_what_exceeds_the_memory_for_a_disk_that_takes_nothing_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.journals._WAITING_ENTRIES", 20)
+    monkeypatch.setattr("camfleet_worker.journal.keeper._WAITING_ENTRIES", 20)
     worker = Worker(tmp_path)
     (tmp_path / "recordings").write_text("no folder")
     worker.open()
@@ -351,7 +351,7 @@ def test_a_bug_in_stepping_costs_one_journal_and_nothing_else(
 def test_journals_of_cameras_that_left_give_way_where_memory_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.journals.ALL_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("camfleet_worker.journal.keeper.ALL_IN_MEMORY_BYTES", 0)
     left = JournalStore(tmp_path / "memory" / "phu-yen" / "left.22222222")
     left.append(Period(ARRIVING, UP, 1, 2))
     size = sum(path.stat().st_size for path in left.camera.rglob("*.jsonl"))

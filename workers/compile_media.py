@@ -24,7 +24,7 @@ COMPILED = (
     "media_types/access_unit.py",
     "media/audio_receiver.py",
     "media_types/audio_unit.py",
-    "media/channel.py",
+    "media/sink_fanout.py",
     "media/counters.py",
     "media/receiver.py",
     "media/stream.py",

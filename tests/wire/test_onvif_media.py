@@ -18,7 +18,7 @@ from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.onvif import OnvifResolver
-from camfleet_worker.onvif.turns import CallBudget
+from camfleet_worker.onvif.device_lock import CallBudget
 from onvif_asking import Gate, refused, request_for, resolved, streams
 from rtsp_ingest import PASSWORD, RIGHT, Ingest
 

@@ -16,8 +16,8 @@ from camfleet_api.camera import VideoSource
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif import OnvifResolver
+from camfleet_worker.onvif.device_lock import CallBudget
 from camfleet_worker.onvif.transport import Deadlines
-from camfleet_worker.onvif.turns import CallBudget
 from onvif_asking import Gate, refused, request_for, resolved, streams
 from rtsp_ingest import PASSWORD, RIGHT
 

@@ -267,7 +267,7 @@ async def test_a_session_without_packets_says_no_frames(
 async def test_packets_without_a_key_frame_say_no_keyframe(
     simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.media.channel.NO_KEY_FRAME_S", 0.5)
+    monkeypatch.setattr("camfleet_worker.media.sink_fanout.NO_KEY_FRAME_S", 0.5)
     camera = await simulator.add(camera_settings(media="p-frames-only"))
     ingest = Ingest(camera, media_loop)
     await ingest.play()

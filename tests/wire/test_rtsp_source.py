@@ -505,7 +505,7 @@ async def test_a_stream_that_freezes_ends_for_want_of_frames(
 async def test_pictures_without_a_key_frame_end_for_want_of_one(
     simulator: Simulator, loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.media.channel.NO_KEY_FRAME_S", 1.0)
+    monkeypatch.setattr("camfleet_worker.media.sink_fanout.NO_KEY_FRAME_S", 1.0)
     camera = await simulator.add(camera_settings(media="p-frames-only"))
     memory = Memory()
     _, handle, ears = await played(loop, camera, memory)

@@ -190,7 +190,7 @@ async def test_datagrams_that_overtake_each_other_are_put_in_order(
 async def test_key_frames_cut_up_on_the_way_say_no_keyframe_and_fill_no_queue(
     simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.media.channel.NO_KEY_FRAME_S", 1.0)
+    monkeypatch.setattr("camfleet_worker.media.sink_fanout.NO_KEY_FRAME_S", 1.0)
     camera = await simulator.add(camera_settings(faults=("udp-shallow",), resolution="720p"))
     ingest = Ingest(camera, media_loop, udp_allowed=True)
     await ingest.play()

@@ -17,7 +17,7 @@ from camfleet_api.camera import VideoSource
 from camfleet_api.ingest_shard import ShardCamera
 from camfleet_api.policy import StreamRole
 from camfleet_worker.camera.surroundings import Pace
-from camfleet_worker.onvif.turns import CallBudget
+from camfleet_worker.onvif.device_lock import CallBudget
 from eventually import consistently_async, eventually_async
 from vms import RecordServer
 from worker_parts import (

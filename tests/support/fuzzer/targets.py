@@ -30,6 +30,7 @@ from camfleet_worker.resolve.refusal import refusal_of, rejection
 from camfleet_worker.rtp.audio import AacPacking, AudioPayload
 from camfleet_worker.rtp.parameter_sets import ParameterSets
 from camfleet_worker.rtp.rtcp import find_sender_report
+from camfleet_worker.rtsp.audio import Sound, offered_sound
 from camfleet_worker.rtsp.auth import Authorizer, parse_challenges
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 from camfleet_worker.rtsp.headers import Channels, parse_interleaved, parse_public, parse_session
@@ -37,7 +38,6 @@ from camfleet_worker.rtsp.message import MessageError, MessageReader, Request, R
 from camfleet_worker.rtsp.playing import AudioTrack
 from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description
 from camfleet_worker.rtsp.session import RtspSession, answer_request
-from camfleet_worker.rtsp.sound import Sound, offered_sound
 from camfleet_worker.timeline.audio import AudioTimeline
 from camfleet_worker.timeline.timeline import Timeline
 from fuzzer.mutation import cuts, mutated

@@ -14,9 +14,9 @@ from typing import Protocol
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.audio_receiver import AudioReceiver
-from camfleet_worker.media.channel import Channel
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
+from camfleet_worker.media.sink_fanout import Channel
 from camfleet_worker.media.watchdog import Watchdog
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioUnit

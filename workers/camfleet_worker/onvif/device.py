@@ -16,8 +16,8 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import wsdl
+from camfleet_worker.onvif.answer_cache import Once
 from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
-from camfleet_worker.onvif.heard import Once
 from camfleet_worker.onvif.login import Call, Login
 from camfleet_worker.onvif.transport import protocol_error
 from camfleet_worker.resolve.addresses import MAX_PATH, hidden, path_and_query

@@ -20,6 +20,7 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import discovery, wsdl
 from camfleet_worker.onvif.device import OnvifDevice, checked_stream_path
+from camfleet_worker.onvif.device_lock import CallBudget, DeviceTurns, Turn
 from camfleet_worker.onvif.device_path import Found, find_device
 from camfleet_worker.onvif.envelope import SoapCodec
 from camfleet_worker.onvif.identity import device_information, with_hardware
@@ -27,7 +28,6 @@ from camfleet_worker.onvif.login import Login
 from camfleet_worker.onvif.ports import port_trouble, speaks_tls
 from camfleet_worker.onvif.streams import OfferedStream, offered_stream
 from camfleet_worker.onvif.transport import Deadlines, Transport, unreachable
-from camfleet_worker.onvif.turns import CallBudget, DeviceTurns, Turn
 from camfleet_worker.resolve.addresses import named_port, path_and_query
 from camfleet_worker.resolve.attempts import AttemptGate
 from camfleet_worker.resolve.request import ResolveRequest

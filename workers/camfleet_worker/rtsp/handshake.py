@@ -17,6 +17,7 @@ from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtsp import refusal, udp
+from camfleet_worker.rtsp.audio import offered_sound
 from camfleet_worker.rtsp.auth import Authorization, Authorizer
 from camfleet_worker.rtsp.connection import Connection
 from camfleet_worker.rtsp.headers import Channels, is_udp, parse_interleaved, parse_server_ports
@@ -38,7 +39,6 @@ from camfleet_worker.rtsp.sdp import (
     path_of,
 )
 from camfleet_worker.rtsp.session import RtspSession, answer_request
-from camfleet_worker.rtsp.sound import offered_sound
 from camfleet_worker.rtsp.target import StreamTarget
 
 _MAX_EARLY_BYTES = 512 * 1024

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.audio_unit import AudioCodec
+from camfleet_worker.rtsp.audio import offered_sound
 from camfleet_worker.rtsp.client import StreamTarget
 from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description, path_of
-from camfleet_worker.rtsp.sound import offered_sound
 
 H264 = b"""v=0\r
 o=- 1 1 IN IP4 192.168.1.88\r

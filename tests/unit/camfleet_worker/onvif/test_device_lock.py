@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.onvif.turns import CallBudget, DeviceTurns, Turn
+from camfleet_worker.onvif.device_lock import CallBudget, DeviceTurns, Turn
 from virtual_time import run_virtual
 
 RECORDER = ("10.0.0.1", 80)

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from camfleet_api.conditions import ConditionType
-from camfleet_worker.media.channel import Channel
 from camfleet_worker.media.counters import LoopCounters
+from camfleet_worker.media.sink_fanout import Channel
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
+from camfleet_worker.onvif.answer_cache import KEPT_S, AskIt, Heard
 from camfleet_worker.onvif.envelope import SoapAnswer
-from camfleet_worker.onvif.heard import KEPT_S, AskIt, Heard
 from camfleet_worker.onvif.transport import HttpAnswer
 from virtual_time import run_virtual
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.token_bucket import TokenBucket
-from camfleet_worker.onvif.heard import Heard
+from camfleet_worker.onvif.answer_cache import Heard
 
 T = TypeVar("T")
 

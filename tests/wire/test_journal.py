@@ -17,7 +17,8 @@ from pathlib import Path
 
 from camera_simulator import Camera, CameraSettings, Simulator
 from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
-from camfleet_worker.journal.period import Cause, Fact, Period, Stage, State
+from camfleet_worker.journal.period import Fact, Period, Stage, State
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.record.layout import camera_prefix
 from camfleet_worker.recordings.listing import recorded_between
 from eventually import eventually_async

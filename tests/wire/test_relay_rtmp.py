@@ -21,9 +21,9 @@ from camera_simulator.footage import prepared_clip
 from camera_simulator.settings import Sound
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.journal.period import Cause
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.relay.rtmp import publisher as rtmp_publisher
 from camfleet_worker.relay.rtmp.messages import ChunkReader, as_command, command

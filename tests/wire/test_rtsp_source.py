@@ -21,13 +21,13 @@ import pytest
 from camera_simulator import Camera, CameraSettings, Clip, Simulator
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.journal.period import Cause
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media import loop as loop_module
 from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.loop import CameraChannel, MediaLoop, StreamHandle
 from camfleet_worker.media.stream import Stream
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, open_stream
 from camfleet_worker.rtsp.headers import Channels

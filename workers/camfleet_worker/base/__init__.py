@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every floor of the worker stands on: clocks, errors, waits. It imports nothing of the worker."""
+"""What every floor of the worker stands on: clocks, errors, waits.
+
+It imports nothing else of the worker.
+"""

@@ -19,7 +19,7 @@ from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.camera.assignment import Assignment, assignments_of, change_between
 from camfleet_worker.camera.supervisor import CameraSupervisor
 from camfleet_worker.camera.surroundings import MediaChannel, Surroundings
-from camfleet_worker.journal.period import Cause
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.resolve.identity import shared
 
 log = logging.getLogger(__name__)

@@ -18,11 +18,11 @@ from camfleet_worker.camera.connect_budget import ConnectBudget
 from camfleet_worker.camera.devices import Devices
 from camfleet_worker.camera.first_login import OtherCamera, nobody_else
 from camfleet_worker.camera.sink_set import SinkSet
-from camfleet_worker.journal.period import Cause
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import VideoFormat
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.reporter.facts import CameraFacts

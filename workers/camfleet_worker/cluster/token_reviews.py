@@ -9,7 +9,7 @@ from kubernetes.aio import client
 
 from camfleet_worker.cluster.connection import Connection
 from camfleet_worker.cluster.errors import ClusterError, Trouble, cluster_errors
-from camfleet_worker.endpoints.bearer import Reviewed
+from camfleet_worker.cluster.reviewed_token import ReviewedToken
 
 REVIEW_TIMEOUT_S = 3.0
 """Somebody waits for a picture."""
@@ -22,7 +22,7 @@ class TokenReviews:
         self._api = client.AuthenticationV1Api(connection.requests)
         self._audience = audience
 
-    async def review(self, token: str) -> Reviewed:
+    async def review(self, token: str) -> ReviewedToken:
         """What the API server says of the token now. Raises ClusterError, without the token."""
         spec = client.V1TokenReviewSpec(token=token, audiences=[self._audience])
         try:
@@ -36,6 +36,6 @@ class TokenReviews:
             raise ClusterError(Trouble.UNAVAILABLE, fact) from None
         status = answer.status
         if status is None:
-            return Reviewed(False, "", frozenset())
+            return ReviewedToken(False, "", frozenset())
         user = (status.user.username if status.user else None) or ""
-        return Reviewed(bool(status.authenticated), user, frozenset(status.audiences or ()))
+        return ReviewedToken(bool(status.authenticated), user, frozenset(status.audiences or ()))

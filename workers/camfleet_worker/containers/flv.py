@@ -13,7 +13,12 @@ from __future__ import annotations
 import av
 from av.container import OutputContainer
 
-from camfleet_worker.containers.mp4 import CLOCK_RATE, TIME_BASE, Written, format_template
+from camfleet_worker.containers.codec_template import (
+    CLOCK_RATE,
+    TIME_BASE,
+    Written,
+    format_template,
+)
 from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 

@@ -11,6 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from camfleet_worker.cluster.reviewed_token import ReviewedToken
+
 ADMITTED_S = 30.0
 """What a token that was withdrawn is still worth."""
 REFUSED_S = 5.0
@@ -19,17 +21,6 @@ MOST_ADMITTED = 32
 MOST_REFUSED = 256
 
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewed:
-    """What a TokenReview answers (authentication.k8s.io/v1, TokenReviewStatus)."""
-
-    authenticated: bool
-    user: str
-    audiences: frozenset[str]
-    """Those that were asked for and that the token is for. Empty where the authenticator knows
-    none: the token is then one for the API server itself."""
 
 
 def bearer_token(head: bytes) -> str | None:
@@ -46,7 +37,7 @@ def bearer_token(head: bytes) -> str | None:
     return token.decode("ascii")
 
 
-def judged(reviewed: Reviewed, audience: str, user: str) -> HTTPStatus:
+def judged(reviewed: ReviewedToken, audience: str, user: str) -> HTTPStatus:
     """OK for that one user with a token for that audience; else 401, or 403 for another user."""
     if not reviewed.authenticated or audience not in reviewed.audiences:
         return HTTPStatus.UNAUTHORIZED

@@ -18,11 +18,12 @@ from http import HTTPStatus
 
 from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.cluster.errors import ClusterError
-from camfleet_worker.endpoints.bearer import Reviewed, Verdicts, bearer_token, fingerprint, judged
+from camfleet_worker.cluster.reviewed_token import ReviewedToken
+from camfleet_worker.endpoints.bearer import Verdicts, bearer_token, fingerprint, judged
 
 log = logging.getLogger(__name__)
 
-Review = Callable[[str], Awaitable[Reviewed]]
+Review = Callable[[str], Awaitable[ReviewedToken]]
 """Asks the API server about a token. Raises ClusterError."""
 
 REVIEWS_PER_S = 1.0

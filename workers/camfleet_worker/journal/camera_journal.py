@@ -19,13 +19,13 @@ from camfleet_worker.journal.period import (
     UNKNOWN,
     UP,
     USABLE,
-    Cause,
     Condition,
     Fact,
     State,
     down,
 )
 from camfleet_worker.journal.tally import Counting
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import PAUSE_US, Evidence, Failure, Stretch
 
 HINDSIGHT_US = 60_000_000

@@ -11,8 +11,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from camfleet_worker.journal.period import Cause, Condition, Fact, Period, Stage, State
+from camfleet_worker.journal.period import Condition, Fact, Period, Stage, State
 from camfleet_worker.journal.tally import Tally
+from camfleet_worker.media_types.causes import Cause
 
 VERSION = 1
 

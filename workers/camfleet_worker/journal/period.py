@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from camfleet_worker.media_types.causes import Cause
+
 
 class Stage(StrEnum):
     """How far pictures have come."""
@@ -28,17 +30,6 @@ class State(StrEnum):
     SPAN = "span"
     GAP = "gap"
     UNKNOWN = "unknown"
-
-
-class Cause(StrEnum):
-    """Whose gap it is."""
-
-    CAMERA = "camera"
-    LINE = "line"
-    VMS = "vms"
-    DISK = "disk"
-    US = "us"
-    PLANNED = "planned"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from camfleet_worker.journal.period import ON_DISK, UP, Cause, Fact, Period, down
+from camfleet_worker.journal.period import ON_DISK, UP, Fact, Period, down
+from camfleet_worker.media_types.causes import Cause
 
 
 def recovered(

@@ -156,12 +156,6 @@ def give_up_oldest(root: Path, max_bytes: int, in_use: Collection[Path]) -> int:
     return given_up
 
 
-def journal_bytes(camera_folder: Path) -> int:
-    """What the journal of a camera takes of a volume. Raises OSError."""
-    folder = camera_folder / FOLDER
-    return _allocated_bytes(folder) if folder.is_dir() else 0
-
-
 def _allocated_bytes(folder: Path) -> int:
     """In whole blocks, which is what a volume's limit counts."""
     found = 0

@@ -18,10 +18,10 @@ from concurrent.futures import Future
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.journal.period import Cause
 from camfleet_worker.media.counters import LoopCounters, StreamCounters
 from camfleet_worker.media.sink_fanout import Channel
 from camfleet_worker.media.stream import Stream, StreamListener, TickLimits
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.rtsp.client import PlayingStream

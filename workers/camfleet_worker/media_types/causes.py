@@ -8,8 +8,21 @@ where all its cameras are seen.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.journal.period import Cause
+
+
+class Cause(StrEnum):
+    """Whose gap it is."""
+
+    CAMERA = "camera"
+    LINE = "line"
+    VMS = "vms"
+    DISK = "disk"
+    US = "us"
+    PLANNED = "planned"
+
 
 _WHERE = {
     ConditionType.REACHABLE: Cause.CAMERA,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from camfleet_worker.journal.period import Cause
+from camfleet_worker.media_types.causes import Cause
 
 SILENCE_US = 5_000_000
 """Longer without a picture is a gap and not a slow camera; the recording ends its span as well."""

@@ -22,15 +22,16 @@ from dataclasses import dataclass, field
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.containers.mp4 import CLOCK_RATE, Mp4Segment, Muxed
-from camfleet_worker.journal.period import Cause
+from camfleet_worker.containers.codec_template import CLOCK_RATE
+from camfleet_worker.containers.mp4 import Mp4Segment, Muxed
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media_types.audio_queue import SOUND_BYTES, SoundQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState, Units
 from camfleet_worker.record.layout import ObjectKey, segment_is_over
 from camfleet_worker.record.volume import Content, SegmentFile, VolumeWriter
-from camfleet_worker.relay.audio_queue import SOUND_BYTES, SoundQueue
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camfleet_worker.base.moments import DAY_US
-from camfleet_worker.journal.store import journal_bytes
 from camfleet_worker.record.layout import ObjectKey, is_day, parse_key
 
 RETENTION_FILE = "retention_days"
@@ -115,9 +114,10 @@ def delete_oldest(
 
 
 def used_by_camera(root: Path) -> dict[Path, int]:
-    """What the recordings of each camera and their journal take, by its folder."""
+    """What lies in each camera's folder takes: its recordings, and beside the days its journal."""
     return {
-        folder: journal_bytes(folder) + sum(_size(path) for path, _ in oldest_first(folder))
+        folder: _beside_the_days_bytes(folder)
+        + sum(_size(path) for path, _ in oldest_first(folder))
         for folder in camera_folders(root)
     }
 
@@ -235,6 +235,23 @@ def _text(file: Path) -> str:
 def _number(file: Path) -> int | None:
     text = _text(file)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def _beside_the_days_bytes(folder: Path) -> int:
+    """Folders that are no days, in whole blocks, which is what a volume's limit counts."""
+    return sum(
+        _blocks_bytes(folder / name / file)
+        for name in _sorted_names(folder)
+        if not is_day(name)
+        for file in _sorted_names(folder / name)
+    )
+
+
+def _blocks_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0  # replaced or acknowledged since it was listed
 
 
 def _size(path: Path) -> int:

@@ -22,8 +22,9 @@ from typing import BinaryIO, Protocol
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.containers.codec_template import CLOCK_RATE
 from camfleet_worker.containers.fragment import Octets
-from camfleet_worker.containers.mp4 import CLOCK_RATE, played_90k, whole_boxes_bytes
+from camfleet_worker.containers.mp4 import played_90k, whole_boxes_bytes
 from camfleet_worker.media_types.sink_state import Units
 from camfleet_worker.record import retention
 from camfleet_worker.record.layout import ObjectKey, spans

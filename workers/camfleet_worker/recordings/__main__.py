@@ -16,8 +16,9 @@ from pathlib import Path
 
 from camfleet_worker.base.moments import DAY_US, moment_us
 from camfleet_worker.journal.minutes import Verdict
-from camfleet_worker.journal.period import Cause, Period
+from camfleet_worker.journal.period import Period
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.export import ExportError, export
 from camfleet_worker.recordings.gap_causes import told

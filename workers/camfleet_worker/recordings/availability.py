@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from camfleet_worker.journal.lines import Entry
 from camfleet_worker.journal.minutes import MINUTE_US, UNKNOWNS, Minute, Shortfall, Verdict, judge
-from camfleet_worker.journal.period import USABLE, Cause, Fact, Period, Stage, State
+from camfleet_worker.journal.period import USABLE, Fact, Period, Stage, State
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.listing import Interval
 
 

@@ -27,7 +27,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from camfleet_worker.containers.mp4 import CLOCK_RATE, TIME_BASE, SoundTrack
+from camfleet_worker.containers.codec_template import CLOCK_RATE, TIME_BASE
+from camfleet_worker.containers.mp4 import SoundTrack
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.recordings.configuration_record import parameter_sets

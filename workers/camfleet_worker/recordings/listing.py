@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from camfleet_worker.containers.mp4 import CLOCK_RATE, played_90k
+from camfleet_worker.containers.codec_template import CLOCK_RATE
+from camfleet_worker.containers.mp4 import played_90k
 from camfleet_worker.record.layout import ObjectKey, Span, is_day, spans
 from camfleet_worker.record.retention import camera_folders, objects_of_day
 

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Relays to a monitoring system: a folder for each protocol, and beside them what all of them share."""
+"""Relays to a monitoring system: a folder for each protocol, each with the same file names.
+
+Beside the folders lies what all protocols share: targets, queues, waits, certificates.
+"""

@@ -26,11 +26,11 @@ from camfleet_worker.camera.connect_budget import ConnectBudget
 from camfleet_worker.camera.sink_set import NO_SINKS, MadeSink, SinkSet
 from camfleet_worker.camera.supervisor import SLOW_JITTER_S, SLOW_RETRY_S, CameraSupervisor
 from camfleet_worker.camera.surroundings import Listener, NoJournals, Surroundings
-from camfleet_worker.journal.period import Cause
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState

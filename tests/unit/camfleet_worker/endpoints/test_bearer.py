@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_worker.cluster.reviewed_token import ReviewedToken
 from camfleet_worker.endpoints.bearer import (
     ADMITTED_S,
     MOST_ADMITTED,
     MOST_REFUSED,
     REFUSED_S,
-    Reviewed,
     Verdicts,
     bearer_token,
     judged,
@@ -88,7 +88,10 @@ def test_any_head_can_be_read(head: bytes) -> None:
 def test_one_user_is_admitted_with_a_token_for_the_audience_and_nobody_else(
     authenticated: bool, user: str, audiences: set[str], verdict: HTTPStatus
 ) -> None:
-    assert judged(Reviewed(authenticated, user, frozenset(audiences)), AUDIENCE, VIEWER) is verdict
+    assert (
+        judged(ReviewedToken(authenticated, user, frozenset(audiences)), AUDIENCE, VIEWER)
+        is verdict
+    )
 
 
 def test_a_verdict_counts_for_moments_and_a_good_token_stays_known() -> None:

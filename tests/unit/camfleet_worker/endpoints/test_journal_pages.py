@@ -17,9 +17,10 @@ from camfleet_worker.endpoints.http_server import READING, HttpServer
 from camfleet_worker.endpoints.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
 from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
 from camfleet_worker.journal.lines import Entry, said
-from camfleet_worker.journal.period import UP, Cause, Fact, Period, Stage, down
+from camfleet_worker.journal.period import UP, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import MINUTES, Tally
+from camfleet_worker.media_types.causes import Cause
 from eventually import eventually_async
 
 ARRIVING = Fact(Stage.ARRIVING)

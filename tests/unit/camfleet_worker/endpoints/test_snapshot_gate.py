@@ -11,7 +11,8 @@ from http import HTTPStatus
 import pytest
 
 from camfleet_worker.cluster.errors import ClusterError, Trouble
-from camfleet_worker.endpoints.bearer import ADMITTED_S, REFUSED_S, Reviewed
+from camfleet_worker.cluster.reviewed_token import ReviewedToken
+from camfleet_worker.endpoints.bearer import ADMITTED_S, REFUSED_S
 from camfleet_worker.endpoints.snapshot_gate import (
     MOST_STRANGERS,
     PAUSE_S,
@@ -38,13 +39,13 @@ class Reviewer:
         self.answers.set()
         self.gate = SnapshotGate(self._review, AUDIENCE, VIEWER, lambda: self.now)
 
-    async def _review(self, token: str) -> Reviewed:
+    async def _review(self, token: str) -> ReviewedToken:
         self.asked[token] += 1
         await self.answers.wait()
         if self.trouble is not None:
             raise self.trouble
         user = self.users.get(token)
-        return Reviewed(user is not None, user or "", frozenset({AUDIENCE} if user else ()))
+        return ReviewedToken(user is not None, user or "", frozenset({AUDIENCE} if user else ()))
 
     async def shown(self, token: str) -> HTTPStatus:
         """The gate's answer to a request with a token."""

@@ -16,12 +16,12 @@ from camfleet_worker.journal.period import (
     ON_DISK,
     UP,
     USABLE,
-    Cause,
     Fact,
     Period,
     Stage,
 )
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import Evidence
 
 SECOND = 1_000_000

@@ -12,13 +12,13 @@ from camfleet_worker.journal.fold import Fold, Observation
 from camfleet_worker.journal.period import (
     UNKNOWN,
     UP,
-    Cause,
     Condition,
     Fact,
     Period,
     Stage,
     down,
 )
+from camfleet_worker.media_types.causes import Cause
 
 ARRIVING = Fact(Stage.ARRIVING)
 BEGAN, ENDS, TOLERANCE = 100, 1_000, 50

@@ -26,8 +26,9 @@ from camfleet_worker.camera.sink_set import SinkSet
 from camfleet_worker.endpoints.journal_pages import _told
 from camfleet_worker.journal.keeper import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
 from camfleet_worker.journal.lines import entry_of
-from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Cause, Fact, Period, Stage
+from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
+from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import Evidence
 
 SECOND = 1_000_000

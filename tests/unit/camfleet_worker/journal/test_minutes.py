@@ -9,13 +9,13 @@ from camfleet_worker.journal.minutes import MINUTE_US, Shortfall, Verdict, judge
 from camfleet_worker.journal.period import (
     UNKNOWN,
     UP,
-    Cause,
     Condition,
     Fact,
     Period,
     Stage,
     down,
 )
+from camfleet_worker.media_types.causes import Cause
 
 START = 5 * MINUTE_US
 

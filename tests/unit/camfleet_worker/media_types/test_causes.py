@@ -6,8 +6,7 @@ from __future__ import annotations
 import pytest
 
 from camfleet_api.conditions import REASONS, ConditionType, Reason
-from camfleet_worker.journal.period import Cause
-from camfleet_worker.media_types.causes import cause_of
+from camfleet_worker.media_types.causes import Cause, cause_of
 
 C, R = ConditionType, Reason
 

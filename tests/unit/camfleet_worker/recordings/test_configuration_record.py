@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from access_units import video_format
 from camera_simulator.footage import prepared_clip
-from camfleet_worker.containers.mp4 import format_template
+from camfleet_worker.containers.codec_template import format_template
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.recordings.configuration_record import parameter_sets
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.relay.rtmp import messages as rtmp
+from camfleet_worker.relay.rtmp import messages
 from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.relay.tcp_unacked import unacknowledged_octets
 from camfleet_worker.relay.vms_tls import vms_tls
@@ -39,7 +39,7 @@ class RtmpPublisher:
     """Publishes one stream; a context manager that hangs up."""
 
     def __init__(self, target: RelayTarget, codec: Codec) -> None:
-        self._reader = rtmp.ChunkReader()
+        self._reader = messages.ChunkReader()
         self._listened_at = 0.0
         self._socket = _connected(target)
         try:
@@ -48,7 +48,7 @@ class RtmpPublisher:
         except BaseException:
             self._socket.close()
             raise
-        self._tags = rtmp.FlvTags(self._stream)
+        self._tags = messages.FlvTags(self._stream)
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +62,7 @@ class RtmpPublisher:
         try:
             if error is None:
                 stream = float(self._stream)
-                self._socket.sendall(rtmp.command("deleteStream", 0, None, stream))
+                self._socket.sendall(messages.command("deleteStream", 0, None, stream))
         except OSError:
             return  # it is gone already: nobody is left to be told
         finally:
@@ -98,20 +98,20 @@ class RtmpPublisher:
         for item in self._reader.feed(data):
             self._take(item)
 
-    def _take(self, item: rtmp.Message) -> rtmp.Command | None:
-        answer = rtmp.pong(item)
+    def _take(self, item: messages.Message) -> messages.Command | None:
+        answer = messages.pong(item)
         if answer is not None:
             self._socket.sendall(answer)
-        heard = rtmp.as_command(item)
+        heard = messages.as_command(item)
         if heard is not None and (heard.name == "_error" or _is_refusal(heard)):
             raise PublishRefused(heard.code or "no code")
         return heard
 
     def _shake_hands(self) -> None:
-        self._socket.sendall(rtmp.hello())
+        self._socket.sendall(messages.hello())
         # S0, S1 and S2.
-        greeting = self._read_exactly(1 + 2 * rtmp.HANDSHAKE_BYTES)
-        self._socket.sendall(rtmp.echo(greeting))
+        greeting = self._read_exactly(1 + 2 * messages.HANDSHAKE_BYTES)
+        self._socket.sendall(messages.echo(greeting))
 
     def _read_exactly(self, size: int) -> bytes:
         deadline = time.monotonic() + TIMEOUT_S
@@ -127,7 +127,7 @@ class RtmpPublisher:
 
     def _publish(self, target: RelayTarget, codec: Codec) -> int:
         application, name = _application_and_name(target)
-        about: dict[str, rtmp.AmfValue] = {
+        about: dict[str, messages.AmfValue] = {
             "app": application,
             "type": "nonprivate",
             "flashVer": "FMLE/3.0 (compatible; camfleet)",
@@ -135,29 +135,33 @@ class RtmpPublisher:
         }
         if codec is Codec.H265:
             about["fourCcList"] = ["hvc1"]  # Enhanced RTMP v1
-        self._socket.sendall(rtmp.set_chunk_size() + rtmp.command("connect", _CONNECT, about))
+        self._socket.sendall(
+            messages.set_chunk_size() + messages.command("connect", _CONNECT, about)
+        )
         self._await("_result", _CONNECT)
         self._socket.sendall(
             # Older servers want the first two; all others ignore them.
-            rtmp.command("releaseStream", 2, None, name)
-            + rtmp.command("FCPublish", 3, None, name)
-            + rtmp.command("createStream", _CREATE_STREAM, None)
+            messages.command("releaseStream", 2, None, name)
+            + messages.command("FCPublish", 3, None, name)
+            + messages.command("createStream", _CREATE_STREAM, None)
         )
         created = self._await("_result", _CREATE_STREAM)
         number = created.values[1] if len(created.values) > 1 else None
         stream = int(number) if isinstance(number, float) else 1
-        self._socket.sendall(rtmp.command("publish", _PUBLISH, None, name, "live", stream=stream))
+        self._socket.sendall(
+            messages.command("publish", _PUBLISH, None, name, "live", stream=stream)
+        )
         self._await("onStatus", 0)
         return stream
 
-    def _await(self, name: str, transaction: int) -> rtmp.Command:
+    def _await(self, name: str, transaction: int) -> messages.Command:
         """The awaited answer; what else the server says meanwhile is taken or ignored."""
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
             data = self._socket.recv(_READ_BYTES)
             if not data:
                 raise ConnectionResetError
-            found: rtmp.Command | None = None
+            found: messages.Command | None = None
             for item in self._reader.feed(data):
                 heard = self._take(item)
                 if heard is None or heard.name != name:
@@ -199,7 +203,7 @@ def _application_and_name(target: RelayTarget) -> tuple[str, str]:
     return application, name
 
 
-def _is_refusal(heard: rtmp.Command) -> bool:
+def _is_refusal(heard: messages.Command) -> bool:
     return heard.name == "onStatus" and any(
         isinstance(value, dict) and value.get("level") == "error" for value in heard.values
     )

@@ -26,14 +26,13 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.containers.flv import FlvStream
-from camfleet_worker.journal.period import Cause
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media_types.audio_queue import SOUND_BYTES, SoundQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
-from camfleet_worker.media_types.causes import cause_of
+from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import Evidence
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.relay.ack_tracker import Deliveries
-from camfleet_worker.relay.audio_queue import SOUND_BYTES, SoundQueue
 from camfleet_worker.relay.gop_queue import GopQueue
 from camfleet_worker.relay.reconnect import Reconnect
 from camfleet_worker.relay.rtmp.messages import RtmpError

@@ -6,9 +6,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_worker.media_types.audio_queue import SoundQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media_types.sink_state import SinkCounters
-from camfleet_worker.relay.audio_queue import SoundQueue
 
 PCMU = AudioFormat(AudioCodec.PCMU, 8_000, 1)
 STEPS = st.lists(

@@ -347,7 +347,7 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     _R.AUDIO_ONLY: ReasonRow(
         (_C.STREAMING,),
-        "Sound arrives, no picture.",
+        "Audio arrives, no picture.",
         "Switch the video encoder on in the camera's settings.",
     ),
     _R.SESSION_LIMIT: ReasonRow(

@@ -34,7 +34,7 @@ class Policy(Model):
 
     video: VideoLimits = Field(description="Bounds on streams.")
     stream: StreamRole = Field(description="Stream that is relayed and recorded.")
-    audio: bool = Field(False, description="Keep the sound.")
+    audio: bool = Field(False, description="Keep the audio.")
     udp_fallback: bool = Field(False, description="UDP where a camera takes nothing else.")
     recording: RecordingPolicy = Field(description="Recording and retention.")
     relays: Annotated[list[Relay], Field(max_length=2), ATOMIC_LIST] = Field(

@@ -55,7 +55,7 @@ class StreamUse(Model):
     watch: StreamRole = Field(StreamRole.MAIN, description="Stream whose picture is checked.")
     audio: bool = Field(
         False,
-        description="Keep the sound of a stream that has one. AAC is relayed and recorded; G.711 "
+        description="Keep the audio of a stream that has one. AAC is relayed and recorded; G.711 "
         "and Opus are relayed over RTSP, and neither recorded nor relayed over RTMP.",
     )
     udp_fallback: bool = Field(

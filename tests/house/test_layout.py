@@ -108,3 +108,16 @@ def test_make_lists_every_target_that_is_meant_to_be_typed() -> None:
 def test_ci_runs_what_a_newcomer_types() -> None:
     lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
     assert lines[-1] == "exec make test"
+
+
+UNIT_TESTS = sorted((ROOT / "tests" / "unit").rglob("test_*.py"))
+
+
+@pytest.mark.parametrize("test", UNIT_TESTS, ids=lambda test: test.stem)
+def test_a_unit_test_lies_where_its_source_lies(test: Path) -> None:
+    """The folder bears the package's name, and the test imports something of that folder."""
+    folders = test.relative_to(ROOT / "tests" / "unit").parent.parts
+    dotted = ".".join(folders) or test.stem.removeprefix("test_")
+    places = [ROOT / root / Path(*dotted.split(".")) for root in (*IMPORT_ROOTS, "tests")]
+    assert any(place.is_dir() or place.with_suffix(".py").is_file() for place in places), dotted
+    assert re.search(rf"\b{re.escape(dotted)}\b", test.read_text("utf-8")), f"tests no {dotted}"

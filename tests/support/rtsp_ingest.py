@@ -52,7 +52,7 @@ class Ingest:
     ) -> None:
         self.camera = camera
         self.units: list[AccessUnit] = []
-        self.sound: list[AudioUnit] = []
+        self.audio: list[AudioUnit] = []
         self.errors: list[IngestError] = []
         self.attempts = 0
         self.sink_counters = SinkCounters()
@@ -135,7 +135,7 @@ class _Sink:
         self._ingest.units.append(unit)
 
     def push_audio(self, unit: AudioUnit) -> None:
-        self._ingest.sound.append(unit)
+        self._ingest.audio.append(unit)
 
     def tick(self, now: float) -> None:
         pass

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from access_units import access_units, video_format
+from audio_units import audio_format, prepared_audio
 from camera_simulator.footage import prepared_clip
 from camfleet_worker.containers.boxes import boxes
 from camfleet_worker.containers.mp4 import Mp4Segment
-from sound_units import sound_format, sound_units
 
 CLIPS = ["240p-h264", "240p-h264-b", "240p-h265", "240p-h265-b"]
 
@@ -53,12 +53,12 @@ def test_each_picture_comes_back_with_its_octets_times_and_kind(
 def test_the_index_leads_to_every_key_frame(clip: str) -> None:
     footage = prepared_clip(clip)
     units = list(islice(access_units(footage), 80))
-    segment = Mp4Segment(video_format(footage), units[0].composition_offset_90k, sound_format())
-    sounds = sound_units()
+    segment = Mp4Segment(video_format(footage), units[0].composition_offset_90k, audio_format())
+    audio_units = prepared_audio()
     data = b""
     for unit in units:
         data += bytes(segment.add(unit.data, unit.pts_90k, unit.dts_90k, 3_600, unit.key).octets)
-        segment.add_sound(next(sounds))
+        segment.add_audio(next(audio_units))
     data += bytes(segment.finish().octets)
     points = indexed(data)
     first_dts = units[0].dts_90k

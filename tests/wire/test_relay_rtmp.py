@@ -17,8 +17,9 @@ import av
 import pytest
 
 from access_units import access_units
+from audio_units import audio_format, prepared_audio
 from camera_simulator.footage import prepared_clip
-from camera_simulator.settings import Sound
+from camera_simulator.settings import Audio
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.login.credentials import Credentials
@@ -31,7 +32,6 @@ from camfleet_worker.relay.rtmp.relay import RtmpRelay
 from camfleet_worker.relay.target import StreamNames, relay_target
 from eventually import eventually
 from media_pump import MediaPump
-from sound_units import sound_format, sound_units
 from vms import RtmpServer
 
 
@@ -261,20 +261,20 @@ def test_a_refused_login_is_tried_once_and_stands_in_no_message() -> None:
             assert "p%2F" not in sink.state.error.message
 
 
-def with_sound(sink: RtmpRelay, from_s: float = 0.0, codec: Sound = "aac") -> Iterator[AccessUnit]:
-    """A camera's pictures; its sound reaches the sink behind those it is heard with."""
-    sounds = sound_units(first_pts=int(from_s * 90_000), audio=sound_format(codec))
-    sound = next(sounds)
+def with_audio(sink: RtmpRelay, from_s: float = 0.0, codec: Audio = "aac") -> Iterator[AccessUnit]:
+    """A camera's pictures; its audio reaches the sink behind those it is heard with."""
+    audio_units = prepared_audio(first_pts=int(from_s * 90_000), audio=audio_format(codec))
+    audio = next(audio_units)
     for unit in access_units(prepared_clip("240p-h264")):
         yield unit
-        while sound.pts_90k <= unit.pts_90k:
-            sink.push_audio(sound)
-            sound = next(sounds)
+        while audio.pts_90k <= unit.pts_90k:
+            sink.push_audio(audio)
+            audio = next(audio_units)
 
 
 def heard_and_seen(url: str, count: int) -> tuple[list[tuple[bytes, float]], list[float]]:
-    """What a player gets: bytes and time of each unit of sound, times of pictures."""
-    sounds: list[tuple[bytes, float]] = []
+    """What a player gets: bytes and time of each audio unit, times of pictures."""
+    audio_units: list[tuple[bytes, float]] = []
     pictures: list[float] = []
     with av.open(url, "r", timeout=15) as player:
         for packet in player.demux():
@@ -282,19 +282,19 @@ def heard_and_seen(url: str, count: int) -> tuple[list[tuple[bytes, float]], lis
             if packet.stream.type == "video":
                 pictures.append(at)
             elif packet.size:
-                sounds.append((bytes(packet), at))
-            if len(sounds) == count:
+                audio_units.append((bytes(packet), at))
+            if len(audio_units) == count:
                 break
-        assert player.streams.audio[0].codec_context.extradata == sound_format().config
-    return sounds, pictures
+        assert player.streams.audio[0].codec_context.extradata == audio_format().config
+    return audio_units, pictures
 
 
-def test_a_player_hears_every_unit_of_sound_beside_its_picture(vms: RtmpServer) -> None:
+def test_a_player_hears_every_audio_unit_beside_its_picture(vms: RtmpServer) -> None:
     sink = relay(vms.url("{camera}"))
-    with MediaPump(with_sound(sink), sink, per_second=50):
+    with MediaPump(with_audio(sink), sink, per_second=50):
         eventually(lambda: "gate" in vms.streams() and working(sink))
         heard, pictures = heard_and_seen(vms.url("gate"), 60)
-    tone = [unit.data for unit in islice(sound_units(), 32)]
+    tone = [unit.data for unit in islice(prepared_audio(), 32)]
     begin = tone.index(heard[0][0])
     assert [data for data, _ in heard] == [tone[(begin + n) % 32] for n in range(60)]
     assert {round((b - a) * 1000) for (_, a), (_, b) in pairwise(heard)} == {64}
@@ -303,9 +303,9 @@ def test_a_player_hears_every_unit_of_sound_beside_its_picture(vms: RtmpServer) 
     assert sink.counters.audio_units >= 60
 
 
-def test_sound_that_begins_late_is_heard_on_the_same_connection(vms: RtmpServer) -> None:
+def test_audio_that_begins_late_is_heard_on_the_same_connection(vms: RtmpServer) -> None:
     sink = relay(vms.url("{camera}"))
-    with MediaPump(with_sound(sink, from_s=4.0), sink):
+    with MediaPump(with_audio(sink, from_s=4.0), sink):
         eventually(lambda: working(sink))
         eventually(lambda: vms.streams()["gate"].audio_codec == "AAC")
         heard, _ = heard_and_seen(vms.url("gate"), 20)
@@ -313,10 +313,10 @@ def test_sound_that_begins_late_is_heard_on_the_same_connection(vms: RtmpServer)
     assert sink.counters.connects == 1
 
 
-def test_sound_that_falls_silent_leaves_the_pictures_as_they_were(vms: RtmpServer) -> None:
+def test_audio_that_falls_silent_leaves_the_pictures_as_they_were(vms: RtmpServer) -> None:
     sink = relay(vms.url("{camera}"))
     clip = prepared_clip("240p-h264")
-    with MediaPump(islice(with_sound(sink), 100), sink) as pump:
+    with MediaPump(islice(with_audio(sink), 100), sink) as pump:
         eventually(lambda: working(sink) and len(pump.pushed) == 100)
         pump.feed(access_units(clip, first_pts=100 * clip.ticks_per_frame))
         seen = watched(vms.url("gate"), 100)
@@ -324,12 +324,12 @@ def test_sound_that_falls_silent_leaves_the_pictures_as_they_were(vms: RtmpServe
     assert sink.counters.dropped_access_units == 0
 
 
-def test_sound_that_flv_does_not_take_is_named_once_and_not_sent(
+def test_audio_that_flv_does_not_take_is_named_once_and_not_sent(
     vms: RtmpServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     sink = relay(vms.url("{camera}"))
-    with MediaPump(with_sound(sink, codec="pcmu"), sink) as pump:
+    with MediaPump(with_audio(sink, codec="pcmu"), sink) as pump:
         eventually(lambda: working(sink) and len(pump.pushed) > 150)
         assert vms.streams()["gate"].audio_codec == ""
     (said,) = [each for each in caplog.records if "over RTMP" in each.message]

@@ -78,7 +78,7 @@ def pictures_of(clip: Clip) -> list[np.ndarray]:
     return [picture for picture, _ in shown]
 
 
-def assert_decoding_times_are_sound(units: list[AccessUnit]) -> None:
+def assert_decoding_times_are_consistent(units: list[AccessUnit]) -> None:
     assert all(before.dts_90k < after.dts_90k for before, after in pairwise(units))
     assert all(unit.composition_offset_90k >= 0 for unit in units)
 
@@ -122,7 +122,7 @@ async def test_every_picture_keeps_the_time_at_which_it_is_shown(
     await ingest.play()
     await ingest.received(60)
     assert is_the_clip(ingest.units, camera)
-    assert_decoding_times_are_sound(ingest.units)
+    assert_decoding_times_are_consistent(ingest.units)
     clip, times = camera.clips["main"], [unit.pts_90k for unit in ingest.units]
     assert [time - times[0] for time in times] == [
         clip.shown_at(place) * FRAME for place in range(len(times))

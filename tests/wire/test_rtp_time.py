@@ -167,8 +167,8 @@ async def test_sender_reports_tell_the_clock_of_the_camera_and_move_no_picture(
 async def test_pictures_that_waited_for_us_at_the_beginning_are_timed_as_they_were_taken(
     simulator: Simulator, volume: VolumeWriter, tmp_path: Path
 ) -> None:
-    """A worker that gets no CPU finds seconds of pictures and sound when it comes to read."""
-    camera = await simulator.add(camera_settings(sound="aac"))
+    """A worker that gets no CPU finds seconds of pictures and audio when it comes to read."""
+    camera = await simulator.add(camera_settings(audio="aac"))
     loop = MediaLoop(tick_s=0.02)
     ingest = Ingest(camera, loop, audio=True)
     recording = RecordingSink(RecordingSettings("phu-yen/gate.0a1b2c3d", segment_s=1), volume)
@@ -180,18 +180,18 @@ async def test_pictures_that_waited_for_us_at_the_beginning_are_timed_as_they_we
     await ingest.received(150)
     await ingest.stop()
     loop.stop()
-    first, sound = ingest.units[0], ingest.sound[0]
+    first, audio = ingest.units[0], ingest.audio[0]
     assert first.shown_us / 1e6 == pytest.approx(asked, abs=0.8)
     assert {b - a for a, b in itertools.pairwise(shown(ingest))} == {FRAME}
-    assert sound.pts_90k < CLOCK_HZ // 2
-    assert ingest.sound[-1].pts_90k == pytest.approx(ingest.units[-1].pts_90k, abs=CLOCK_HZ // 2)
+    assert audio.pts_90k < CLOCK_HZ // 2
+    assert ingest.audio[-1].pts_90k == pytest.approx(ingest.units[-1].pts_90k, abs=CLOCK_HZ // 2)
     recording.close()
     assert volume.close(within_s=10)
     names = (str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-    silent, sounding = spans(key for name in names if (key := parse_key(name)))
+    silent, audible = spans(key for name in names if (key := parse_key(name)))
     assert silent.start_us == first.shown_us
-    assert silent.end_us == sounding.start_us
-    assert sounding.end_us == pytest.approx(ingest.units[-1].shown_us + 40_000, abs=20)
+    assert silent.end_us == audible.start_us
+    assert audible.end_us == pytest.approx(ingest.units[-1].shown_us + 40_000, abs=20)
     under_way = ingest.arrivals.under_way
     assert under_way is not None
     assert under_way.since_us == first.shown_us

@@ -276,11 +276,11 @@ async def test_packets_without_a_key_frame_say_no_keyframe(
 
 
 @pytest.mark.quirk(39)
-async def test_sound_without_a_picture_says_audio_only(
+async def test_audio_without_a_picture_says_audio_only(
     simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog_module, "NO_PACKETS_S", 0.5)
-    camera = await simulator.add(camera_settings(faults=("sound-without-picture",)))
+    camera = await simulator.add(camera_settings(faults=("audio-without-picture",)))
     ingest = Ingest(camera, media_loop)
     await ingest.play()
     error = await first_error(ingest)
@@ -291,7 +291,7 @@ async def test_sound_without_a_picture_says_audio_only(
 async def test_a_stream_described_without_video_says_audio_only(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
-    camera = await simulator.add(camera_settings(faults=("sound-only",)))
+    camera = await simulator.add(camera_settings(faults=("audio-only",)))
     error = await Ingest(camera, media_loop).refused()
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.AUDIO_ONLY)
     assert error.fact == "The stream offers PCMA audio and no video"

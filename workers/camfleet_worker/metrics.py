@@ -67,11 +67,11 @@ class WorkerCollector(Collector):
         lost = CounterMetricFamily(
             "camfleet_ingest_lost_packets", "RTP packets lost.", labels=CAMERA
         )
-        sound = CounterMetricFamily(
-            "camfleet_ingest_audio_units", "Units of sound received.", labels=CAMERA
+        audio = CounterMetricFamily(
+            "camfleet_ingest_audio_units", "Audio units received.", labels=CAMERA
         )
-        lost_sound = CounterMetricFamily(
-            "camfleet_ingest_lost_audio_packets", "RTP packets of sound lost.", labels=CAMERA
+        lost_audio = CounterMetricFamily(
+            "camfleet_ingest_lost_audio_packets", "RTP packets of audio lost.", labels=CAMERA
         )
         connects = CounterMetricFamily(
             "camfleet_ingest_reconnects", "Sessions that streamed.", labels=CAMERA
@@ -111,8 +111,8 @@ class WorkerCollector(Collector):
             octets.add_metric(labels, received.bytes)
             lost.add_metric(labels, received.lost_packets)
             if supervisor.assignment.policy.audio:
-                sound.add_metric(labels, received.audio_units)
-                lost_sound.add_metric(labels, received.lost_audio_packets)
+                audio.add_metric(labels, received.audio_units)
+                lost_audio.add_metric(labels, received.lost_audio_packets)
             connects.add_metric(labels, supervisor.reconnects)
             refused.add_metric(labels, supervisor.auth_failures)
             senseless.add_metric(labels, received.stamped_by_arrival)
@@ -127,7 +127,7 @@ class WorkerCollector(Collector):
                 age.add_metric(labels, now - received.last_access_unit_monotonic)
         clocks = (senseless, offset, drift)
         sessions = (connects, refused, age)
-        return (up, units, octets, lost, sound, lost_sound, *sessions, *clocks, healthy)
+        return (up, units, octets, lost, audio, lost_audio, *sessions, *clocks, healthy)
 
     def _sinks(self) -> Iterable[Metric]:
         units = CounterMetricFamily("camfleet_sink_access_units", "Pictures passed.", labels=SINK)
@@ -138,11 +138,9 @@ class WorkerCollector(Collector):
         gops = CounterMetricFamily(
             "camfleet_sink_dropped_gops", "Groups of pictures dropped.", labels=SINK
         )
-        sound = CounterMetricFamily(
-            "camfleet_sink_audio_units", "Units of sound passed.", labels=SINK
-        )
-        lost_sound = CounterMetricFamily(
-            "camfleet_sink_dropped_audio_units", "Units of sound dropped.", labels=SINK
+        audio = CounterMetricFamily("camfleet_sink_audio_units", "Audio units passed.", labels=SINK)
+        lost_audio = CounterMetricFamily(
+            "camfleet_sink_dropped_audio_units", "Audio units dropped.", labels=SINK
         )
         connects = CounterMetricFamily("camfleet_sink_connects", "Connections made.", labels=SINK)
         for supervisor in self._fleet.supervisors:
@@ -153,10 +151,10 @@ class WorkerCollector(Collector):
                 drops.add_metric(labels, sink.counters.dropped_access_units)
                 gops.add_metric(labels, sink.counters.dropped_gops)
                 if supervisor.assignment.policy.audio and isinstance(sink, AudioSink):
-                    sound.add_metric(labels, sink.counters.audio_units)
-                    lost_sound.add_metric(labels, sink.counters.dropped_audio_units)
+                    audio.add_metric(labels, sink.counters.audio_units)
+                    lost_audio.add_metric(labels, sink.counters.dropped_audio_units)
                 connects.add_metric(labels, sink.counters.connects)
-        return (units, octets, drops, gops, sound, lost_sound, connects)
+        return (units, octets, drops, gops, audio, lost_audio, connects)
 
     def _pictures_of_all(self) -> Iterable[Metric]:
         pictures = self._pictures

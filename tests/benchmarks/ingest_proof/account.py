@@ -108,8 +108,8 @@ def undecodable(sightings: Sequence[Sighting]) -> int:
 
 
 @dataclass(frozen=True)
-class SoundAccount:
-    """Units of sound in one place: the tone in order, with holes where it was silent."""
+class AudioAccount:
+    """Audio units in one place: the tone in order, with holes where it was silent."""
 
     found: int
     holes: int
@@ -118,9 +118,9 @@ class SoundAccount:
     """Units that are not of the tone."""
 
 
-def account_of_sound(tone: Sequence[str], heard: Sequence[str]) -> SoundAccount:
+def account_of_audio(tone: Sequence[str], heard: Sequence[str]) -> AudioAccount:
     """`tone`: hashes of its units, all different, sent round and round."""
     places = {sha256: place for place, sha256 in enumerate(tone)}
     known = [places[sha256] for sha256 in heard if sha256 in places]
     holes = sum((b - a) % len(tone) != 1 for a, b in pairwise(known))
-    return SoundAccount(len(known), holes, len(heard) - len(known))
+    return AudioAccount(len(known), holes, len(heard) - len(known))

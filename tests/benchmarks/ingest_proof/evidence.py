@@ -68,8 +68,8 @@ def decoded_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def sound_on(root: Path, camera: str) -> list[str]:
-    """Hashes of the units of sound of a camera on a volume, in order."""
+def audio_on(root: Path, camera: str) -> list[str]:
+    """Hashes of the audio units of a camera on a volume, in order."""
     heard: list[str] = []
     for key in files_on(root, camera):
         with av.open(str(root / str(key))) as container:

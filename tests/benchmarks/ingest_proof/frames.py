@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from camera_simulator import Camera, Simulator
-from camera_simulator.rtsp.sound import sound_track
+from camera_simulator.rtsp.audio import audio_track
 from camfleet_worker.media_types.sink_state import SinkCounters
 from eventually import eventually_async
 from vms import RecordServer
 
 from ..figures import Figures
-from .account import Account, Sighting, account, account_of_sound, runs
-from .evidence import decoded_in, files_on, pictures_at, pictures_on, sound_on, spans_on
+from .account import Account, Sighting, account, account_of_audio, runs
+from .evidence import audio_on, decoded_in, files_on, pictures_at, pictures_on, spans_on
 from .proving_ground import ProvenWorker, hush, labelled_camera, path_of, policy, say, template
 
 OFF_S = 5.0
@@ -116,8 +116,8 @@ VARIANTS = (
     Variant(
         "silent",
         "H.264, AAC falls silent",
-        {"resolution": "240p", "sound": "aac"},
-        ((0.3, _set(sound_loss=1)), (0.6, _set(sound_loss=0))),
+        {"resolution": "240p", "audio": "aac"},
+        ((0.3, _set(audio_loss=1)), (0.6, _set(audio_loss=0))),
     ),
 )
 
@@ -142,7 +142,7 @@ class _Evidence:
     volume: Path
     cameras: list[tuple[Variant, Camera]]
     relayed: dict[str, list[Sighting]]
-    sound: dict[str, list[str]]
+    audio: dict[str, list[str]]
     relay: dict[str, SinkCounters]
     recording: dict[str, SinkCounters]
 
@@ -167,7 +167,7 @@ async def _run(seconds: float, folder: Path) -> _Evidence:
             folder / "recordings",
             cameras,
             relayed={name: pictures_at(vms, path_of(name)) for name in names},
-            sound={name: [one.sha256 for one in vms.sounds(path_of(name))] for name in names},
+            audio={name: [one.sha256 for one in vms.audio_units(path_of(name))] for name in names},
             relay={name: worker.relay(name).counters for name in names},
             recording={name: worker.recording(name).counters for name in names},
         )
@@ -198,8 +198,8 @@ def _account_for(figures: Figures, variant: Variant, camera: Camera, evidence: _
     figures.demand(not record_dropped, f"{variant.what}: {record_dropped} not recorded, counted")
     _files(figures, variant, evidence, len(on_disk))
     _times(figures, variant, on_disk)
-    if variant.settings.get("sound"):
-        _sound(figures, variant, camera, evidence)
+    if variant.settings.get("audio"):
+        _audio(figures, variant, camera, evidence)
 
 
 def _row(figures: Figures, what: str, found: Account) -> None:
@@ -225,21 +225,21 @@ def _times(figures: Figures, variant: Variant, on_disk: list[Sighting]) -> None:
     figures.demand(worst <= MAX_TIME_ERROR_S, f"{variant.what}: a time is wrong by {worst:.2f} s")
 
 
-def _sound(figures: Figures, variant: Variant, camera: Camera, evidence: _Evidence) -> None:
-    settings, sent = camera.settings, camera.counters.sounds_sent
-    track = sound_track(settings.sound, settings.sound_packing)
+def _audio(figures: Figures, variant: Variant, camera: Camera, evidence: _Evidence) -> None:
+    settings, sent = camera.settings, camera.counters.audio_sent
+    track = audio_track(settings.audio, settings.audio_packing)
     tone = [hashlib.sha256(unit).hexdigest() for unit in track.units]
     relay, recording = evidence.relay[variant.name], evidence.recording[variant.name]
     places = {
-        "at the VMS": (evidence.sound[variant.name], relay.dropped_audio_units),
-        "on disk": (sound_on(evidence.volume, variant.name), recording.dropped_audio_units),
+        "at the VMS": (evidence.audio[variant.name], relay.dropped_audio_units),
+        "on disk": (audio_on(evidence.volume, variant.name), recording.dropped_audio_units),
     }
     for place, (heard, dropped) in places.items():
-        found = account_of_sound(tone, heard)
+        found = account_of_audio(tone, heard)
         told = (
             f"{found.found} of {sent}, {dropped} dropped and counted: "
             f"{found.holes} holes, {found.foreign} foreign"
         )
-        figures.add(f"{variant.what}: sound {place}", told, "1 hole, 0 foreign")
+        figures.add(f"{variant.what}: audio {place}", told, "1 hole, 0 foreign")
         whole = found.holes == 1 and not found.foreign and found.found + dropped == sent
-        figures.demand(whole, f"{variant.what}: sound {place}: {told}")
+        figures.demand(whole, f"{variant.what}: audio {place}: {told}")

@@ -52,8 +52,8 @@ class _File:
     path: Path
     codec: str
     pictures: int
-    sounds: int
-    """Units of sound."""
+    audio_units: int
+    """Audio units."""
     sizes: int
     """How many sizes of picture there are."""
 
@@ -69,8 +69,8 @@ def prove(seconds: float, screenshots: Path) -> int:
             for file in _files(folder, variant):
                 say(f"playing {file.what}")
                 figures.add(file.what, _contents(file))
-                heard = bool(file.sounds) == ("sound" in variant.settings)
-                figures.demand(heard, f"{file.what}: {file.sounds} units of sound")
+                heard = bool(file.audio_units) == ("audio" in variant.settings)
+                figures.demand(heard, f"{file.what}: {file.audio_units} audio units")
                 _ffprobe(figures, file)
                 _qtdemux(figures, file)
                 _browser(figures, file, screenshots)
@@ -109,8 +109,8 @@ def _file(what: str, path: Path) -> _File:
 
 
 def _contents(file: _File) -> str:
-    sound = f", {file.sounds} units of sound" if file.sounds else ""
-    return f"{file.codec}, {file.pictures} pictures of {file.sizes} size(s){sound}"
+    audio = f", {file.audio_units} audio units" if file.audio_units else ""
+    return f"{file.codec}, {file.pictures} pictures of {file.sizes} size(s){audio}"
 
 
 def _ffprobe(figures: Figures, file: _File) -> None:
@@ -131,7 +131,7 @@ def _ffprobe(figures: Figures, file: _File) -> None:
 
 def _kinds(file: _File) -> dict[str, int]:
     """Packets by the type of their track."""
-    return {"video": file.pictures} | ({"audio": file.sounds} if file.sounds else {})
+    return {"video": file.pictures} | ({"audio": file.audio_units} if file.audio_units else {})
 
 
 def _plain(packets: dict[str, int], frames: dict[str, int]) -> str:

@@ -89,7 +89,7 @@ class ProvenWorker(WorkerParts):
 
 
 def policy(relay_to: str, segment_s: int = 10) -> Policy:
-    """Record and relay, with sound. `relay_to` is a URL template; empty for no relay."""
+    """Record and relay, with audio. `relay_to` is a URL template; empty for no relay."""
     relays = [
         Relay(
             name="national",

@@ -60,8 +60,8 @@ class Counters:
     frames_sent: int = 0
     frames_dropped: int = 0
     bytes_sent: int = 0
-    sounds_sent: int = 0
-    """Packets of sound, without those left out."""
+    audio_sent: int = 0
+    """Packets of audio, without those left out."""
 
     def accepted(self, door: Door | None = None, scheme: str | None = None) -> int:
         """Attempts that opened the camera."""

@@ -323,10 +323,10 @@ QUIRKS = (
     ),
     Quirk(
         39,
-        "A session without packets, without key frames, with sound only",
+        "A session without packets, without key frames, with audio only",
         "AlexxIT/go2rtc#1847, AlexxIT/go2rtc#20, bluenviron/mediamtx#196",
         "Ten seconds without video packets end the session: NoFrames, or AudioOnly "
-        "where sound arrives or nothing else is offered. Packets without a usable key "
+        "where audio arrives or nothing else is offered. Packets without a usable key "
         "frame end it with NoKeyframe. Each tears the session down and tries again.",
     ),
     Quirk(

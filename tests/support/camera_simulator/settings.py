@@ -21,14 +21,14 @@ from camera_simulator.clips import Codec
 AuthScheme = Literal["wsse", "digest", "basic"]
 Server = Literal["replay", "gstreamer"]
 Web = Literal["onvif", "closed", "page", "not-found"]
-Media = Literal["whole", "p-frames-only", "sound-without-picture", "sound-only"]
-Sound = Literal["none", "pcmu", "pcma", "aac", "opus", "latm"]
-SoundPacking = Literal["single", "aggregated", "fragmented", "hostile"]
+Media = Literal["whole", "p-frames-only", "audio-without-picture", "audio-only"]
+Audio = Literal["none", "pcmu", "pcma", "aac", "opus", "latm"]
+AudioPacking = Literal["single", "aggregated", "fragmented", "hostile"]
 """How AAC lies in packets; "hostile": with packets between that make no sense."""
-SoundSetup = Literal[
+AudioSetup = Literal[
     "taken", "unsupported", "refused", "closes", "hangs", "play-fails", "on-video-channel"
 ]
-"""What a camera does about the SETUP of its sound."""
+"""What a camera does about the SETUP of its audio."""
 Payloads = Literal[
     "plain", "marker-on-each-unit", "no-marker", "annex-b", "empty-packets",
     "changing-fragment-type", "aggregated",
@@ -164,11 +164,11 @@ class CameraSettings:
     probe_loss: float = 0.0
     media1_h265: Literal["named", "called-h264", "hidden"] = "named"
     media: Media = "whole"
-    sound: Sound = "none"
-    sound_packing: SoundPacking = "single"
-    sound_setup: SoundSetup = "taken"
-    sound_loss: int = 0
-    sound_is_back_channel: bool = False
+    audio: Audio = "none"
+    audio_packing: AudioPacking = "single"
+    audio_setup: AudioSetup = "taken"
+    audio_loss: int = 0
+    audio_is_back_channel: bool = False
     freeze: bool = False
     stream_dies_after_s: float = 0.0
     max_sessions: int = 0

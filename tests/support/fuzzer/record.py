@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from camera_simulator import CameraSettings, Simulator
 from camera_simulator.camera import Camera
-from camera_simulator.settings import Sound
+from camera_simulator.settings import Audio
 from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
@@ -77,20 +77,20 @@ async def _record_stream(camera: Camera, name: str) -> None:
     _write(f"challenge-{name}", b"\n".join(lines) or b'Digest realm="r", nonce="n"')
 
 
-async def _record_sound(simulator: Simulator) -> None:
-    """Video and sound in one session: AAC in fragments, and a law of G.711."""
-    codecs: tuple[Sound, ...] = ("aac", "pcma")
+async def _record_audio(simulator: Simulator) -> None:
+    """Video and audio in one session: AAC in fragments, and a law of G.711."""
+    codecs: tuple[Audio, ...] = ("aac", "pcma")
     for codec in codecs:
         settings = CameraSettings(
-            name=f"sound-{codec}",
+            name=f"audio-{codec}",
             resolution="240p",
             password=_LOGIN.password,
-            sound=codec,
-            sound_packing="fragmented",
+            audio=codec,
+            audio_packing="fragmented",
         )
         handshake, media = await _said(await simulator.add(settings), audio=True)
-        _write(f"sound-{codec}", media[:_STREAM_BYTES])
-        _write(f"sdp-sound-{codec}", _body(handshake))
+        _write(f"audio-{codec}", media[:_STREAM_BYTES])
+        _write(f"sdp-audio-{codec}", _body(handshake))
 
 
 async def _said(camera: Camera, audio: bool) -> tuple[bytes, bytes]:
@@ -213,7 +213,7 @@ async def main() -> None:
             )
             await _record_stream(camera, codec)
             await _record_onvif(camera, codec)
-        await _record_sound(simulator)
+        await _record_audio(simulator)
         await _record_media2(simulator)
 
 

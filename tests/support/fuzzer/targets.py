@@ -30,7 +30,7 @@ from camfleet_worker.resolve.refusal import refusal_of, rejection
 from camfleet_worker.rtp.audio import AacPacking, AudioPayload
 from camfleet_worker.rtp.parameter_sets import ParameterSets
 from camfleet_worker.rtp.rtcp import find_sender_report
-from camfleet_worker.rtsp.audio import Sound, offered_sound
+from camfleet_worker.rtsp.audio import OfferedAudio, offered_audio
 from camfleet_worker.rtsp.auth import Authorizer, parse_challenges
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 from camfleet_worker.rtsp.headers import Channels, parse_interleaved, parse_public, parse_session
@@ -119,7 +119,7 @@ def session_description(data: bytes) -> None:
         if section.codec is not None:
             sets = ParameterSets(section.codec, section.parameter_sets)
             _plausible(sets)
-            _takable(offered_sound(description, section))
+            _takable(offered_audio(description, section))
     if not description.offered().isprintable():
         raise BrokenPromise("what is offered is not printable")
 
@@ -136,12 +136,12 @@ def _plausible(sets: ParameterSets) -> None:
         raise BrokenPromise(f"a picture of {video.width}x{video.height}")
 
 
-def _takable(sound: Sound | None) -> None:
-    if sound is None:
+def _takable(offered: OfferedAudio | None) -> None:
+    if offered is None:
         return
-    audio, packing = sound.payload.format, sound.payload.packing
+    audio, packing = offered.payload.format, offered.payload.packing
     if not (0 < audio.clock_hz < 1_000_000 and 0 < audio.channels <= 8):
-        raise BrokenPromise(f"sound of {audio.channels} channels at {audio.clock_hz} Hz")
+        raise BrokenPromise(f"audio of {audio.channels} channels at {audio.clock_hz} Hz")
     if packing is not None and not 1 <= packing.size_bits <= 16:
         raise BrokenPromise(f"sizes of {packing.size_bits} bits")
 
@@ -204,20 +204,20 @@ def _stream(data: bytes, codec: Codec) -> None:
         receiver.receiver_report(6.0)
 
 
-def sound_stream(data: bytes) -> None:
-    """Everything after PLAY, with sound beside the video; by each way to pack it."""
-    for payload_type, payload in _SOUNDS:
-        _sound(data, AudioTrack(Channels(2, 3), payload_type, payload))
+def audio_stream(data: bytes) -> None:
+    """Everything after PLAY, with audio beside the video; by each way to pack it."""
+    for payload_type, payload in _AUDIOS:
+        _audio(data, AudioTrack(Channels(2, 3), payload_type, payload))
 
 
-_SOUNDS = (
+_AUDIOS = (
     (97, AudioPayload(AudioFormat(AudioCodec.AAC, 16_000, 1), AacPacking(13, 3, 3, 1024))),
     (97, AudioPayload(AudioFormat(AudioCodec.AAC, 16_000, 1), AacPacking(6, 2, 2, 1024))),
     (8, AudioPayload(AudioFormat(AudioCodec.PCMA, 8000, 1))),
 )
 
 
-def _sound(data: bytes, track: AudioTrack) -> None:
+def _audio(data: bytes, track: AudioTrack) -> None:
     playing = PlayingStream(
         _nobody(), RtspSession(None), Channels(0, 1), Codec.H264, 96, (), b"", audio=track
     )
@@ -229,9 +229,9 @@ def _sound(data: bytes, track: AudioTrack) -> None:
     assert receiver.audio is not None
     frames = receiver.audio.take_frames()
     if not all(frame.data for frame in frames):
-        raise BrokenPromise("a unit without sound")
+        raise BrokenPromise("a unit without audio")
     if sum(len(frame.data) for frame in frames) > len(data):
-        raise BrokenPromise("more sound than was sent")
+        raise BrokenPromise("more audio than was sent")
     timeline, before = AudioTimeline(Timeline(0.0)), -1
     for frame in frames:
         time = timeline.stamp(frame.timestamp, track.payload.format.clock_hz, 1.0)
@@ -343,8 +343,8 @@ TARGETS = {
         Target("h264-frames", "stream-h264", h264_stream, mutated_frames),
         Target("h265-stream", "stream-h265", h265_stream),
         Target("h265-frames", "stream-h265", h265_stream, mutated_frames),
-        Target("sound-stream", "sound", sound_stream),
-        Target("sound-frames", "sound", sound_stream, mutated_frames),
+        Target("audio-stream", "audio", audio_stream),
+        Target("audio-frames", "audio", audio_stream, mutated_frames),
         Target("parameter-sets", "sets", parameter_sets),
         Target("sender-report", "rtcp", sender_report),
         Target("soap", "soap", soap),

@@ -57,7 +57,7 @@ class ReceivedFrame:
 
 
 @dataclass(frozen=True)
-class ReceivedSound:
+class ReceivedAudio:
     publisher: int
     pts_s: float
     sha256: str
@@ -158,10 +158,10 @@ class RecordServer:
         rows = self._get(f"/frames/{quote(path.lstrip('/'))}?after={after}", missing=[])
         return [ReceivedFrame(**row) for row in rows]
 
-    def sounds(self, path: str) -> list[ReceivedSound]:
-        """The units of sound of a path, oldest first; none while nobody announced it."""
-        rows = self._get(f"/sound/{quote(path.lstrip('/'))}", missing=[])
-        return [ReceivedSound(**row) for row in rows]
+    def audio_units(self, path: str) -> list[ReceivedAudio]:
+        """The audio units of a path, oldest first; none while nobody announced it."""
+        rows = self._get(f"/audio/{quote(path.lstrip('/'))}", missing=[])
+        return [ReceivedAudio(**row) for row in rows]
 
     def snapshot(self, path: str) -> bytes | None:
         """The last key frame as a JPEG."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.benchmarks.ingest_proof.account import (
     Sighting,
     account,
-    account_of_sound,
+    account_of_audio,
     runs,
     undecodable,
 )
@@ -76,7 +76,7 @@ def test_a_gap_may_end_with_a_key_frame_only() -> None:
 
 
 def test_a_tone_has_a_hole_where_it_does_not_go_on() -> None:
-    assert account_of_sound(TONE, ["c", "d", "a", "b"]).holes == 0
-    assert account_of_sound(TONE, ["c", "d", "b", "c"]).holes == 1
-    noise = account_of_sound(TONE, ["a", "hiss", "b"])
+    assert account_of_audio(TONE, ["c", "d", "a", "b"]).holes == 0
+    assert account_of_audio(TONE, ["c", "d", "b", "c"]).holes == 1
+    noise = account_of_audio(TONE, ["a", "hiss", "b"])
     assert (noise.found, noise.holes, noise.foreign) == (2, 0, 1)

@@ -536,7 +536,7 @@ def test_overrides_of_a_camera_win_over_its_site(province: Any) -> None:
     assert spec["policies"][by_name["cam1"]["policy"]]["recording"]["enabled"] is True
 
 
-def test_what_a_worker_must_know_of_encryption_sound_and_identity_reaches_it(
+def test_what_a_worker_must_know_of_encryption_audio_and_identity_reaches_it(
     province: Any,
 ) -> None:
     declared = {

@@ -86,11 +86,11 @@ class SinkFactory:
 
     def _recording(self, assignment: Assignment) -> RecordingSettings:
         camera, policy = assignment.camera, assignment.policy.recording
-        sound = assignment.policy.audio
+        audio = assignment.policy.audio
         return RecordingSettings(
             prefix=camera_prefix(self._namespace, camera.name, camera.uid),
             segment_s=policy.segment_seconds,
-            sound=sound,
+            audio=audio,
             retention_days=policy.retention_days,
             site=camera.site,
         )

@@ -332,7 +332,7 @@ class CameraSupervisor:
         if self._learned is not None:
             self._learned = learned_from_stream(self._learned, stream)
         if stream.silence:
-            log.info("video without sound", extra=self._names() | {"cause": stream.silence})
+            log.info("video without audio", extra=self._names() | {"cause": stream.silence})
         self._make_sinks()
         events = SessionEvents()
         session = self._channel.play(stream, events)

@@ -65,13 +65,13 @@ def format_template(video: VideoFormat) -> Iterator[VideoStream]:
 
 
 @contextmanager
-def aac_template(sound: AudioFormat) -> Iterator[AudioStream]:
+def aac_template(audio: AudioFormat) -> Iterator[AudioStream]:
     """A stream that carries the AudioSpecificConfig, made without an encoder.
 
     Read back from an FLV of one tag, the plainest container that holds it as it is (FLV
     specification 10.1 annex E.4.2). Rate and channels are not read from it.
     """
-    tag = b"\xaf\0" + sound.config
+    tag = b"\xaf\0" + audio.config
     head = b"\x08" + len(tag).to_bytes(3, "big") + bytes(7)
     flv = b"FLV\1\4\0\0\0\x09" + bytes(4) + head + tag + (len(head) + len(tag)).to_bytes(4, "big")
     with av.open(io.BytesIO(flv), "r", format="flv") as made:

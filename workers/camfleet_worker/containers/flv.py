@@ -34,7 +34,7 @@ class FlvStream:
     def __init__(self, video: VideoFormat) -> None:
         self._written = Written()
         self._first_dts: int | None = None
-        self._sound: AudioFormat | None = None
+        self._audio: AudioFormat | None = None
         self._container: OutputContainer = av.open(
             self._written,
             "w",
@@ -60,15 +60,15 @@ class FlvStream:
         self._container.mux(packet)
         return self._written.take()
 
-    def add_sound(self, unit: AudioUnit) -> bytes:
+    def add_audio(self, unit: AudioUnit) -> bytes:
         """The octets of one unit of AAC, behind its configuration where that is new; none for one
         that belongs to pictures before the first."""
         if self._first_dts is None or unit.pts_90k < self._first_dts:
             return b""
         at_ms = (unit.pts_90k - self._first_dts + 45) // 90
         config = b""
-        if unit.format != self._sound:
-            self._sound = unit.format
+        if unit.format != self._audio:
+            self._audio = unit.format
             config = _audio_tag(_CONFIG + unit.format.config, at_ms)
         return config + _audio_tag(_RAW + unit.data, at_ms)
 

@@ -11,7 +11,7 @@ import struct
 
 from camfleet_worker.containers.boxes import box, full_box
 
-VIDEO_TRACK, SOUND_TRACK = 1, 2
+VIDEO_TRACK, AUDIO_TRACK = 1, 2
 """In the order in which the header announces them."""
 
 _BASE_IS_MOOF = 0x020000
@@ -110,11 +110,11 @@ class PictureSamples(TrackSamples):
         self.add(data, dts, duration, len(data), _KEY if key else _NOT_KEY, offset)
 
 
-class SoundSamples(TrackSamples):
-    """Units of sound: each can be decoded by itself."""
+class AudioSamples(TrackSamples):
+    """Audio units: each can be decoded by itself."""
 
     def __init__(self) -> None:
-        super().__init__(SOUND_TRACK, _DURATION | _SIZE, _BASE_IS_MOOF | _DEFAULT_FLAGS)
+        super().__init__(AUDIO_TRACK, _DURATION | _SIZE, _BASE_IS_MOOF | _DEFAULT_FLAGS)
         self._last = 0
 
     def add_unit(self, data: bytes, at: int, duration: int) -> None:

@@ -28,9 +28,9 @@ from camfleet_worker.containers.codec_template import (
     format_template,
 )
 from camfleet_worker.containers.fragment import (
+    AudioSamples,
     Octets,
     PictureSamples,
-    SoundSamples,
     fragment,
     random_access,
 )
@@ -61,13 +61,13 @@ class Mp4Segment:
     """One fragmented MP4 being written; its first picture is shown at 0."""
 
     def __init__(
-        self, video: VideoFormat, first_offset_90k: int = 0, sound: AudioFormat | None = None
+        self, video: VideoFormat, first_offset_90k: int = 0, audio: AudioFormat | None = None
     ) -> None:
-        """`first_offset_90k`: the first picture's composition offset. `sound`: AAC, announced as
+        """`first_offset_90k`: the first picture's composition offset. `audio`: AAC, announced as
         a second track whether or not any comes."""
-        self._header = header(video, first_offset_90k, sound)
-        self._samples = None if sound is None else SampleClock(sound.clock_hz)
-        self._pictures, self._sounds = PictureSamples(), SoundSamples()
+        self._header = header(video, first_offset_90k, audio)
+        self._samples = None if audio is None else SampleClock(audio.clock_hz)
+        self._pictures, self._audio_units = PictureSamples(), AudioSamples()
         self._first_pts: int | None = None
         self._first_dts = 0
         self._fragments = 0
@@ -92,17 +92,17 @@ class Mp4Segment:
         pictures.add_picture(data, dts, duration_90k, key, pts_90k - dts_90k)
         return ready
 
-    def add_sound(self, unit: AudioUnit) -> None:
-        """Add one unit of sound in the announced format, not before the first picture."""
+    def add_audio(self, unit: AudioUnit) -> None:
+        """Add one audio unit in the announced format, not before the first picture."""
         assert self._samples is not None
         assert self._first_pts is not None
         at = self._samples.at(unit.pts_90k - self._first_pts)
-        self._sounds.add_unit(unit.data, at, _AAC_SAMPLES)
+        self._audio_units.add_unit(unit.data, at, _AAC_SAMPLES)
 
     @property
     def waiting(self) -> Units:
         """What was added and is not ready yet."""
-        return Units(self._pictures.count, self._sounds.count)
+        return Units(self._pictures.count, self._audio_units.count)
 
     def finish(self) -> Muxed:
         """The last fragment and the MovieFragmentRandomAccessBox that the annex asks for."""
@@ -118,14 +118,14 @@ class Mp4Segment:
             self._key_fragments.append((self._key_shown, self._written))
             self._key_shown = None
         self._fragments += 1
-        octets = Octets(fragment(self._fragments, [self._pictures, self._sounds]))
+        octets = Octets(fragment(self._fragments, [self._pictures, self._audio_units]))
         self._written += len(octets)
         return Muxed(Octets([header, *octets.parts]) if header else octets, units)
 
 
 @lru_cache(_HEADERS_KEPT)
-def header(video: VideoFormat, first_offset_90k: int, sound: AudioFormat | None) -> bytes:
-    """FileTypeBox and MovieBox, by av: pictures are the first track, counted in 1/90000 s, sound
+def header(video: VideoFormat, first_offset_90k: int, audio: AudioFormat | None) -> bytes:
+    """FileTypeBox and MovieBox, by av: pictures are the first track, counted in 1/90000 s, audio
     is the second, counted in its samples."""
     written = Written()
     with av.open(written, "w", format="mp4", options=_HEADER_OPTIONS) as container:
@@ -135,8 +135,8 @@ def header(video: VideoFormat, first_offset_90k: int, sound: AudioFormat | None)
             # Parameter sets out of band (ISO/IEC 14496-15): Apple's players refuse hev1.
             stream.codec_context.codec_tag = "hvc1"
         stream.time_base = TIME_BASE
-        if sound is not None:
-            SoundTrack(container, sound)
+        if audio is not None:
+            AacTrack(container, audio)
         container.start_encoding()
         made = written.take()
     if first_offset_90k:
@@ -147,7 +147,7 @@ def header(video: VideoFormat, first_offset_90k: int, sound: AudioFormat | None)
 
 
 class SampleClock:
-    """Times of sound in samples, from those in 1/90000 s; rising."""
+    """Times of audio in samples, from those in 1/90000 s; rising."""
 
     def __init__(self, clock_hz: int) -> None:
         self._clock_hz = clock_hz
@@ -161,16 +161,16 @@ class SampleClock:
         return self._last
 
 
-class SoundTrack:
+class AacTrack:
     """The AAC track of a container: packets with times by its own clock."""
 
-    def __init__(self, container: OutputContainer, sound: AudioFormat) -> None:
-        self._samples = SampleClock(sound.clock_hz)
-        with aac_template(sound) as template:
+    def __init__(self, container: OutputContainer, audio: AudioFormat) -> None:
+        self._samples = SampleClock(audio.clock_hz)
+        with aac_template(audio) as template:
             self._stream = container.add_stream_from_template(template)
-        self._stream.codec_context.sample_rate = sound.clock_hz
-        self._stream.codec_context.layout = f"{sound.channels}c"
-        self._time_base = self._stream.time_base = Fraction(1, sound.clock_hz)
+        self._stream.codec_context.sample_rate = audio.clock_hz
+        self._stream.codec_context.layout = f"{audio.channels}c"
+        self._time_base = self._stream.time_base = Fraction(1, audio.clock_hz)
 
     def packet(self, data: bytes, at_90k: int) -> Packet[Stream]:
         """One unit that is heard so long after the container's beginning."""

@@ -36,7 +36,7 @@ holds so much."""
 FRESH_US = 20_000_000
 """A stage that passed something within this time counts as going on: sinks lag behind."""
 LAG_US = 3_000_000
-"""A fragment has a second of pictures, and waits a second more for their sound."""
+"""A fragment has a second of pictures, and waits a second more for their audio."""
 _MARGIN_US = 5_000_000
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sound of one playing session: its packets to the depacketiser, its losses to the counters.
+"""The audio of one playing session: its packets to the depacketiser, its losses to the counters.
 
 Without I/O; the stream's receiver hands it each frame that is not a picture's, so a session
-without sound pays nothing for it.
+without audio pays nothing for it.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Channel:
                 self._started.remove(sink)
 
     def push_audio(self, unit: AudioUnit) -> None:
-        """Hand one unit of sound to the sinks that take it and have seen a key frame."""
+        """Hand one audio unit to the sinks that take it and have seen a key frame."""
         for sink in self._audio_sinks:
             if sink not in self._started:
                 continue
@@ -112,5 +112,5 @@ class Channel:
 
 
 def _taking_audio(sinks: Iterable[Sink]) -> list[AudioSink]:
-    """Asked once: a unit of sound comes fifty times a second."""
+    """Asked once: an audio unit comes fifty times a second."""
     return [sink for sink in sinks if isinstance(sink, AudioSink)]

@@ -61,7 +61,7 @@ class Watchdog:
             return IngestError(
                 ConditionType.STREAMING,
                 Reason.AUDIO_ONLY,
-                "The session plays, and what arrives is sound without a picture",
+                "The session plays, and what arrives is audio without a picture",
             )
         way = " over UDP; the line may block UDP" if self._over_udp else ""
         return IngestError(

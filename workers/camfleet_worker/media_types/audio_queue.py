@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound on its way out beside the pictures of a GopQueue: bounded, and dropped with its GOP.
+"""Audio on its way out beside the pictures of a GopQueue: bounded, and dropped with its GOP.
 
-Used by the RTSP relay. The pictures decide: sound leaves with the picture it belongs to, and what
+Used by the RTSP relay. The pictures decide: audio leaves with the picture it belongs to, and what
 belongs to none that is left goes. Not safe for two threads.
 """
 
@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from camfleet_worker.media_types.audio_unit import AudioUnit
 from camfleet_worker.media_types.sink_state import SinkCounters
 
-SOUND_BYTES = 256 << 10
+AUDIO_BYTES = 256 << 10
 """A quarter of a minute at the 128 kbit/s of the loudest cameras: as long as pictures wait."""
 
 
-class SoundQueue:
-    """Units of sound in the order of their times."""
+class AudioQueue:
+    """Audio units in the order of their times."""
 
     def __init__(self, max_bytes: int, counters: SinkCounters) -> None:
         self.bytes = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Audio units: the sound that a source yields beside its pictures, where the policy asks for it.
+"""Audio units: the audio that a source yields beside its pictures, where the policy asks for it.
 
 One unit is what a decoder takes at once: an AAC access unit, an Opus packet, the samples of one
 G.711 packet. Sinks that take none never see one.
@@ -36,7 +36,7 @@ class AudioFormat:
 
 @dataclass(slots=True)
 class AudioUnit:
-    """One unit of sound.
+    """One audio unit.
 
     `pts_90k`: on the timeline of the camera's pictures, ticks of 1/90000 s, strictly increasing,
     never negative.

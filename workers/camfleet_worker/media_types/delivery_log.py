@@ -19,7 +19,7 @@ SILENCE_US = 5_000_000
 PAUSE_US = 1_000_000
 """Where something ended and begins anew, a shorter pause is no gap."""
 LATE_US = 3_000_000
-"""So much later than its followers a picture may pass: the end of a segment waits for its sound."""
+"""So much later than its followers a picture may pass: the end of a segment waits for its audio."""
 _KEPT = 1024
 
 

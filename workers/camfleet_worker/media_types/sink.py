@@ -51,9 +51,9 @@ class EvidentSink(Sink, Protocol):
 
 @runtime_checkable
 class AudioSink(Sink, Protocol):
-    """A sink that takes sound too. One without `push_audio` is never given any."""
+    """A sink that takes audio too. One without `push_audio` is never given any."""
 
     def push_audio(self, unit: AudioUnit) -> None:
-        """Take one unit of sound, or drop it and count. Of one tick it comes after the pictures:
+        """Take one audio unit, or drop it and count. Of one tick it comes after the pictures:
         `pts_90k` says where it belongs."""
         ...

@@ -27,10 +27,10 @@ class SinkState:
 
 
 class Units(NamedTuple):
-    """How many access units and units of sound some octets hold."""
+    """How many access units and audio units some octets hold."""
 
     pictures: int = 0
-    sounds: int = 0
+    audio_units: int = 0
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ Time: a span starts where the camera's timeline and our clock put its first pict
 timeline alone counts. A picture that comes late moves neither. Where our clock has been set in
 between, the span ends at the next cut, and another begins by the new time.
 
-Sound (AAC) follows the pictures: a unit is muxed when the picture beside it has been, into the
+Audio (AAC) follows the pictures: a unit is muxed when the picture beside it has been, into the
 segment of that picture, and decides nothing about when a picture is written.
 """
 
@@ -25,7 +25,7 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.containers.codec_template import CLOCK_RATE
 from camfleet_worker.containers.mp4 import Mp4Segment, Muxed
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
-from camfleet_worker.media_types.audio_queue import SOUND_BYTES, SoundQueue
+from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import Evidence
@@ -47,9 +47,9 @@ _RETRY_S = 5.0
 _STALLED_S = 10.0
 _LAGGING_S = 30.0
 _HOUR_90K = 3600 * CLOCK_RATE
-_SOUND_LATE_S = 1.0
-"""How long a segment waits for the sound of its last pictures, which comes after them."""
-_SOUND_LATE_90K = int(_SOUND_LATE_S * CLOCK_RATE)
+_AUDIO_LATE_S = 1.0
+"""How long a segment waits for the audio of its last pictures, which comes after them."""
+_AUDIO_LATE_90K = int(_AUDIO_LATE_S * CLOCK_RATE)
 _STARTING = SinkState(SinkPhase.STARTING)
 _WORKING = SinkState(SinkPhase.WORKING)
 
@@ -60,8 +60,8 @@ class RecordingSettings:
 
     prefix: str
     segment_s: int = 60
-    sound: bool = True
-    """Whether sound is kept. A recorder that is to keep none any more is another one, which
+    audio: bool = True
+    """Whether audio is kept. A recorder that is to keep none any more is another one, which
     announces none."""
     retention_days: int = 30
     site: str = ""
@@ -80,18 +80,18 @@ class _Span:
     start_pts: int
     segment_us: int
     first_pts: int
-    """Of the open segment: sound heard before it belongs to none of its pictures."""
+    """Of the open segment: audio heard before it belongs to none of its pictures."""
     newest_pts: int
     """Of the pictures shown so far: with B-frames it is not the last one that was decoded."""
     counter: int
     format: VideoFormat
     in_force: VideoFormat
     """Differs from `format`, the one in the header, only over the cap of changes per hour."""
-    sound: AudioFormat | None
-    """Announced in the header; None where no sound had been heard."""
+    audio: AudioFormat | None
+    """Announced in the header; None where no audio had been heard."""
     mp4: Mp4Segment
     file: SegmentFile
-    newest_sound_pts: int = -1
+    newest_audio_pts: int = -1
     arrived: list[float] = field(default_factory=list)
     """When the access units inside the muxer had arrived."""
     key_frames: list[float] = field(default_factory=list)
@@ -106,7 +106,7 @@ class _Span:
 
 @dataclass(slots=True)
 class _Tail:
-    """A segment that has all its pictures, and waits a little for the rest of their sound."""
+    """A segment that has all its pictures, and waits a little for the rest of their audio."""
 
     span: _Span
     end_pts: int
@@ -142,10 +142,10 @@ class RecordingSink:
         self._ended_us = 0
         """The end of the span before; 0 where there was none."""
         self._format_changes: deque[int] = deque()
-        self._sound = SoundQueue(SOUND_BYTES, self.counters)
+        self._audio = AudioQueue(AUDIO_BYTES, self.counters)
         self._heard: AudioFormat | None = None
-        """The newest sound that can be recorded, though it may have fallen silent since."""
-        self._newest_sound_pts = -1
+        """The newest audio that can be recorded, though it may have fallen silent since."""
+        self._newest_audio_pts = -1
         self._not_recorded: AudioCodec | None = None
         self._tail: _Tail | None = None
         volume.prepare(settings.prefix, settings.retention_days, settings.site, self._failed)
@@ -177,9 +177,9 @@ class RecordingSink:
             self._begin_or_drop(unit)
 
     def push_audio(self, unit: AudioUnit) -> None:
-        """Take one unit of sound. What is no AAC is not recorded; another format than announced
+        """Take one audio unit. What is no AAC is not recorded; another format than announced
         begins a new span at the next key frame."""
-        if self._closed or not self._settings.sound:
+        if self._closed or not self._settings.audio:
             return
         if unit.format.codec is not AudioCodec.AAC:
             self._tell_not_recorded(unit.format.codec)
@@ -188,17 +188,17 @@ class RecordingSink:
             with self._lock:
                 self.counters.dropped_audio_units += 1
             return
-        if unit.pts_90k < self._newest_sound_pts:
-            self._drop_sound()  # of another timeline: it would wait for ever
-        self._newest_sound_pts = unit.pts_90k
+        if unit.pts_90k < self._newest_audio_pts:
+            self._drop_audio()  # of another timeline: it would wait for ever
+        self._newest_audio_pts = unit.pts_90k
         self._heard = unit.format
         with self._lock:
-            self._sound.push(unit)
+            self._audio.push(unit)
         if self._tail is not None and self._mux_tail(self._tail):
             self._finish_tail()
 
     def tick(self, now: float) -> None:
-        """Notice a disk that does not answer, sound that does not come, and a camera that has
+        """Notice a disk that does not answer, audio that does not come, and a camera that has
         fallen silent: what the muxer holds goes to the disk, and not only when it comes back."""
         self._now = now
         if self._tail is not None and now >= self._tail.until:
@@ -219,7 +219,7 @@ class RecordingSink:
         if self._span is not None:
             self._end_span(self._span)
         self._finish_tail()
-        self._drop_sound()
+        self._drop_audio()
 
     # Called by the volume's thread.
 
@@ -228,7 +228,7 @@ class RecordingSink:
         with self._lock:
             self._queued_bytes -= size
             self.counters.access_units += content.units.pictures
-            self.counters.audio_units += content.units.sounds
+            self.counters.audio_units += content.units.audio_units
             self.counters.bytes += size
             self._state = _WORKING
         if content.begins:
@@ -243,7 +243,7 @@ class RecordingSink:
         with self._lock:
             self._queued_bytes -= size
             self.counters.dropped_access_units += units.pictures
-            self.counters.dropped_audio_units += units.sounds
+            self.counters.dropped_audio_units += units.audio_units
         if error is not None:
             self._failed(error)
 
@@ -306,7 +306,7 @@ class RecordingSink:
         The annex: what changes the MovieBox ends the span.
         """
         at_us = span.at_us(pts)
-        changed = unit.format != span.in_force or self._heard != span.sound
+        changed = unit.format != span.in_force or self._heard != span.audio
         another_span = changed and self._may_change_format(span, unit, pts)
         span.in_force = unit.format
         if not another_span and not segment_is_over(
@@ -323,7 +323,7 @@ class RecordingSink:
             return self._span
         self._leave_segment(span, pts)
         self._span = self._open_segment(
-            unit, span.sound, span.start_us, span.start_pts, at_us, pts, span.counter + 1
+            unit, span.audio, span.start_us, span.start_pts, at_us, pts, span.counter + 1
         )
         return self._span
 
@@ -354,7 +354,7 @@ class RecordingSink:
     def _open_segment(
         self,
         unit: AccessUnit,
-        sound: AudioFormat | None,
+        audio: AudioFormat | None,
         start_us: int,
         start_pts: int,
         segment_us: int,
@@ -371,8 +371,8 @@ class RecordingSink:
             counter=counter,
             format=unit.format,
             in_force=unit.format,
-            sound=sound,
-            mp4=Mp4Segment(unit.format, unit.composition_offset_90k, sound),
+            audio=audio,
+            mp4=Mp4Segment(unit.format, unit.composition_offset_90k, audio),
             file=self._volume.segment(key, self),
             begins=counter == 0,
         )
@@ -388,19 +388,19 @@ class RecordingSink:
         muxed = span.mp4.add(data, self._pending_pts, self._pending_dts, duration, unit.key)
         if muxed.octets:
             self._hand_over(span, muxed)
-        if self._sound.bytes:
-            self._mux_sound(span, self._pending_dts)
+        if self._audio.bytes:
+            self._mux_audio(span, self._pending_dts)
 
-    def _mux_sound(self, span: _Span, until_90k: int) -> None:
-        """Sound heard until then joins the segment it belongs to; what belongs to none is lost."""
-        for unit in self._sound.take(until_90k):
-            out_of_order = not span.first_pts <= unit.pts_90k > span.newest_sound_pts
-            if unit.format != span.sound or out_of_order:
+    def _mux_audio(self, span: _Span, until_90k: int) -> None:
+        """Audio heard until then joins the segment it belongs to; what belongs to none is lost."""
+        for unit in self._audio.take(until_90k):
+            out_of_order = not span.first_pts <= unit.pts_90k > span.newest_audio_pts
+            if unit.format != span.audio or out_of_order:
                 with self._lock:
                     self.counters.dropped_audio_units += 1
                 continue
-            span.newest_sound_pts = unit.pts_90k
-            span.mp4.add_sound(unit)
+            span.newest_audio_pts = unit.pts_90k
+            span.mp4.add_audio(unit)
 
     def _hand_over(self, span: _Span, muxed: Muxed) -> None:
         if not muxed.octets:
@@ -418,26 +418,26 @@ class RecordingSink:
         self._end_span_at(span, end_pts)
 
     def _end_span_at(self, span: _Span, end_pts: int) -> None:
-        """What sound has come by now is in; a span's end waits for none."""
-        self._mux_sound(span, end_pts - 1)
+        """What audio has come by now is in; a span's end waits for none."""
+        self._mux_audio(span, end_pts - 1)
         self._close_segment(span, end_us=span.at_us(end_pts))
         self._forget_span()
 
     def _leave_segment(self, span: _Span, end_pts: int) -> None:
-        """The span goes on in the next segment. Sound follows its pictures by a moment: where some
+        """The span goes on in the next segment. Audio follows its pictures by a moment: where some
         flows, this one stays open for that long."""
         self._finish_tail()
-        tail = _Tail(span, end_pts, self._now + _SOUND_LATE_S)
+        tail = _Tail(span, end_pts, self._now + _AUDIO_LATE_S)
         complete = self._mux_tail(tail)
-        if complete or span.newest_sound_pts < end_pts - _SOUND_LATE_90K:
+        if complete or span.newest_audio_pts < end_pts - _AUDIO_LATE_90K:
             self._close_segment(span, end_us=None)
         else:
             self._tail = tail
 
     def _mux_tail(self, tail: _Tail) -> bool:
-        """Whether all sound of the segment has come."""
-        self._mux_sound(tail.span, tail.end_pts - 1)
-        return self._newest_sound_pts >= tail.end_pts
+        """Whether all audio of the segment has come."""
+        self._mux_audio(tail.span, tail.end_pts - 1)
+        return self._newest_audio_pts >= tail.end_pts
 
     def _finish_tail(self) -> None:
         tail, self._tail = self._tail, None
@@ -457,20 +457,20 @@ class RecordingSink:
         lost = span.mp4.waiting
         with self._lock:
             self.counters.dropped_access_units += lost.pictures + (self._pending is not None)
-            self.counters.dropped_audio_units += lost.sounds
+            self.counters.dropped_audio_units += lost.audio_units
             self.counters.dropped_gops += 1
         self._retry_at = self._now + _RETRY_S
         self._forget_span()
 
-    def _drop_sound(self) -> None:
+    def _drop_audio(self) -> None:
         with self._lock:
-            self._sound.drop_before(None)
+            self._audio.drop_before(None)
 
     def _tell_not_recorded(self, codec: AudioCodec) -> None:
         if codec is not self._not_recorded:
             self._not_recorded = codec
             log.info(
-                "sound is relayed, not recorded: recordings take AAC",
+                "audio is relayed, not recorded: recordings take AAC",
                 extra={"camera": self._settings.prefix, "cause": f"the camera sends {codec}"},
             )
 

@@ -158,8 +158,8 @@ def _export(asked: argparse.Namespace) -> None:
 
     for file in export(segments, wanted, asked.output, progress):
         span = f"{time_text(file.covers.start_us)} to {time_text(file.covers.end_us)}"
-        sound = "with sound" if file.sounds else "no sound"
-        print(f"{file.path}: {file.pictures} pictures, {file.codec}, {sound}, {span}")
+        audio = "with audio" if file.audio_units else "no audio"
+        print(f"{file.path}: {file.pictures} pictures, {file.codec}, {audio}, {span}")
     for part in gaps(stretches(segments), wanted):
         text = f"{time_text(part.start_us)} to {time_text(part.end_us)}"
         print(f"not recorded: {text}", file=sys.stderr)

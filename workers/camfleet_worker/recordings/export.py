@@ -7,8 +7,8 @@ the last picture. Where the parameter sets change, the new ones travel in band b
 picture, which decoders take; where the codec changes no single track can go on, and the next file
 begins. Files appear under their names when they are complete.
 
-Sound goes along in a second track where any is recorded, and is silent where none is; sound in
-another format is another codec. Pictures and sound of a segment are read side by side, each in its
+Audio goes along in a second track where any is recorded, and is silent where none is; audio in
+another format is another codec. Pictures and audio of a segment are read side by side, each in its
 own order, for in a fragment they lie behind one another.
 """
 
@@ -28,7 +28,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from camfleet_worker.containers.codec_template import CLOCK_RATE, TIME_BASE
-from camfleet_worker.containers.mp4 import SoundTrack
+from camfleet_worker.containers.mp4 import AacTrack
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.recordings.configuration_record import parameter_sets
@@ -50,7 +50,7 @@ class ExportedFile:
     codec: Codec
     covers: Interval
     pictures: int
-    sounds: int = 0
+    audio_units: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class _Picture:
     shown_us: int
     decoded_us: int
     duration_us: int
-    sound: AudioFormat | None
+    audio: AudioFormat | None
     """Announced beside it, whether or not any is heard."""
 
 
@@ -90,7 +90,7 @@ def export(
     `progress` is told how far it has come, in microseconds since the epoch. Raises ExportError when
     no picture of the interval is there, OSError when the disk says no.
     """
-    writer = _Writer(path, _Sounds(segments))
+    writer = _Writer(path, _AudioUnits(segments))
     try:
         for picture in _within(_pictures(segments), wanted):
             writer.add(picture)
@@ -111,23 +111,23 @@ def _pictures(segments: Iterable[RecordedSegment]) -> Iterator[_Picture]:
             seen = _Format(
                 _CODECS[stream.codec_context.name], stream.codec_context.extradata or b""
             )
-            sound = _sound_format(container)
+            audio = _audio_format(container)
             for packet in filter(_is_whole, container.demux(stream)):
-                yield _picture(packet, seen, stream, segment.start_us, sound)
+                yield _picture(packet, seen, stream, segment.start_us, audio)
 
 
 def _heard(segments: Iterable[RecordedSegment]) -> Iterator[_Heard]:
-    """All sound of the segments in the order of its times."""
+    """All audio of the segments in the order of its times."""
     for segment in segments:
         with _opened(segment) as container:
-            sound = None if container is None else _sound_format(container)
-            if container is None or sound is None:
+            audio = None if container is None else _audio_format(container)
+            if container is None or audio is None:
                 continue
             stream = container.streams.audio[0]
             second = Fraction(stream.time_base or 1) * 1_000_000
             for packet in filter(_is_whole, container.demux(stream)):
                 at_us = segment.start_us + round((packet.pts or 0) * second)
-                yield _Heard(bytes(packet), sound, at_us)
+                yield _Heard(bytes(packet), audio, at_us)
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def _is_whole(packet: Packet[Any]) -> bool:
     return bool(packet.size) and timed and not packet.is_corrupt
 
 
-def _sound_format(container: InputContainer) -> AudioFormat | None:
+def _audio_format(container: InputContainer) -> AudioFormat | None:
     for stream in container.streams.audio:
         context = stream.codec_context
         config = context.extradata or b""
@@ -161,7 +161,7 @@ def _picture(
     seen: _Format,
     stream: VideoStream,
     segment_us: int,
-    sound: AudioFormat | None,
+    audio: AudioFormat | None,
 ) -> _Picture:
     second = Fraction(stream.time_base or TIME_BASE) * 1_000_000
     assert packet.pts is not None
@@ -174,7 +174,7 @@ def _picture(
         shown_us=segment_us + round(packet.pts * second),
         decoded_us=segment_us + round(packet.dts * second),
         duration_us=round((packet.duration or 0) * second),
-        sound=sound,
+        audio=audio,
     )
 
 
@@ -213,8 +213,8 @@ def _until(pictures: Iterable[_Picture], end_us: int) -> Iterator[_Picture]:
             later.clear()
 
 
-class _Sounds:
-    """The sound of all segments, taken as the pictures go on."""
+class _AudioUnits:
+    """The audio of all segments, taken as the pictures go on."""
 
     def __init__(self, segments: Sequence[RecordedSegment]) -> None:
         self._segments = segments
@@ -222,9 +222,9 @@ class _Sounds:
         self._next = next(self._rest, None)
 
     def format_at(self, picture: _Picture) -> AudioFormat | None:
-        """What a file that begins here announces: the sound beside it, or the first after it."""
-        if picture.sound is not None:
-            return picture.sound
+        """What a file that begins here announces: the audio beside it, or the first after it."""
+        if picture.audio is not None:
+            return picture.audio
         while self._next is not None and self._next.at_us < picture.shown_us:
             self._next = next(self._rest, None)
         return None if self._next is None else self._next.format
@@ -239,9 +239,9 @@ class _Sounds:
 class _Writer:
     """Pictures in, files out."""
 
-    def __init__(self, path: Path, sounds: _Sounds) -> None:
+    def __init__(self, path: Path, audio_units: _AudioUnits) -> None:
         self._path = path
-        self._sounds = sounds
+        self._audio_units = audio_units
         self._files: list[ExportedFile] = []
         self._open: _OpenFile | None = None
 
@@ -251,10 +251,10 @@ class _Writer:
         if self._open is None:
             if not picture.key:
                 return
-            sound = self._sounds.format_at(picture)
-            self._open = _OpenFile(self._next_path(), picture, sound)
-        for heard in self._sounds.until(picture.decoded_us):
-            self._open.add_sound(heard)
+            audio = self._audio_units.format_at(picture)
+            self._open = _OpenFile(self._next_path(), picture, audio)
+        for heard in self._audio_units.until(picture.decoded_us):
+            self._open.add_audio(heard)
         self._open.add(picture)
 
     def finish(self) -> list[ExportedFile]:
@@ -270,8 +270,8 @@ class _Writer:
 
     def _close(self) -> None:
         if self._open is not None:
-            for heard in self._sounds.until(self._open.end_us):
-                self._open.add_sound(heard)
+            for heard in self._audio_units.until(self._open.end_us):
+                self._open.add_audio(heard)
             self._files.append(self._open.finish())
             self._open = None
 
@@ -282,7 +282,7 @@ class _Writer:
 
 
 class _OpenFile:
-    def __init__(self, path: Path, first: _Picture, sound: AudioFormat | None) -> None:
+    def __init__(self, path: Path, first: _Picture, audio: AudioFormat | None) -> None:
         self.format = first.format
         self.end_us = first.shown_us
         self._in_force = first.format
@@ -291,8 +291,8 @@ class _OpenFile:
         self._start_us = first.shown_us
         self._last_dts: int | None = None
         self._pictures = 0
-        self._sounds = 0
-        self._sound_format = sound
+        self._audio_units = 0
+        self._audio_format = audio
         self._container: OutputContainer = av.open(
             str(self._partial), "w", format="mp4", options={"movflags": "faststart"}
         )
@@ -302,20 +302,20 @@ class _OpenFile:
         if first.format.codec is Codec.H265:
             self._stream.codec_context.codec_tag = "hvc1"
         self._stream.time_base = TIME_BASE
-        self._sound = None if sound is None else SoundTrack(self._container, sound)
+        self._audio = None if audio is None else AacTrack(self._container, audio)
 
     def takes(self, picture: _Picture) -> bool:
-        """Whether its tracks are those of this picture and of the sound beside it."""
-        both_sound = picture.sound is not None and self._sound_format is not None
-        same_sound = not both_sound or picture.sound == self._sound_format
-        return self.format.codec is picture.format.codec and same_sound
+        """Whether its tracks are those of this picture and of the audio beside it."""
+        both_audio = picture.audio is not None and self._audio_format is not None
+        same_audio = not both_audio or picture.audio == self._audio_format
+        return self.format.codec is picture.format.codec and same_audio
 
-    def add_sound(self, heard: _Heard) -> None:
+    def add_audio(self, heard: _Heard) -> None:
         """Of the announced format, and not before the first picture."""
         at_90k = self._in_file(heard.at_us)
-        if self._sound is not None and heard.format == self._sound_format and at_90k >= 0:
-            self._container.mux(self._sound.packet(heard.data, at_90k))
-            self._sounds += 1
+        if self._audio is not None and heard.format == self._audio_format and at_90k >= 0:
+            self._container.mux(self._audio.packet(heard.data, at_90k))
+            self._audio_units += 1
 
     def add(self, picture: _Picture) -> None:
         packet = self._packet(picture)
@@ -336,7 +336,9 @@ class _OpenFile:
         self._container.close()
         self._partial.replace(self._path)
         covers = Interval(self._start_us, self.end_us)
-        return ExportedFile(self._path, self.format.codec, covers, self._pictures, self._sounds)
+        return ExportedFile(
+            self._path, self.format.codec, covers, self._pictures, self._audio_units
+        )
 
     def discard(self) -> None:
         self._container.close()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound in RTP: what a description offers, and payloads to units.
+"""Audio in RTP: what a description offers, and payloads to units.
 
 Pure. The handshake asks `audio_payload` whether a track can be taken, the media loop's receiver
 feeds an `AudioDepacketiser`. AAC by RFC 3640 (several access units a packet, or one in fragments,
 never interleaved), G.711 by RFC 3551 section 4.5.14, Opus by RFC 7587. Everything else has no
-sound here: MP4A-LATM (RFC 6416) carries its configuration in band, G.726 and G.722 have no place
+audio here: MP4A-LATM (RFC 6416) carries its configuration in band, G.726 and G.722 have no place
 in the containers we write.
 
 A packet that contradicts itself is dropped whole and counted; nothing is guessed from it.
@@ -132,7 +132,7 @@ class WholePackets:
     def push(
         self, view: memoryview, start: int, end: int, timestamp: int, marker: bool, lost: bool
     ) -> None:
-        """A packet without a payload has no sound."""
+        """A packet without a payload has no audio."""
         if start >= end:
             self.damaged += 1
             return

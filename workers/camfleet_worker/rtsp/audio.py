@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which sound of a description can be taken. Pure; asked by the handshake where the policy wants
-sound."""
+"""Which audio of a description can be taken. Pure; asked by the handshake where the policy wants
+audio."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from camfleet_worker.rtsp.sdp import Description, MediaSection
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """A track that gives sound, and how it is taken apart."""
+class OfferedAudio:
+    """A track that gives audio, and how it is taken apart."""
 
     section: MediaSection
     payload: AudioPayload
 
 
-def offered_sound(description: Description, video: MediaSection) -> Sound | None:
-    """The first track of sound that we take, has a control of its own and is no back channel."""
+def offered_audio(description: Description, video: MediaSection) -> OfferedAudio | None:
+    """The first track of audio that we take, has a control of its own and is no back channel."""
     for section in description.media:
         if section.kind != "audio" or section.control in ("", "*", video.control):
             continue
@@ -29,5 +29,5 @@ def offered_sound(description: Description, video: MediaSection) -> Sound | None
             section.encoding, section.clock_hz, section.channels, section.parameters
         )
         if payload is not None:
-            return Sound(section, payload)
+            return OfferedAudio(section, payload)
     return None

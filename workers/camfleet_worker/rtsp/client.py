@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.rtsp.connection import connect
 from camfleet_worker.rtsp.handshake import (
+    AudioSetupFailed,
     BeforeAttempt,
     Handshake,
     Redirected,
-    SoundUnbearable,
 )
 from camfleet_worker.rtsp.message import MessageError
 from camfleet_worker.rtsp.playing import PlayingStream
@@ -51,8 +51,8 @@ async def open_stream(
         except Redirected as redirected:
             handshake.go_to(redirected.path)
             redirects += 1
-        except SoundUnbearable as refused:
-            await handshake.go_without_sound(refused.why)  # happens once
+        except AudioSetupFailed as refused:
+            await handshake.go_without_audio(refused.why)  # happens once
     raise too_many_redirects()
 
 

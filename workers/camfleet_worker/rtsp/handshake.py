@@ -17,7 +17,7 @@ from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtsp import refusal, udp
-from camfleet_worker.rtsp.audio import offered_sound
+from camfleet_worker.rtsp.audio import offered_audio
 from camfleet_worker.rtsp.auth import Authorization, Authorizer
 from camfleet_worker.rtsp.connection import Connection
 from camfleet_worker.rtsp.headers import Channels, is_udp, parse_interleaved, parse_server_ports
@@ -49,8 +49,8 @@ _FEWEST_LEFT = 3
 """Nothing more is tried when the camera says that fewer attempts are left."""
 _REDIRECTS = (301, 302, 303, 305, 307)
 _UNSUPPORTED_TRANSPORT = 461
-_SOUND_PATIENCE_S = 3.0
-"""How long the answer about the sound may take: the video waits behind it."""
+_AUDIO_PATIENCE_S = 3.0
+"""How long the answer about the audio may take: the video waits behind it."""
 
 BeforeAttempt = Callable[[], Awaitable[None]]
 """Awaited right before credentials are first sent: the attempt is written down before it is made.
@@ -65,8 +65,8 @@ class Redirected(Exception):
         self.path = path
 
 
-class SoundUnbearable(Exception):
-    """Asking for sound has cost the session; without sound it may play."""
+class AudioSetupFailed(Exception):
+    """Asking for audio has cost the session; without audio it may play."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -94,7 +94,7 @@ class Handshake:
         self._step = "connect"
         self._farewell: asyncio.Task[None] | None = None
         self._silence = ""
-        """Why there is no sound though it was asked for."""
+        """Why there is no audio though it was asked for."""
 
     def begin(self, connection: Connection) -> None:
         """Talk on this connection from here on."""
@@ -108,7 +108,7 @@ class Handshake:
         """Ask there next time."""
         self.target = self.target.with_path(path)
 
-    async def go_without_sound(self, why: str) -> None:
+    async def go_without_audio(self, why: str) -> None:
         """Do not ask for it again; let the session that it has cost end first, since the camera
         may have no place for two."""
         self.target = replace(self.target, audio=False)
@@ -118,7 +118,7 @@ class Handshake:
             await self._farewell
 
     async def run(self) -> PlayingStream:
-        """DESCRIBE, SETUP of the video and perhaps of the sound, PLAY."""
+        """DESCRIBE, SETUP of the video and perhaps of the audio, PLAY."""
         described = await self._request(
             "DESCRIBE", self.target.url(), [("Accept", "application/sdp")]
         )
@@ -129,10 +129,10 @@ class Handshake:
             [headers.get("content-base"), headers.get("content-location"), self.target.path]
         )
         channels = await self._set_up(control_path(base, video.control))
-        audio = await self._set_up_sound(description, video, base, channels)
+        audio = await self._set_up_audio(description, video, base, channels)
         self._session.aggregate_url = self.target.url(control_path(base, description.control))
         self._early = bytearray()
-        await self._play(with_sound=audio is not None)
+        await self._play(with_audio=audio is not None)
         rest = self._reader.take_rest()
         if self._udp is not None:
             self._udp.unread(rest)
@@ -234,21 +234,21 @@ class Handshake:
             raise refusal.protocol_error("The camera's answer to SETUP names no session")
         return response
 
-    async def _set_up_sound(
+    async def _set_up_audio(
         self, description: Description, video: MediaSection, base: str, taken: Channels
     ) -> AudioTrack | None:
-        """A second SETUP in the session, on the next channels; None where there is no sound."""
+        """A second SETUP in the session, on the next channels; None where there is no audio."""
         if not self.target.audio:
             return None
-        sound = None if self._udp else offered_sound(description, video)
-        if sound is None:
+        audio = None if self._udp else offered_audio(description, video)
+        if audio is None:
             self._silence = "it is sent over UDP" if self._udp else "none is offered that we take"
             return None
         free = self._free_channels(taken)
         asked = f"RTP/AVP/TCP;unicast;interleaved={free.rtp}-{free.rtcp}"
         try:
-            async with asyncio.timeout(_SOUND_PATIENCE_S):
-                url = self.target.url(control_path(base, sound.section.control))
+            async with asyncio.timeout(_AUDIO_PATIENCE_S):
+                url = self.target.url(control_path(base, audio.section.control))
                 response = await self._request("SETUP", url, [("Transport", asked)])
         except IngestError as refused:
             self._silence = refused.fact
@@ -257,22 +257,22 @@ class Handshake:
             self._silence = "the camera redirects it"
             return None
         except (OSError, MessageError) as error:  # TimeoutError is one
-            raise SoundUnbearable("asking for it ends the conversation") from error
+            raise AudioSetupFailed("asking for it ends the conversation") from error
         channels = parse_interleaved(response.headers.get("transport") or asked)
         if channels is None:
             self._silence = "the camera sends it over UDP only"
             return None
-        payload_type = sound.section.payload_type
+        payload_type = audio.section.payload_type
         if (channels.rtp, payload_type) == (taken.rtp, video.payload_type):
-            raise SoundUnbearable("nothing tells it from the video")
-        return AudioTrack(channels, payload_type, sound.payload)
+            raise AudioSetupFailed("nothing tells it from the video")
+        return AudioTrack(channels, payload_type, audio.payload)
 
-    async def _play(self, with_sound: bool) -> None:
+    async def _play(self, with_audio: bool) -> None:
         try:
             await self._request("PLAY", self._session.aggregate_url, [("Range", "npt=0.000-")])
         except IngestError as error:
-            if with_sound and error.condition is ConditionType.STREAMING:
-                raise SoundUnbearable(f"with it, {error.fact}") from error
+            if with_audio and error.condition is ConditionType.STREAMING:
+                raise AudioSetupFailed(f"with it, {error.fact}") from error
             raise
 
     async def _take_back(self, url: str) -> None:

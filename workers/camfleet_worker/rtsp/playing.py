@@ -14,7 +14,7 @@ from camfleet_worker.rtsp.session import RtspSession
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """The sound of a session, interleaved beside the video."""
+    """The audio of a session, interleaved beside the video."""
 
     channels: Channels
     payload_type: int
@@ -40,4 +40,4 @@ class PlayingStream:
     """SHA-256 of the certificate that the RTSP port showed; empty without TLS."""
     audio: AudioTrack | None = None
     silence: str = ""
-    """Why there is no sound, where it was asked for."""
+    """Why there is no audio, where it was asked for."""

@@ -39,7 +39,7 @@ class MediaSection:
     """a=fmtp, names in lower case."""
     control: str = ""
     send_only: bool = False
-    """a=sendonly: on a sound track, that it takes sound instead of giving it (ONVIF Streaming
+    """a=sendonly: on a audio track, that it takes audio instead of giving it (ONVIF Streaming
     Specification section 5.3), unless the video says the same of itself."""
 
     @property

@@ -26,7 +26,7 @@ class StreamTarget:
     udp_first: bool = False
     """It took nothing else the last time."""
     audio: bool = False
-    """Sound too, where the camera offers one that we take."""
+    """Audio too, where the camera offers one that we take."""
     session_timeout_s: float = 0.0
     """What the camera stated the last time: how long a lost session may occupy a place."""
 

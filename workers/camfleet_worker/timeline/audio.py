@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times of sound on the timeline of the pictures. Pure.
+"""Times of audio on the timeline of the pictures. Pure.
 
-Sound has a timeline of its own that starts where the pictures' one started: both count from the
+Audio has a timeline of its own that starts where the pictures' one started: both count from the
 same instant of our clock, and each follows its own RTP clock, anchored by the arrival of its first
 packet of a session. Sender reports would tie the two closer together, where a camera sends them
 for both tracks and means the same clock in both; too many do not.
@@ -15,7 +15,7 @@ from camfleet_worker.timeline.timeline import CLOCK_HZ, Timeline, burst_s, diffe
 
 
 class AudioTimeline:
-    """Gives each unit of sound its time. Lives as long as the timeline of the pictures."""
+    """Gives each audio unit its time. Lives as long as the timeline of the pictures."""
 
     def __init__(self, pictures: Timeline) -> None:
         self._pictures = pictures

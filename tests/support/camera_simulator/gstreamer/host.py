@@ -18,7 +18,7 @@ from typing import Any
 from camera_simulator.camera import Camera
 from camera_simulator.counters import Attempt, Verdict
 from camera_simulator.listener import bound_socket
-from camera_simulator.rtsp.sound import sound_track
+from camera_simulator.rtsp.audio import audio_track
 from camera_simulator.settings import CameraSettings
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -131,7 +131,7 @@ class GStreamerServer:
                 "host": settings.host,
                 "port": self.port,
                 "streams": {name: str(clip.folder) for name, clip in self._camera.clips.items()},
-                "sound": _sound(settings),
+                "audio": _audio(settings),
                 "start_frame": settings.start_frame,
                 "username": settings.username,
                 "password": settings.password,
@@ -152,15 +152,15 @@ class GStreamerServer:
             self._holder.close()
 
 
-def _sound(settings: CameraSettings) -> dict[str, Any] | None:
+def _audio(settings: CameraSettings) -> dict[str, Any] | None:
     """The tone for GStreamer to pack: it has no PyAV there."""
-    if settings.sound == "none":
+    if settings.audio == "none":
         return None
-    track = sound_track(settings.sound)
+    track = audio_track(settings.audio)
     return {
-        "codec": settings.sound,
+        "codec": settings.audio,
         "config": track.config.hex(),
-        "in_fragments": settings.sound_packing == "fragmented",
+        "in_fragments": settings.audio_packing == "fragmented",
         "clock_hz": track.clock_hz,
         "unit_ticks": track.unit_ticks,
         "units": [unit.hex() for unit in track.units],

@@ -75,7 +75,7 @@ class RtspCamera:
         self._server.set_service(str(command["port"]))
         self._server.connect("client-connected", self._client_connected)
         self._streams = [
-            ClipFactory(load(folder), command["start_frame"], command["sound"])
+            ClipFactory(load(folder), command["start_frame"], command["audio"])
             for folder in command["streams"].values()
         ]
         for stream, factory in zip(command["streams"], self._streams, strict=True):
@@ -137,10 +137,10 @@ class RtspCamera:
 class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi has no types
     """One stream: a pipeline while somebody watches, shared by all who do."""
 
-    def __init__(self, clip: Clip, start_frame: int, sound: dict[str, Any] | None) -> None:
+    def __init__(self, clip: Clip, start_frame: int, audio: dict[str, Any] | None) -> None:
         super().__init__()
         self._clip = clip
-        self._sound = Tone(sound) if sound else None
+        self._audio = Tone(audio) if audio else None
         self._first = start_frame - start_frame % clip.gop
         self._source: Any = None
         self._next = 0
@@ -160,14 +160,14 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi h
             f"( appsrc name=source is-live=true format=time caps={caps},"
             f"framerate={self._clip.fps}/1 ! {codec}parse "
             f"! rtp{codec}pay name=pay0 pt=96 config-interval=-1 "
-            f"{self._sound.pipeline if self._sound else ''} )"
+            f"{self._audio.pipeline if self._audio else ''} )"
         )
 
     def _configured(self, factory: Any, media: Any) -> None:
         self._source = media.get_element().get_by_name("source")
         self._next = 0
-        if self._sound is not None:
-            self._sound.begin(media.get_element().get_by_name("tone"))
+        if self._audio is not None:
+            self._audio.begin(media.get_element().get_by_name("tone"))
         media.connect("unprepared", self._unwatched, self._source)
 
     def _unwatched(self, media: Any, source: Any) -> None:
@@ -185,8 +185,8 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi h
             if not frozen:
                 self._push(source, self._next * frame_ns)
             self._next += 1
-        if self._sound is not None:
-            self._sound.feed(now)
+        if self._audio is not None:
+            self._audio.feed(now)
 
     def _push(self, source: Any, pts: int) -> None:
         data = buffers(self._clip.folder)[(self._first + self._next) % len(self._clip.frames)]
@@ -199,7 +199,7 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi h
 
 
 class Tone:
-    """The sound beside a clip, round and round."""
+    """The audio beside a clip, round and round."""
 
     _PAYLOADS: ClassVar = {
         "pcmu": ("audio/x-mulaw,rate=8000,channels=1", "rtppcmupay name=pay1 pt=0"),
@@ -214,15 +214,15 @@ class Tone:
         ),
     }
 
-    def __init__(self, sound: dict[str, Any]) -> None:
-        caps, payloader = self._PAYLOADS[sound["codec"]]
-        size = " mtu=150" if sound["in_fragments"] else ""
+    def __init__(self, audio: dict[str, Any]) -> None:
+        caps, payloader = self._PAYLOADS[audio["codec"]]
+        size = " mtu=150" if audio["in_fragments"] else ""
         self.pipeline = (
-            f"appsrc name=tone is-live=true format=time caps={caps}{sound['config']} "
+            f"appsrc name=tone is-live=true format=time caps={caps}{audio['config']} "
             f"! {payloader}{size}"
         )
-        self._unit_ns = Gst.SECOND * sound["unit_ticks"] // sound["clock_hz"]
-        self._units = [Gst.Buffer.new_wrapped(bytes.fromhex(unit)) for unit in sound["units"]]
+        self._unit_ns = Gst.SECOND * audio["unit_ticks"] // audio["clock_hz"]
+        self._units = [Gst.Buffer.new_wrapped(bytes.fromhex(unit)) for unit in audio["units"]]
         self._source: Any = None
         self._next = 0
 

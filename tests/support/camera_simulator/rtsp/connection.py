@@ -22,11 +22,11 @@ from camera_simulator.counters import Counters, Verdict
 from camera_simulator.listener import Listener, reset
 from camera_simulator.messages import Interleaved, Message, MessageInvalid, MessageReader
 from camera_simulator.rtsp import dialect, sdp
+from camera_simulator.rtsp.audio import TRACK, PlayedAudio, audio_track
 from camera_simulator.rtsp.delivery import Datagrams, OverRtsp
 from camera_simulator.rtsp.labels import Labeller
 from camera_simulator.rtsp.packets import FramePackets
 from camera_simulator.rtsp.session import Session
-from camera_simulator.rtsp.sound import TRACK, PlayedSound, sound_track
 from camera_simulator.settings import CameraSettings
 
 _PHRASES = {
@@ -139,13 +139,13 @@ class RtspConnection(asyncio.Protocol):
     def _send_media(self, session: Session, transport: asyncio.Transport, now_s: float) -> None:
         settings, counters = self._camera.effective, self._camera.counters
         assert session.delivery is not None
-        if session.sound_track is not None and not settings.freeze:
-            told = session.sound_track.packets_told
-            sound = session.sound_track.due(now_s, settings, self._camera.camera_unix_s())
-            counters.sounds_sent += session.sound_track.packets_told - told
-            session.delivery.send(sound, settings)
-        elif "sound" in settings.media:
-            session.delivery.send(session.sound(), settings)
+        if session.audio_track is not None and not settings.freeze:
+            told = session.audio_track.packets_told
+            audio = session.audio_track.due(now_s, settings, self._camera.camera_unix_s())
+            counters.audio_sent += session.audio_track.packets_told - told
+            session.delivery.send(audio, settings)
+        elif "audio" in settings.media:
+            session.delivery.send(session.audio(), settings)
         for frame in session.due(now_s, settings):
             if transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
                 counters.frames_dropped += 1
@@ -266,7 +266,7 @@ class RtspConnection(asyncio.Protocol):
             settings.rtsp_dialect,
             settings.media,
             base,
-            self._offered_sound(settings),
+            self._offered_audio(settings),
         ).encode()
         headers = dialect.content_base(base, settings.rtsp_dialect)
         self._send(message, 200, headers, body)
@@ -286,7 +286,7 @@ class RtspConnection(asyncio.Protocol):
         elif self._session is None and "session" in message.headers:
             self._send(message, 454)
         elif self._session is not None and message.target.endswith(f"/{TRACK}"):
-            self._setup_sound(message, self._session, transport)
+            self._setup_audio(message, self._session, transport)
         elif self._session is not None:
             self._send(message, 455)  # one picture, so its second SETUP can only be a mistake
         elif settings.max_sessions and counters.sessions_open >= settings.max_sessions:
@@ -301,27 +301,27 @@ class RtspConnection(asyncio.Protocol):
         else:
             self._send(message, 461)
 
-    def _offered_sound(self, settings: CameraSettings) -> tuple[str, ...]:
-        if settings.sound == "none":
+    def _offered_audio(self, settings: CameraSettings) -> tuple[str, ...]:
+        if settings.audio == "none":
             return ()
-        direction = ("a=sendonly",) if settings.sound_is_back_channel else ()
-        return (*sound_track(settings.sound, settings.sound_packing).description, *direction)
+        direction = ("a=sendonly",) if settings.audio_is_back_channel else ()
+        return (*audio_track(settings.audio, settings.audio_packing).description, *direction)
 
-    def _setup_sound(self, message: Message, session: Session, transport: str) -> None:
+    def _setup_audio(self, message: Message, session: Session, transport: str) -> None:
         settings = self._camera.effective
         channels = re.search(r"interleaved=(\d+)-(\d+)", transport)
-        if settings.sound == "none" or _session_id(message) != session.ident or not channels:
+        if settings.audio == "none" or _session_id(message) != session.ident or not channels:
             self._send(message, 455)
-        elif settings.sound_setup in ("unsupported", "refused"):
-            self._send(message, 461 if settings.sound_setup == "unsupported" else 403)
-        elif settings.sound_setup == "closes":
+        elif settings.audio_setup in ("unsupported", "refused"):
+            self._send(message, 461 if settings.audio_setup == "unsupported" else 403)
+        elif settings.audio_setup == "closes":
             self.drop()
-        elif settings.sound_setup != "hangs":
+        elif settings.audio_setup != "hangs":
             rtp, rtcp = int(channels[1]), int(channels[2])
-            if settings.sound_setup == "on-video-channel":
+            if settings.audio_setup == "on-video-channel":
                 rtp, rtcp = session.rtp_channel, session.rtcp_channel
-            track = sound_track(settings.sound, settings.sound_packing)
-            session.sound_track = PlayedSound(track, rtp, rtcp)
+            track = audio_track(settings.audio, settings.audio_packing)
+            session.audio_track = PlayedAudio(track, rtp, rtcp)
             settled = f"RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp}"
             self._send(message, 200, [("Transport", settled), self._session_header(session)])
 
@@ -378,7 +378,7 @@ class RtspConnection(asyncio.Protocol):
         session = self._own_session(message)
         if session is None:
             return
-        if session.sound_track is not None and self._camera.effective.sound_setup == "play-fails":
+        if session.audio_track is not None and self._camera.effective.audio_setup == "play-fails":
             self._send(message, 500)
             return
         if not session.playing:

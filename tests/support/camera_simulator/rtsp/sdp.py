@@ -19,9 +19,9 @@ def describe(
     dialect: tuple[str, ...] = (),
     media: str = "whole",
     base: str = "",
-    sound: Sequence[str] = (),
+    audio: Sequence[str] = (),
 ) -> str:
-    """One video track, its control URL relative to Content-Base; sound where `media` has it."""
+    """One video track, its control URL relative to Content-Base; audio where `media` has it."""
     encoding = "H264" if clip.codec == "h264" else "H265"
     format_parameters = _format_parameters(clip, with_parameter_sets)
     lines = [
@@ -41,10 +41,10 @@ def describe(
     ]
     if "bare-sdp" in dialect:
         lines = [line for line in lines if line[0] in "ma" and line != "a=control:*"]
-    lines += sound
-    if "sound" in media and not sound:
+    lines += audio
+    if "audio" in media and not audio:
         lines += ["m=audio 0 RTP/AVP 8", "a=rtpmap:8 PCMA/8000", "a=control:track2"]
-    if media == "sound-only":
+    if media == "audio-only":
         lines = [*lines[:6], *lines[-3:]]
     end = "\n" if "lf-only" in dialect else "\r\n"
     return end.join(lines) + end

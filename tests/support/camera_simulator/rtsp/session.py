@@ -15,10 +15,10 @@ import struct
 from dataclasses import dataclass, field
 
 from camera_simulator.clips import AccessUnit, Clip
+from camera_simulator.rtsp.audio import PlayedAudio
 from camera_simulator.rtsp.delivery import Delivery
 from camera_simulator.rtsp.labels import Labeller
 from camera_simulator.rtsp.packets import FramePackets, packetised, sender_report
-from camera_simulator.rtsp.sound import PlayedSound
 from camera_simulator.settings import CameraSettings, ReportClock, Timestamps
 
 REPORT_EVERY_S = 5.0
@@ -49,7 +49,7 @@ class Session:
     base_timestamp: int = field(default_factory=lambda: secrets.randbits(32))
     rtp_channel: int = 0
     rtcp_channel: int = 1
-    sound_track: PlayedSound | None = None
+    audio_track: PlayedAudio | None = None
     """Set up beside the picture."""
     playing: bool = False
     frames_sent: int = 0
@@ -58,7 +58,7 @@ class Session:
     _packets_sent: int = 0
     _octets_sent: int = 0
     _report_due_s: float = 0.0
-    _sounds: int = 0
+    _audio_units: int = 0
     _reports: int = 0
 
     def play(self, now_s: float) -> None:
@@ -131,7 +131,7 @@ class Session:
         return settings.flips_size and bool(place // self.clip.gop % 2)
 
     def _wanted(self, frame: FramePackets, settings: CameraSettings) -> bool:
-        if settings.freeze or "sound" in settings.media:
+        if settings.freeze or "audio" in settings.media:
             return False
         return not (settings.media == "p-frames-only" and frame.key)
 
@@ -166,10 +166,12 @@ class Session:
             return camera_unix_s + 86_400
         return {"zero": -2_208_988_800.0, "in-1970": 0.0}.get(how, camera_unix_s)
 
-    def sound(self) -> bytes:
+    def audio(self) -> bytes:
         """Twenty milliseconds of silence by G.711 A-law, on the channel after the picture's."""
-        self._sounds += 1
-        packet = struct.pack("!BBHII", 0x80, 8, self._sounds & 0xFFFF, self._sounds * 160, 7)
+        self._audio_units += 1
+        packet = struct.pack(
+            "!BBHII", 0x80, 8, self._audio_units & 0xFFFF, self._audio_units * 160, 7
+        )
         packet += b"\xd5" * 160
         return struct.pack("!sBH", b"$", self.rtcp_channel + 1, len(packet)) + packet
 

@@ -2,7 +2,7 @@
 """The HTTP door of the receiver: counts, frames and pictures out; faults in.
 
 GET  /streams                        {path: counts} GET  /frames/live/cam01?after=0      the frames
-received, with hash, key flag and presentation time GET  /sound/live/cam01              the sound
+received, with hash, key flag and presentation time GET  /audio/live/cam01              the audio
 received, with hash and presentation time GET  /snapshot/live/cam01.jpg        the last
 key frame as a picture POST /refuse {"on": true}            close the RTSP listener and drop every
 publisher POST /login {"username", "password", "schemes"}   other credentials from now on
@@ -53,11 +53,11 @@ class DoorHandler(BaseHTTPRequestHandler):
             self._json(
                 frames if frames is not None else {"error": "no such path"}, frames is not None
             )
-        elif path.startswith("/sound/"):
-            sounds = self.server.ledger.sounds(path.removeprefix("/sound"))
+        elif path.startswith("/audio/"):
+            audio_units = self.server.ledger.audio_units(path.removeprefix("/audio"))
             self._json(
-                sounds if sounds is not None else {"error": "no such path"},
-                found=sounds is not None,
+                audio_units if audio_units is not None else {"error": "no such path"},
+                found=audio_units is not None,
             )
         elif path.startswith("/snapshot/") and path.endswith(".jpg"):
             self._picture(path.removeprefix("/snapshot").removesuffix(".jpg"))

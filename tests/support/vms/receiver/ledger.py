@@ -43,8 +43,8 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Sound:
-    """One unit of sound; `sha256` of all its octets."""
+class Audio:
+    """One audio unit; `sha256` of all its octets."""
 
     publisher: int
     pts_s: float
@@ -67,7 +67,7 @@ class PathRecord:
     last_pts: tuple[int, float] | None = None
     last_key: bytes | None = None
     log: deque[Frame] = field(default_factory=lambda: deque(maxlen=_FRAMES_KEPT))
-    sound_log: deque[Sound] = field(default_factory=lambda: deque(maxlen=_FRAMES_KEPT))
+    audio_log: deque[Audio] = field(default_factory=lambda: deque(maxlen=_FRAMES_KEPT))
 
     def as_json(self, now_s: float) -> dict[str, Any]:
         age = None if self.last_frame_s is None else round(now_s - self.last_frame_s, 3)
@@ -119,17 +119,17 @@ class Ledger:
             frame = Frame(record.frames, publisher, key, pts_s, len(data), now_s, sha256, label)
             record.log.append(frame)
 
-    def sound(self, path: str, publisher: int, data: bytes, pts_s: float) -> None:
-        """One unit of sound as it was depayloaded."""
+    def audio(self, path: str, publisher: int, data: bytes, pts_s: float) -> None:
+        """One audio unit as it was depayloaded."""
         with self._lock:
             sha256 = hashlib.sha256(data).hexdigest()
-            self._paths[path].sound_log.append(Sound(publisher, pts_s, sha256))
+            self._paths[path].audio_log.append(Audio(publisher, pts_s, sha256))
 
-    def sounds(self, path: str) -> list[dict[str, Any]] | None:
-        """The sound of a path, as far as it is kept; None: no such path."""
+    def audio_units(self, path: str) -> list[dict[str, Any]] | None:
+        """The audio of a path, as far as it is kept; None: no such path."""
         with self._lock:
             record = self._paths.get(path)
-            return None if record is None else [vars(sound) for sound in record.sound_log]
+            return None if record is None else [vars(audio) for audio in record.audio_log]
 
     def _judge_pts(self, record: PathRecord, publisher: int, pts_s: float) -> None:
         """Presentation time is compared within one publisher: a new one starts a new timeline."""

@@ -3,7 +3,7 @@
 
 A mount point is made when its path is first announced, with one depayloader for each media section
 of the announced SDP (gst-rtsp-server wants exactly as many streams as sections). Video in H.264 or
-H.265 ends in an appsink that writes each access unit into the ledger, and so does sound in AAC,
+H.265 ends in an appsink that writes each access unit into the ledger, and so does audio in AAC,
 G.711 and Opus; every other section is taken and thrown away.
 """
 
@@ -122,9 +122,9 @@ class PublisherFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  #
         sink = media.get_element().get_by_name("frames")
         if sink is not None:
             sink.connect("new-sample", self._frame, publisher)
-        sound = media.get_element().get_by_name("sound")
-        if sound is not None:
-            sound.connect("new-sample", self._sound, publisher)
+        audio = media.get_element().get_by_name("audio")
+        if audio is not None:
+            audio.connect("new-sample", self._audio, publisher)
         media.connect("prepared", _stamp_by_rtp)
         media.connect("unprepared", lambda _media: self._ledger.left(self._path))
 
@@ -136,10 +136,10 @@ class PublisherFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  #
         self._ledger.frame(self._path, publisher, data, key, pts_s)
         return Gst.FlowReturn.OK
 
-    def _sound(self, sink: Any, publisher: int) -> Any:
+    def _audio(self, sink: Any, publisher: int) -> Any:
         buffer = sink.emit("pull-sample").get_buffer()
         pts_s = buffer.pts / Gst.SECOND if buffer.pts != Gst.CLOCK_TIME_NONE else -1.0
-        self._ledger.sound(self._path, publisher, buffer.extract_dup(0, buffer.get_size()), pts_s)
+        self._ledger.audio(self._path, publisher, buffer.extract_dup(0, buffer.get_size()), pts_s)
         return Gst.FlowReturn.OK
 
 
@@ -168,7 +168,7 @@ def _stamp_by_rtp(media: Any) -> None:
 
 
 _DEPAYLOADERS = {"h264": "rtph264depay", "h265": "rtph265depay"}
-_SOUND_DEPAYLOADERS = {
+_AUDIO_DEPAYLOADERS = {
     "mpeg4-generic": "rtpmp4gdepay",
     "pcmu": "rtppcmudepay",
     "pcma": "rtppcmadepay",
@@ -178,9 +178,9 @@ _SOUND_DEPAYLOADERS = {
 
 def _chain(number: int, section: str) -> str:
     depayloader = _DEPAYLOADERS.get(section)
-    if section in _SOUND_DEPAYLOADERS:
-        sink = "appsink name=sound sync=false async=false emit-signals=true max-buffers=0"
-        return f"{_SOUND_DEPAYLOADERS[section]} name=depay{number} ! {sink}"
+    if section in _AUDIO_DEPAYLOADERS:
+        sink = "appsink name=audio sync=false async=false emit-signals=true max-buffers=0"
+        return f"{_AUDIO_DEPAYLOADERS[section]} name=depay{number} ! {sink}"
     if depayloader is None:
         return f"fakesink name=depay{number} sync=false async=false"
     # alignment=au: a buffer is one whole access unit, pushed when the marker or the next timestamp
@@ -197,7 +197,7 @@ def media_sections(sdp: str) -> list[str]:
     for section in sections:
         encoding = re.search(r"^a=rtpmap:\d+ ([^/\s]+)/", section, re.MULTILINE)
         word = encoding[1].lower() if encoding else ""
-        known = word in _DEPAYLOADERS or word in _SOUND_DEPAYLOADERS
+        known = word in _DEPAYLOADERS or word in _AUDIO_DEPAYLOADERS
         words.append(word if known else section.split(" ", 1)[0])
     return words
 

@@ -106,9 +106,9 @@ def test_udp_is_asked_for_first_where_it_was_needed_and_only_where_it_is_allowed
     assert not stream_target(camera(), policy(udp=True), forgotten, "/", 0).udp_first
 
 
-def test_sound_is_asked_for_where_the_policy_wants_it() -> None:
-    sound = policy().model_copy(update={"audio": True})
-    assert stream_target(camera(), sound, learned(), "/", 0).audio
+def test_audio_is_asked_for_where_the_policy_wants_it() -> None:
+    audio = policy().model_copy(update={"audio": True})
+    assert stream_target(camera(), audio, learned(), "/", 0).audio
     assert not stream_target(camera(), policy(), learned(), "/", 0).audio
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which sinks are given sound, and from when on."""
+"""Which sinks are given audio, and from when on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, Audi
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 
 VIDEO = VideoFormat(Codec.H264, (), 16, 16)
-SOUND = AudioUnit(b"sound", 1, 0.0, AudioFormat(AudioCodec.PCMA, 8000, 1))
+AUDIO = AudioUnit(b"audio", 1, 0.0, AudioFormat(AudioCodec.PCMA, 8000, 1))
 
 
 def picture(key: bool) -> AccessUnit:
@@ -39,58 +39,58 @@ class PictureSink:
         """Nothing is open."""
 
 
-class SoundSink(PictureSink):
+class AudioSink(PictureSink):
     """Takes both."""
 
     broken = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.sound: list[AudioUnit] = []
+        self.audio: list[AudioUnit] = []
 
     def push_audio(self, unit: AudioUnit) -> None:
         if self.broken:
             raise RuntimeError("a bug")
-        self.sound.append(unit)
+        self.audio.append(unit)
 
 
-def test_sound_begins_behind_a_key_frame_and_goes_to_sinks_that_take_it() -> None:
-    deaf, hearing = PictureSink(), SoundSink()
+def test_audio_begins_behind_a_key_frame_and_goes_to_sinks_that_take_it() -> None:
+    deaf, hearing = PictureSink(), AudioSink()
     channel = Channel("gate", [deaf, hearing], LoopCounters())
     channel.push(picture(key=False))
-    channel.push_audio(SOUND)
-    assert hearing.sound == []
+    channel.push_audio(AUDIO)
+    assert hearing.audio == []
     channel.push(picture(key=True))
-    channel.push_audio(SOUND)
-    assert hearing.sound == [SOUND]
+    channel.push_audio(AUDIO)
+    assert hearing.audio == [AUDIO]
     assert deaf.pictures == hearing.pictures == 1
 
 
-def test_a_sink_that_joins_later_has_sound_from_its_first_key_frame_on() -> None:
-    first, later = SoundSink(), SoundSink()
+def test_a_sink_that_joins_later_has_audio_from_its_first_key_frame_on() -> None:
+    first, later = AudioSink(), AudioSink()
     channel = Channel("gate", [first], LoopCounters())
     channel.push(picture(key=True))
     channel.replace_sinks([first, later])
-    channel.push_audio(SOUND)
-    assert (len(first.sound), len(later.sound)) == (1, 0)
+    channel.push_audio(AUDIO)
+    assert (len(first.audio), len(later.audio)) == (1, 0)
     channel.push(picture(key=True))
-    channel.push_audio(SOUND)
-    assert (len(first.sound), len(later.sound)) == (2, 1)
+    channel.push_audio(AUDIO)
+    assert (len(first.audio), len(later.audio)) == (2, 1)
     channel.replace_sinks([later])
-    channel.push_audio(SOUND)
-    assert (len(first.sound), len(later.sound)) == (2, 2)
+    channel.push_audio(AUDIO)
+    assert (len(first.audio), len(later.audio)) == (2, 2)
 
 
-def test_a_bug_in_one_sink_takes_the_sound_from_no_other() -> None:
-    broken, whole = SoundSink(), SoundSink()
+def test_a_bug_in_one_sink_takes_the_audio_from_no_other() -> None:
+    broken, whole = AudioSink(), AudioSink()
     broken.broken = True
     counters = LoopCounters()
     channel = Channel("gate", [broken, whole], counters)
     channel.push(picture(key=True))
-    channel.push_audio(SOUND)
-    channel.push_audio(SOUND)
-    assert (len(whole.sound), counters.sink_faults) == (2, 1)
+    channel.push_audio(AUDIO)
+    channel.push_audio(AUDIO)
+    assert (len(whole.audio), counters.sink_faults) == (2, 1)
     broken.broken = False
     channel.push(picture(key=True))
-    channel.push_audio(SOUND)
-    assert len(broken.sound) == 1
+    channel.push_audio(AUDIO)
+    assert len(broken.audio) == 1

@@ -22,7 +22,7 @@ def test_ten_seconds_without_packets_are_no_frames() -> None:
     assert reason(watchdog, 115.0, False) is Reason.NO_FRAMES
 
 
-def test_silence_with_other_packets_is_sound_only_and_old_sound_does_not_count() -> None:
+def test_silence_with_other_packets_is_audio_only_and_old_audio_does_not_count() -> None:
     watchdog = Watchdog(100.0)
     assert watchdog.verdict(105.0, True, others=3) is None
     heard = watchdog.verdict(110.0, True, others=3)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound that waits: bounded, counted, and gone with the pictures it belongs to."""
+"""Audio that waits: bounded, counted, and gone with the pictures it belongs to."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media_types.audio_queue import SoundQueue
+from camfleet_worker.media_types.audio_queue import AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media_types.sink_state import SinkCounters
 
@@ -19,7 +19,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_it_is_bounded_and_counts_everything(steps: list[tuple[str, int | None]]) -> None:
     counters = SinkCounters()
-    queue = SoundQueue(100, counters)
+    queue = AudioQueue(100, counters)
     pushed, taken = 0, []
     for step, number in steps:
         if step == "push":
@@ -35,8 +35,8 @@ def test_it_is_bounded_and_counts_everything(steps: list[tuple[str, int | None]]
     assert taken == sorted(taken)
 
 
-def test_sound_leaves_with_its_picture_and_goes_with_its_gop() -> None:
-    queue = SoundQueue(1000, SinkCounters())
+def test_audio_leaves_with_its_picture_and_goes_with_its_gop() -> None:
+    queue = AudioQueue(1000, SinkCounters())
     for pts in range(0, 100, 10):
         queue.push(AudioUnit(b"1", pts, 0.0, PCMU))
     assert [unit.pts_90k for unit in queue.take(20)] == [0, 10, 20]

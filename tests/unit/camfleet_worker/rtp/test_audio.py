@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound in RTP: whatever is packed comes out whole and once, and nothing else ever does."""
+"""Audio in RTP: whatever is packed comes out whole and once, and nothing else ever does."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.audio_unit import AudioCodec
-from camfleet_worker.rtsp.audio import offered_sound
+from camfleet_worker.rtsp.audio import offered_audio
 from camfleet_worker.rtsp.client import StreamTarget
 from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description, path_of
 
@@ -139,12 +139,12 @@ def test_no_url_raises(url: str) -> None:
     path_of(url)
 
 
-SOUND = """v=0
+AUDIO = """v=0
 a=control:*
 m=video 0 RTP/AVP 96
 a=rtpmap:96 H264/90000
 a=control:trackID=0
-{sound}
+{audio}
 """
 AAC = """m=audio 0 RTP/AVP 97
 a=rtpmap:97 mpeg4-generic/16000/2
@@ -154,7 +154,7 @@ BACK_CHANNEL = "m=audio 0 RTP/AVP 0\na=control:trackID=9\na=sendonly\n"
 
 
 @pytest.mark.parametrize(
-    ("sound", "codec", "clock_hz", "channels"),
+    ("audio", "codec", "clock_hz", "channels"),
     [
         (AAC, AudioCodec.AAC, 16_000, 2),
         ("m=audio 0 RTP/AVP 8\na=control:a", AudioCodec.PCMA, 8000, 1),
@@ -165,18 +165,18 @@ BACK_CHANNEL = "m=audio 0 RTP/AVP 0\na=control:trackID=9\na=sendonly\n"
     ],
     ids=["aac", "static", "pcmu", "opus", "behind-a-back-channel", "behind-another-codec"],
 )
-def test_sound_that_we_take_is_found(
-    sound: str, codec: AudioCodec, clock_hz: int, channels: int
+def test_audio_that_we_take_is_found(
+    audio: str, codec: AudioCodec, clock_hz: int, channels: int
 ) -> None:
-    description = parse_description(SOUND.format(sound=sound).encode())
-    found = offered_sound(description, description.media[0])
+    description = parse_description(AUDIO.format(audio=audio).encode())
+    found = offered_audio(description, description.media[0])
     assert found is not None
-    audio = found.payload.format
-    assert (audio.codec, audio.clock_hz, audio.channels) == (codec, clock_hz, channels)
+    taken = found.payload.format
+    assert (taken.codec, taken.clock_hz, taken.channels) == (codec, clock_hz, channels)
 
 
 @pytest.mark.parametrize(
-    "sound",
+    "audio",
     [
         BACK_CHANNEL,
         "m=audio 0 RTP/AVP 8",
@@ -187,12 +187,12 @@ def test_sound_that_we_take_is_found(
     ],
     ids=["back-channel", "no-control", "control-of-the-video", "latm", "no-number", "metadata"],
 )
-def test_sound_that_we_do_not_take_is_left_alone(sound: str) -> None:
-    description = parse_description(SOUND.format(sound=sound).encode())
-    assert offered_sound(description, description.media[0]) is None
+def test_audio_that_we_do_not_take_is_left_alone(audio: str) -> None:
+    description = parse_description(AUDIO.format(audio=audio).encode())
+    assert offered_audio(description, description.media[0]) is None
 
 
-def test_a_camera_that_calls_all_its_media_sendonly_has_sound() -> None:
-    text = SOUND.format(sound=AAC).replace("a=control:track", "a=sendonly\na=control:track")
+def test_a_camera_that_calls_all_its_media_sendonly_has_audio() -> None:
+    text = AUDIO.format(audio=AAC).replace("a=control:track", "a=sendonly\na=control:track")
     description = parse_description(text.encode())
-    assert offered_sound(description, description.media[0]) is not None
+    assert offered_audio(description, description.media[0]) is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times of sound: they count from where the pictures' time began, by a clock of their own."""
+"""Times of audio: they count from where the pictures' time began, by a clock of their own."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ def begun(at_s: float = 100.0) -> AudioTimeline:
     return AudioTimeline(pictures)
 
 
-def test_sound_before_the_first_picture_has_no_time() -> None:
+def test_audio_before_the_first_picture_has_no_time() -> None:
     pictures = Timeline()
-    sound = AudioTimeline(pictures)
-    assert sound.stamp(1, 8000, 100.0) is None
+    audio = AudioTimeline(pictures)
+    assert audio.stamp(1, 8000, 100.0) is None
     pictures.stamp(7, 100.5)
-    assert sound.stamp(161, 8000, 101.0) == 45_000
+    assert audio.stamp(161, 8000, 101.0) == 45_000
 
 
 @pytest.mark.parametrize("seconds", [3, 6])
 def test_of_a_burst_at_the_beginning_what_lies_before_the_pictures_has_no_time(
     seconds: int,
 ) -> None:
-    """Pictures of two seconds, and sound of more."""
-    sound = begun(101.0)
+    """Pictures of two seconds, and audio of more."""
+    audio = begun(101.0)
     timestamps = [8000 * n // 50 for n in range(50 * seconds)]
-    first, began_s = sound.begin(timestamps, 8000, 103.0, 90.0)
+    first, began_s = audio.begin(timestamps, 8000, 103.0, 90.0)
     assert first == 50 * seconds - 101
     assert began_s == pytest.approx(103.0 - 2.0)
-    assert sound.stamp(timestamps[first], 8000, began_s) == 0
-    assert sound.anchored
+    assert audio.stamp(timestamps[first], 8000, began_s) == 0
+    assert audio.anchored
 
 
 def test_of_a_burst_with_a_senseless_timestamp_what_follows_it_counts() -> None:
@@ -50,14 +50,14 @@ def test_of_a_burst_with_a_senseless_timestamp_what_follows_it_counts() -> None:
 
 
 def test_a_burst_of_another_session_begins_when_it_came() -> None:
-    sound = begun(100.0)
-    sound.stamp(0, 8000, 100.0)
-    sound.restart()
+    audio = begun(100.0)
+    audio.stamp(0, 8000, 100.0)
+    audio.restart()
     timestamps = [4_000_000_000 + 160 * n for n in range(101)]
-    first, began_s = sound.begin(timestamps, 8000, 160.0, 150.0)
+    first, began_s = audio.begin(timestamps, 8000, 160.0, 150.0)
     assert first == 0
     assert began_s == pytest.approx(158.0)
-    first, began_s = sound.begin(timestamps, 8000, 160.0, 159.0)
+    first, began_s = audio.begin(timestamps, 8000, 160.0, 159.0)
     assert first == 50
     assert began_s == pytest.approx(159.0)
 
@@ -68,28 +68,28 @@ def test_before_the_pictures_a_burst_has_no_beginning() -> None:
 
 @pytest.mark.parametrize("clock_hz", [8000, 16_000, 44_100, 48_000])
 def test_durations_are_rtps_and_rounding_does_not_add_up(clock_hz: int) -> None:
-    sound, first = begun(), 0xFFFFFF00
+    audio, first = begun(), 0xFFFFFF00
     times = [
-        sound.stamp(first + number * 1024 & 0xFFFFFFFF, clock_hz, 100 + number * 1024 / clock_hz)
+        audio.stamp(first + number * 1024 & 0xFFFFFFFF, clock_hz, 100 + number * 1024 / clock_hz)
         for number in range(2000)
     ]
     assert times == [number * 1024 * 90_000 // clock_hz for number in range(2000)]
 
 
 def test_another_session_goes_on_by_arrival_and_by_another_clock() -> None:
-    sound = begun()
-    assert sound.stamp(0, 8000, 100.0) == 0
-    sound.restart()
-    assert sound.stamp(4_000_000_000, 48_000, 160.0) == 60 * 90_000
-    assert sound.stamp(4_000_000_960, 48_000, 160.0) == 60 * 90_000 + 1800
+    audio = begun()
+    assert audio.stamp(0, 8000, 100.0) == 0
+    audio.restart()
+    assert audio.stamp(4_000_000_000, 48_000, 160.0) == 60 * 90_000
+    assert audio.stamp(4_000_000_960, 48_000, 160.0) == 60 * 90_000 + 1800
 
 
 @given(st.floats(-0.01, 0.01))
 def test_a_clock_that_runs_fast_or_slow_stays_with_ours(error: float) -> None:
-    sound = begun()
+    audio = begun()
     for number in range(6000):  # two minutes
         arrival = 100 + number * 0.02
-        time = sound.stamp(int(number * 160 * (1 + error)), 8000, arrival)
+        time = audio.stamp(int(number * 160 * (1 + error)), 8000, arrival)
         assert time is not None
         assert abs(time / 90_000 - (arrival - 100)) < TOLERANCE_S + 0.25
 
@@ -99,6 +99,6 @@ def test_a_clock_that_runs_fast_or_slow_stays_with_ours(error: float) -> None:
     st.integers(1, 384_000),
 )
 def test_times_rise_whatever_is_stamped(stamps: list[tuple[int, float]], clock_hz: int) -> None:
-    sound = begun(0.0)
-    times = [sound.stamp(timestamp, clock_hz, arrival) or 0 for timestamp, arrival in stamps]
+    audio = begun(0.0)
+    times = [audio.stamp(timestamp, clock_hz, arrival) or 0 for timestamp, arrival in stamps]
     assert all(0 <= a < b for a, b in itertools.pairwise(times))

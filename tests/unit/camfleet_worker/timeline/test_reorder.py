@@ -74,7 +74,7 @@ class Stream:
         return self.times[before:]
 
 
-def assert_sound(times: list[tuple[int, int]]) -> None:
+def assert_audio(times: list[tuple[int, int]]) -> None:
     assert all(dts <= pts for pts, dts in times)
     assert all(before < after for (_, before), (_, after) in itertools.pairwise(times))
 
@@ -95,7 +95,7 @@ def test_whatever_comes_decoding_times_rise_and_lie_behind_no_presentation_time(
     stream = Stream()
     for kind, shown, reordering in pictures:
         stream.push(reordering, [(kind, shown)])
-    assert_sound(stream.times)
+    assert_audio(stream.times)
     assert all(pts >= 0 for pts, _ in stream.times)
 
 
@@ -129,7 +129,7 @@ def test_a_stream_that_keeps_to_its_depth_keeps_every_presentation_time(
             window.reordered(taken, False, depth) if depth else (window.in_order(taken),) * 2
         )
     assert [pts for pts, _ in times] == [start, *(start + number * FRAME for number in decoded)]
-    assert_sound(times)
+    assert_audio(times)
 
 
 @pytest.mark.parametrize("reordering", [*DECLARED.values(), SILENT])
@@ -148,7 +148,7 @@ def test_b_frames_are_shown_when_they_were_taken_from_the_first_on(
     stream, pictures = Stream(), mini_gops(*shown, times=12)
     times = stream.push(SILENT if silent else DECLARED[depth], pictures)
     assert [pts for pts, _ in times] == [number * FRAME for _, number in pictures]
-    assert_sound(times)
+    assert_audio(times)
     assert stream.order.depth >= depth
     assert all(pts - dts <= (max(shown) + stream.order.depth) * FRAME for pts, dts in times)
 
@@ -157,7 +157,7 @@ def test_b_frames_that_the_camera_denies_are_noticed_at_the_first_one() -> None:
     stream, pictures = Stream(), mini_gops(*TWO_B, times=12)
     times = stream.push(DECLARED[0], pictures)
     assert stream.order.depth == 1
-    assert_sound(times)
+    assert_audio(times)
     assert [pts for pts, _ in times][4:] == [number * FRAME for _, number in pictures][4:]
 
 
@@ -167,7 +167,7 @@ def test_b_frames_that_begin_in_the_middle_are_noticed() -> None:
     later = [(kind, 30 + shown) for kind, shown in mini_gops(*PYRAMID, times=5)][1:]
     times = stream.push(SILENT, later)
     assert stream.order.depth == 2
-    assert_sound(stream.times)
+    assert_audio(stream.times)
     assert [pts for pts, _ in times][4:] == [number * FRAME for _, number in later][4:]
 
 
@@ -178,7 +178,7 @@ def test_a_clock_that_steps_back_makes_no_b_frames() -> None:
     stream.push(SILENT, [("B", number) for number in (13, 14, 15)])
     assert stream.order.depth == 0
     assert all(pts == dts for pts, dts in stream.times)
-    assert_sound(stream.times)
+    assert_audio(stream.times)
 
 
 def test_what_was_learnt_stays_while_the_parameter_sets_say_the_same() -> None:
@@ -187,7 +187,7 @@ def test_what_was_learnt_stays_while_the_parameter_sets_say_the_same() -> None:
     again = mini_gops(*TWO_B, times=2)
     times = stream.push(DECLARED[0], again, start=9 * FRAME)
     assert [pts for pts, _ in times] == [(9 + number) * FRAME for _, number in again]
-    assert_sound(stream.times)
+    assert_audio(stream.times)
 
 
 @pytest.mark.parametrize("gap_s", [0.04, 1, 4, 6, 3600])
@@ -201,7 +201,7 @@ def test_after_a_gap_decoding_goes_on_close_to_the_pictures(
     times = stream.push(DECLARED[2], pictures, start=start)
     assert [pts for pts, _ in times] == [start + number * FRAME for _, number in pictures]
     assert all(pts - dts < 5 * 90_000 for pts, dts in times)
-    assert_sound(stream.times)
+    assert_audio(stream.times)
 
 
 def test_pictures_of_another_depth_follow_in_order() -> None:
@@ -212,7 +212,7 @@ def test_pictures_of_another_depth_follow_in_order() -> None:
         times = stream.push(DECLARED[depth], pictures, start)
         assert [pts for pts, _ in times] == [start + number * FRAME for _, number in pictures]
         start += len(pictures) * FRAME
-    assert_sound(stream.times)
+    assert_audio(stream.times)
 
 
 @pytest.mark.parametrize(("real_fps", "stamped_fps"), [(21, 25), (25, 21), (25, 25.0125)])

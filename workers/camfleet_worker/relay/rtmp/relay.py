@@ -6,8 +6,8 @@ only puts access units into a bounded queue; a monitoring system that lags makes
 whole GOPs. Foreign exceptions become errors of ours in this file. Credentials travel beside the URL
 and reach the wire only.
 
-Sound (AAC) goes along with the pictures beside it; it is announced by its first unit, so that
-sound that begins late needs no other connection.
+Audio (AAC) goes along with the pictures beside it; it is announced by its first unit, so that
+audio that begins late needs no other connection.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
-from camfleet_worker.media_types.audio_queue import SOUND_BYTES, SoundQueue
+from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
 from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import Evidence
@@ -71,7 +71,7 @@ class RtmpRelay:
             vms_tls(target.authorities)  # authorities that are none are told at once
         self._changed = threading.Condition()
         self._queue = GopQueue(queue_bytes, self.counters)  # guarded by _changed
-        self._sound = SoundQueue(SOUND_BYTES, self.counters)  # guarded by _changed
+        self._audio = AudioQueue(AUDIO_BYTES, self.counters)  # guarded by _changed
         self._not_relayed: AudioCodec | None = None
         self._reconnect = Reconnect(jitter)  # the thread's own
         self._state = _STARTING
@@ -110,7 +110,7 @@ class RtmpRelay:
                 # Nobody takes them yet: keep the latest GOP only.
                 self._queue.drop_all()
             if not self._queue.push(unit):
-                self._sound.drop_before(self._queue.first_pts)
+                self._audio.drop_before(self._queue.first_pts)
                 if self._publishing:
                     self._too_slow_until = self._now + _TOO_SLOW_S
                     self._dropped = True
@@ -119,14 +119,14 @@ class RtmpRelay:
             self._thread.start()
 
     def push_audio(self, unit: AudioUnit) -> None:
-        """Queue one unit of AAC for the thread; other sound is not sent."""
+        """Queue one unit of AAC for the thread; other audio is not sent."""
         if self._closed or self._refused_codec is not None:
             return
         if unit.format.codec is not AudioCodec.AAC:
             self._tell_not_relayed(unit.format.codec)
             return
         with self._changed:
-            self._sound.push(unit)
+            self._audio.push(unit)
 
     def tick(self, now: float) -> None:
         """Wake the thread once for all that came since the last tick."""
@@ -151,7 +151,7 @@ class RtmpRelay:
         if codec is not self._not_relayed:
             self._not_relayed = codec
             log.info(
-                "sound is not relayed over RTMP, which takes AAC",
+                "audio is not relayed over RTMP, which takes AAC",
                 extra={"url": self._target.url, "cause": f"the camera sends {codec}"},
             )
 
@@ -174,7 +174,7 @@ class RtmpRelay:
             while not self._closed:
                 if self._reconnect.may_connect(time.monotonic()):
                     self._queue.begin_at_key()
-                    self._sound.drop_before(self._queue.first_pts)
+                    self._audio.drop_before(self._queue.first_pts)
                     if len(self._queue):
                         return self._queue.first
                 # New pictures wake it anyway; the limit is for a camera that sends none.
@@ -187,7 +187,7 @@ class RtmpRelay:
             self.counters.connects += 1
             with self._changed:
                 self._publishing = True
-                self._sound.drop_before(self._queue.first_pts)
+                self._audio.drop_before(self._queue.first_pts)
             self._deliveries.begin()
             flv = FlvStream(video)
             while batch := self._next(video):
@@ -207,7 +207,7 @@ class RtmpRelay:
         self.counters.bytes += sum(len(unit.data) for unit in pictures)
 
     def _next(self, video: VideoFormat) -> list[AccessUnit | AudioUnit]:
-        """The next access units of this format with their sound, none when it is over."""
+        """The next access units of this format with their audio, none when it is over."""
         batch: list[AccessUnit | AudioUnit] = []
         size = 0
         with self._changed:
@@ -222,11 +222,11 @@ class RtmpRelay:
                 unit = self._queue.pop()
                 size += len(unit.data)
                 if batch:
-                    batch.extend(self._sound.take(unit.dts_90k))
+                    batch.extend(self._audio.take(unit.dts_90k))
                 batch.append(unit)
             if batch and not len(self._queue):
                 # Nothing to stand beside any more: it may have come late.
-                batch.extend(self._sound.take(None))
+                batch.extend(self._audio.take(None))
         return batch
 
     @contextmanager
@@ -257,7 +257,7 @@ def _pictures(batch: list[AccessUnit | AudioUnit]) -> list[AccessUnit]:
 
 def _tags(flv: FlvStream, unit: AccessUnit | AudioUnit) -> bytes:
     if isinstance(unit, AudioUnit):
-        return flv.add_sound(unit)
+        return flv.add_audio(unit)
     return flv.add(unit.data, unit.pts_90k, unit.dts_90k, unit.key)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound as RTP packets in interleaved frames: its description, its packets, its sender reports.
+"""Audio as RTP packets in interleaved frames: its description, its packets, its sender reports.
 
 Pure; called by the RTSP relay. AAC by RFC 3640 in mode AAC-hbr with one access unit a packet, or in
 fragments; G.711 by RFC 3551 section 4.5.14; Opus by RFC 7587. Beside rtp_packets.py, with an SSRC
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.relay.rtsp.packets import MAX_PAYLOAD, RTP_HEAD, RTP_HEAD_BYTES, sender_report
 
-SOUND_PAYLOAD_TYPE = 97
-SOUND_RTP_CHANNEL = 2
-SOUND_RTCP_CHANNEL = 3
+AUDIO_PAYLOAD_TYPE = 97
+AUDIO_RTP_CHANNEL = 2
+AUDIO_RTCP_CHANNEL = 3
 _CLOCK_90K = 90_000
 _MARKER = 0x80
 _AAC_MOST_BYTES = (1 << 13) - 1
@@ -29,9 +29,9 @@ _NAMES = {
 }
 
 
-def describe_sound(audio: AudioFormat, control: str) -> tuple[str, ...]:
+def describe_audio(audio: AudioFormat, control: str) -> tuple[str, ...]:
     """The lines of the SDP's media section."""
-    number = SOUND_PAYLOAD_TYPE
+    number = AUDIO_PAYLOAD_TYPE
     channels = f"/{audio.channels}" if audio.channels > 1 else ""
     lines = [
         f"m=audio 0 RTP/AVP {number}",
@@ -45,8 +45,8 @@ def describe_sound(audio: AudioFormat, control: str) -> tuple[str, ...]:
     return (*lines, f"a=control:{control}")
 
 
-class SoundPacketiser:
-    """The RTP side of one announced track of sound."""
+class AudioPacketiser:
+    """The RTP side of one announced track of audio."""
 
     def __init__(
         self, audio: AudioFormat, ssrc: int, first_sequence: int, timestamp_offset: int
@@ -80,7 +80,7 @@ class SoundPacketiser:
     def sender_report(self, pts_90k: int, taken_at: float) -> bytes:
         """That what is heard at this time was taken at this wall clock, as an interleaved frame."""
         return sender_report(
-            SOUND_RTCP_CHANNEL,
+            AUDIO_RTCP_CHANNEL,
             self._ssrc,
             self._rtp_time(pts_90k),
             taken_at,
@@ -99,10 +99,10 @@ class SoundPacketiser:
         out.append(
             RTP_HEAD.pack(
                 0x24,
-                SOUND_RTP_CHANNEL,
+                AUDIO_RTP_CHANNEL,
                 RTP_HEAD_BYTES + len(payload),
                 0x80,
-                SOUND_PAYLOAD_TYPE | (_MARKER if marker else 0),
+                AUDIO_PAYLOAD_TYPE | (_MARKER if marker else 0),
                 self._sequence,
                 timestamp & 0xFFFFFFFF,
                 self._ssrc,

@@ -16,9 +16,9 @@ from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioFormat
 from camfleet_worker.relay.rtsp.audio import (
-    SOUND_RTCP_CHANNEL,
-    SOUND_RTP_CHANNEL,
-    describe_sound,
+    AUDIO_RTCP_CHANNEL,
+    AUDIO_RTP_CHANNEL,
+    describe_audio,
 )
 from camfleet_worker.relay.rtsp.packets import PAYLOAD_TYPE, RTCP_CHANNEL, RTP_CHANNEL
 from camfleet_worker.relay.target import RelayTarget
@@ -26,7 +26,7 @@ from camfleet_worker.rtsp.auth import Authorization, Authorizer, parse_challenge
 from camfleet_worker.rtsp.message import Response, serialise_request
 
 USER_AGENT = "camfleet"
-_TRACK, _SOUND_TRACK = "streamid=0", "streamid=1"
+_TRACK, _AUDIO_TRACK = "streamid=0", "streamid=1"
 _DEFAULT_TIMEOUT_S = 60
 """RFC 2326 section 12.37."""
 _SHORTEST_TIMEOUT_S = 10
@@ -37,7 +37,7 @@ class Step(Enum):
 
     ANNOUNCE = auto()
     SETUP = auto()
-    SETUP_SOUND = auto()
+    SETUP_AUDIO = auto()
     RECORD = auto()
     RECORDING = auto()
 
@@ -52,8 +52,8 @@ class Announcement:
         session_id: int,
         audio: AudioFormat | None = None,
     ) -> None:
-        self.sound = audio is not None
-        """Whether the sound is taken: announced, and not refused."""
+        self.audio_accepted = audio is not None
+        """Whether the audio is taken: announced, and not refused."""
         self.step = Step.ANNOUNCE
         self.keepalive_s = _DEFAULT_TIMEOUT_S / 2
         self._target = target
@@ -73,9 +73,9 @@ class Announcement:
             return b""  # an answer to something earlier
         if response.status == 401:
             return self._log_in(response)
-        if self.step is Step.SETUP_SOUND and 400 <= response.status < 500:
-            # A monitoring system that wants no sound still gets the pictures.
-            self.sound = False
+        if self.step is Step.SETUP_AUDIO and 400 <= response.status < 500:
+            # A monitoring system that wants no audio still gets the pictures.
+            self.audio_accepted = False
             self.step = Step.RECORD
             return self._request_for_step()
         if not 200 <= response.status < 300:
@@ -84,8 +84,8 @@ class Announcement:
             self.step = Step.SETUP
         elif self.step is Step.SETUP:
             self._take_session(response)
-            self.step = Step.SETUP_SOUND if self.sound else Step.RECORD
-        elif self.step is Step.SETUP_SOUND:
+            self.step = Step.SETUP_AUDIO if self.audio_accepted else Step.RECORD
+        elif self.step is Step.SETUP_AUDIO:
             self.step = Step.RECORD
         elif self.step is Step.RECORD:
             self.step = Step.RECORDING
@@ -111,8 +111,8 @@ class Announcement:
             return self._request("ANNOUNCE", url, ("Content-Type", "application/sdp"))
         if self.step is Step.SETUP:
             return self._set_up(_TRACK, RTP_CHANNEL, RTCP_CHANNEL)
-        if self.step is Step.SETUP_SOUND:
-            return self._set_up(_SOUND_TRACK, SOUND_RTP_CHANNEL, SOUND_RTCP_CHANNEL)
+        if self.step is Step.SETUP_AUDIO:
+            return self._set_up(_AUDIO_TRACK, AUDIO_RTP_CHANNEL, AUDIO_RTCP_CHANNEL)
         return self._request("RECORD", url, ("Range", "npt=0.000-"))
 
     def _set_up(self, track: str, rtp: int, rtcp: int) -> bytes:
@@ -194,7 +194,7 @@ def describe(video: VideoFormat, session_id: int, audio: AudioFormat | None = No
             f"a=rtpmap:{PAYLOAD_TYPE} {video.codec}/90000",
             f"a=fmtp:{PAYLOAD_TYPE} {_format_parameters(video)}",
             f"a=control:{_TRACK}",
-            *(() if audio is None else describe_sound(audio, _SOUND_TRACK)),
+            *(() if audio is None else describe_audio(audio, _AUDIO_TRACK)),
             "",
         )
     ).encode()

@@ -21,7 +21,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
-from camfleet_worker.media_types.audio_queue import SOUND_BYTES, SoundQueue
+from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import Evidence
@@ -30,7 +30,7 @@ from camfleet_worker.relay.ack_tracker import Deliveries
 from camfleet_worker.relay.gop_queue import GopQueue
 from camfleet_worker.relay.name_resolver import Address, Resolver
 from camfleet_worker.relay.reconnect import Reconnect
-from camfleet_worker.relay.rtsp.audio import SoundPacketiser
+from camfleet_worker.relay.rtsp.audio import AudioPacketiser
 from camfleet_worker.relay.rtsp.packets import Packetiser
 from camfleet_worker.relay.rtsp.publisher import Announcement, Step
 from camfleet_worker.relay.target import RelayTarget, unsupported_codec
@@ -83,8 +83,8 @@ class _Connection:
     video: VideoFormat
     reader: MessageReader
     packetiser: Packetiser
-    sound: SoundPacketiser | None
-    """Announced beside the pictures; None where the camera has sent no sound."""
+    audio: AudioPacketiser | None
+    """Announced beside the pictures; None where the camera has sent no audio."""
     connected: bool = False
     """By TCP, and by TLS where the target says so."""
     unsent: bytes | memoryview = b""
@@ -130,7 +130,7 @@ class RtspRelay:
         self._tls = vms_tls(target.authorities) if target.protocol is RelayProtocol.RTSPS else None
         self._resolver = resolver
         self._queue = GopQueue(queue_bytes, self.counters)
-        self._sound = SoundQueue(SOUND_BYTES, self.counters)
+        self._audio_queue = AudioQueue(AUDIO_BYTES, self.counters)
         self._reconnect = Reconnect(jitter)
         self._state = _STARTING
         self._now = float("-inf")
@@ -163,19 +163,19 @@ class RtspRelay:
             # Nobody takes them yet: keep the latest GOP only, to begin with a picture of now.
             self._queue.drop_all()
         if not self._queue.push(unit):
-            self._sound.drop_before(self._queue.first_pts)
+            self._audio_queue.drop_before(self._queue.first_pts)
             if self._recording():
                 self._too_slow_until = self._now + _TOO_SLOW_S
                 self._deliveries.dropped()
                 self.evidence.failed(Cause.VMS)
 
     def push_audio(self, unit: AudioUnit) -> None:
-        """Queue one unit of sound. One in another format is announced at the next key frame."""
+        """Queue one audio unit. One in another format is announced at the next key frame."""
         if self._closed:
             return
         if unit.format is not self._audio and unit.format != self._audio:
             self._audio = unit.format
-        self._sound.push(unit)
+        self._audio_queue.push(unit)
 
     def tick(self, now: float) -> None:
         """Move the connection on, or send what has gathered."""
@@ -202,7 +202,7 @@ class RtspRelay:
         self._closed = True
         self._hang_up()
         self._queue.drop_all()
-        self._sound.drop_before(None)
+        self._audio_queue.drop_before(None)
 
     def _recording(self) -> bool:
         return self._connection is not None and self._connection.recording
@@ -247,7 +247,7 @@ class RtspRelay:
             packetiser=Packetiser(
                 video.codec, random.getrandbits(32), random.getrandbits(16), random.getrandbits(32)
             ),
-            sound=_sound_packetiser(self._audio),
+            audio=_audio_packetiser(self._audio),
         )
 
     def _serve(self, connection: _Connection, now: float) -> None:
@@ -337,7 +337,7 @@ class RtspRelay:
             connection.progress_at = now
             connection.keepalive_at = now + connection.talk.keepalive_s
             self._queue.begin_at_key()
-            self._sound.drop_before(self._queue.first_pts)
+            self._audio_queue.drop_before(self._queue.first_pts)
         return answer
 
     # The stream
@@ -359,7 +359,7 @@ class RtspRelay:
         if now >= connection.keepalive_at:
             self._keep_alive(connection, parts, now)
         size = 0
-        sound_waits = len(self._sound) > 0
+        audio_waits = len(self._audio_queue) > 0
         while size < _BATCH_BYTES and len(self._queue):
             if self._announces_else(connection, self._queue.first):
                 if not parts:
@@ -369,28 +369,28 @@ class RtspRelay:
             units.append(unit)
             self._append(connection, unit, parts, now)
             size += len(unit.data)
-            if sound_waits:
-                self._append_sound(connection, unit.pts_90k, parts)
-        if sound_waits and not len(self._queue) and connection.media_bytes:
-            self._append_sound(connection, None, parts)
+            if audio_waits:
+                self._append_audio(connection, unit.pts_90k, parts)
+        if audio_waits and not len(self._queue) and connection.media_bytes:
+            self._append_audio(connection, None, parts)
         data = b"".join(parts)
         self._deliveries.sent(len(data), units)
         return data
 
     def _announces_else(self, connection: _Connection, first: AccessUnit) -> bool:
-        """Whether what comes next is not what was announced; other sound waits for a key frame."""
+        """Whether what comes next is not what was announced; other audio waits for a key frame."""
         if first.format is not connection.video and first.format != connection.video:
             return True
         if not first.key:
             return False
-        return self._audio != (None if connection.sound is None else connection.sound.format)
+        return self._audio != (None if connection.audio is None else connection.audio.format)
 
-    def _append_sound(
+    def _append_audio(
         self, connection: _Connection, until_90k: int | None, parts: list[bytes | memoryview]
     ) -> None:
-        sound = connection.sound if connection.talk.sound else None
-        for unit in self._sound.take(until_90k):
-            taken = sound is not None and unit.format == sound.format and sound.append(unit, parts)
+        audio = connection.audio if connection.talk.audio_accepted else None
+        for unit in self._audio_queue.take(until_90k):
+            taken = audio is not None and unit.format == audio.format and audio.append(unit, parts)
             self.counters.audio_units += taken
             self.counters.dropped_audio_units += not taken
 
@@ -407,8 +407,8 @@ class RtspRelay:
             connection.report_at = now + _SENDER_REPORT_S
             taken_at = connection.origin_at + unit.pts_90k / 90_000
             parts.append(connection.packetiser.sender_report(unit.pts_90k, taken_at))
-            if connection.sound is not None and connection.talk.sound:
-                parts.append(connection.sound.sender_report(unit.pts_90k, taken_at))
+            if connection.audio is not None and connection.talk.audio_accepted:
+                parts.append(connection.audio.sender_report(unit.pts_90k, taken_at))
         connection.packetiser.append(unit, parts)
         size = len(unit.data)
         connection.media_bytes += size
@@ -490,11 +490,11 @@ class RtspRelay:
         return IngestError(ConditionType.RELAYING, reason, fact, retry)
 
 
-def _sound_packetiser(audio: AudioFormat | None) -> SoundPacketiser | None:
+def _audio_packetiser(audio: AudioFormat | None) -> AudioPacketiser | None:
     if audio is None:
         return None
     numbers = random.getrandbits(32), random.getrandbits(16), random.getrandbits(32)
-    return SoundPacketiser(audio, *numbers)
+    return AudioPacketiser(audio, *numbers)
 
 
 def _connecting_socket(address: Address) -> socket.socket:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound as packets: our own depacketiser, which cameras have proven, takes them apart again."""
+"""Audio as packets: our own depacketiser, which cameras have proven, takes them apart again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
-from camfleet_worker.relay.rtsp.audio import SoundPacketiser, describe_sound
+from camfleet_worker.relay.rtsp.audio import AudioPacketiser, describe_audio
 from camfleet_worker.relay.rtsp.packets import MAX_PAYLOAD
 from camfleet_worker.rtp.audio import AudioFrame, audio_depacketiser, audio_payload
 
@@ -23,7 +23,7 @@ FORMATS = [
 
 def described(audio: AudioFormat) -> AudioFormat:
     """What a receiver reads out of our description."""
-    lines = dict(line.split(":", 1) for line in describe_sound(audio, "t")[1:] if ":" in line)
+    lines = dict(line.split(":", 1) for line in describe_audio(audio, "t")[1:] if ":" in line)
     name, clock, *channels = lines["a=rtpmap"].split(" ")[1].split("/")
     fmtp = lines.get("a=fmtp", " ").split(" ", 1)[1]
     pairs = (pair.partition("=") for pair in fmtp.split(";"))
@@ -60,12 +60,12 @@ def received(audio: AudioFormat, data: bytes, first_sequence: int) -> list[Audio
     st.integers(0, 0xFFFF),
     st.integers(0, 1 << 34),
 )
-def test_sound_comes_out_as_it_went_in_and_numbers_have_no_gap(
+def test_audio_comes_out_as_it_went_in_and_numbers_have_no_gap(
     audio: AudioFormat, units: list[bytes], first_sequence: int, pts: int
 ) -> None:
     if audio.codec is AudioCodec.OPUS:
         units = [unit[:MAX_PAYLOAD] for unit in units]
-    packetiser = SoundPacketiser(audio, 0xBEEF, first_sequence, 777)
+    packetiser = AudioPacketiser(audio, 0xBEEF, first_sequence, 777)
     parts: list[bytes | memoryview] = []
     for number, unit in enumerate(units):
         assert packetiser.append(AudioUnit(unit, pts + number * 90_000, 0.0, audio), parts)
@@ -80,13 +80,13 @@ def test_sound_comes_out_as_it_went_in_and_numbers_have_no_gap(
 def test_a_unit_too_large_for_aac_is_not_sent() -> None:
     parts: list[bytes | memoryview] = []
     unit = AudioUnit(bytes(1 << 13), 0, 0.0, FORMATS[0])
-    assert not SoundPacketiser(FORMATS[0], 1, 0, 0).append(unit, parts)
+    assert not AudioPacketiser(FORMATS[0], 1, 0, 0).append(unit, parts)
     assert parts == []
 
 
 def test_its_sender_report_means_the_clock_of_the_pictures() -> None:
-    """RFC 3550 section 6.4.1: the same instant, on the clock of the sound."""
-    report = SoundPacketiser(FORMATS[1], 0xBEEF, 0, 100).sender_report(180_000, 1.5)
+    """RFC 3550 section 6.4.1: the same instant, on the clock of the audio."""
+    report = AudioPacketiser(FORMATS[1], 0xBEEF, 0, 100).sender_report(180_000, 1.5)
     dollar, channel, _, _, kind, _, ssrc, ntp_s, fraction, rtp, packets, octets = struct.unpack(
         "!BBHBBHIIIIII", report
     )

@@ -130,17 +130,17 @@ def test_the_description_carries_the_parameter_sets() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 415, 461])
-def test_sound_is_set_up_beside_the_pictures_and_its_refusal_stops_nothing(status: int) -> None:
+def test_audio_is_set_up_beside_the_pictures_and_its_refusal_stops_nothing(status: int) -> None:
     audio = AudioFormat(AudioCodec.PCMU, 8_000, 1)
     announcement = talk(login=False, audio=audio)
     announce = read(announcement.open())
     assert b"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 PCMU/8000\r\na=control:streamid=1" in announce.body
     pictures = read(announcement.answered(answer(200, announce)))
-    sound = read(announcement.answered(answer(200, pictures, ("Session", "77"))))
-    assert (sound.method, sound.uri) == ("SETUP", "rtsp://vms:554/live/gate/streamid=1")
-    assert "interleaved=2-3" in (sound.headers.get("transport") or "")
-    record = read(announcement.answered(answer(status, sound)))
+    setup = read(announcement.answered(answer(200, pictures, ("Session", "77"))))
+    assert (setup.method, setup.uri) == ("SETUP", "rtsp://vms:554/live/gate/streamid=1")
+    assert "interleaved=2-3" in (setup.headers.get("transport") or "")
+    record = read(announcement.answered(answer(status, setup)))
     assert record.method == "RECORD"
     announcement.answered(answer(200, record))
     assert announcement.step is Step.RECORDING
-    assert announcement.sound == (status == 200)
+    assert announcement.audio_accepted == (status == 200)

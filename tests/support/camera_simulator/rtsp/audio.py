@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sound of a replay camera: a sweeping tone, made once, in the codecs that cameras send.
+"""The audio of a replay camera: a sweeping tone, made once, in the codecs that cameras send.
 
 G.711 is computed here; AAC and Opus are encoded by PyAV the first time a camera asks for them,
 so a simulator without PyAV has G.711 alone. Every unit of the tone differs from every other, so a
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from camera_simulator.rtsp.packets import sender_report
-from camera_simulator.settings import CameraSettings, Sound, SoundPacking
+from camera_simulator.settings import Audio, AudioPacking, CameraSettings
 
 TRACK = "track2"
 _REPORT_EVERY_S = 5.0
@@ -30,7 +30,7 @@ _SECONDS = 2
 
 
 @dataclass(frozen=True)
-class SoundPacket:
+class AudioPacket:
     """One packet without its header; `units` is how many whole units end in it."""
 
     payload: bytes
@@ -41,14 +41,14 @@ class SoundPacket:
 
 
 @dataclass(frozen=True)
-class SoundTrack:
+class AudioTrack:
     """A tone to be sent round and round, and the SDP that describes it."""
 
     payload_type: int
     clock_hz: int
     unit_ticks: int
     units: tuple[bytes, ...]
-    packets: tuple[SoundPacket, ...]
+    packets: tuple[AudioPacket, ...]
     description: tuple[str, ...]
     config: bytes = b""
     """AudioSpecificConfig of AAC (ISO/IEC 14496-3 §1.6.2.1)."""
@@ -59,10 +59,10 @@ class SoundTrack:
 
 
 @dataclass
-class PlayedSound:
-    """The sound of one session. Times are of the event loop's clock."""
+class PlayedAudio:
+    """The audio of one session. Times are of the event loop's clock."""
 
-    track: SoundTrack
+    track: AudioTrack
     rtp_channel: int
     rtcp_channel: int
     ssrc: int = field(default_factory=lambda: secrets.randbits(32))
@@ -95,16 +95,16 @@ class PlayedSound:
             frames += sender_report(self.rtcp_channel, self.ssrc, unix_s, timestamp, sent, sent)
         return bytes(frames)
 
-    def _packet(self) -> tuple[SoundPacket, int]:
+    def _packet(self) -> tuple[AudioPacket, int]:
         """The next one, and its ticks since PLAY."""
         rounds, place = divmod(self._next, len(self.track.packets))
         packet = self.track.packets[place]
         return packet, rounds * self.track.ticks + packet.ticks
 
-    def _framed(self, packet: SoundPacket, ticks: int, settings: CameraSettings) -> bytes:
+    def _framed(self, packet: AudioPacket, ticks: int, settings: CameraSettings) -> bytes:
         number, self.sequence = self.sequence, self.sequence + 1 & 0xFFFF
         self.packets_sent += 1
-        if settings.sound_loss and self.packets_sent % settings.sound_loss == 0:
+        if settings.audio_loss and self.packets_sent % settings.audio_loss == 0:
             self.packets_left_out += 1
             return b""
         kind = self.track.payload_type | (0x80 if packet.marker else 0)
@@ -115,15 +115,15 @@ class PlayedSound:
 
 
 @functools.cache
-def sound_track(sound: Sound, packing: SoundPacking = "single") -> SoundTrack:
+def audio_track(audio: Audio, packing: AudioPacking = "single") -> AudioTrack:
     """The tone in that codec, packed like that."""
-    if sound in ("pcmu", "pcma"):
-        return _g711(sound)
-    if sound == "opus":
+    if audio in ("pcmu", "pcma"):
+        return _g711(audio)
+    if audio == "opus":
         _, units = _encoded("libopus", 48_000, "s16", 960)
         lines = ("a=rtpmap:97 opus/48000/2", "a=fmtp:97 sprop-stereo=0")
         return _track(97, 48_000, 960, units, _one_each(units, 960), lines)
-    return _aac(sound, packing)
+    return _aac(audio, packing)
 
 
 def _track(
@@ -131,29 +131,29 @@ def _track(
     clock_hz: int,
     unit_ticks: int,
     units: tuple[bytes, ...],
-    packets: Iterator[SoundPacket],
+    packets: Iterator[AudioPacket],
     lines: tuple[str, ...],
     config: bytes = b"",
-) -> SoundTrack:
+) -> AudioTrack:
     description = (f"m=audio 0 RTP/AVP {payload_type}", *lines, f"a=control:{TRACK}")
-    return SoundTrack(
+    return AudioTrack(
         payload_type, clock_hz, unit_ticks, units, tuple(packets), description, config
     )
 
 
-def _one_each(units: tuple[bytes, ...], ticks: int) -> Iterator[SoundPacket]:
+def _one_each(units: tuple[bytes, ...], ticks: int) -> Iterator[AudioPacket]:
     for number, unit in enumerate(units):
-        yield SoundPacket(unit, False, number * ticks, 1)
+        yield AudioPacket(unit, False, number * ticks, 1)
 
 
 # G.711 (ITU-T G.711, by the folding of its tables that every codec uses).
 
 
-def _g711(sound: Sound) -> SoundTrack:
-    law = _mu_law if sound == "pcmu" else _a_law
+def _g711(audio: Audio) -> AudioTrack:
+    law = _mu_law if audio == "pcmu" else _a_law
     samples = bytes(law(value) for value in _tone(8000, 8000 * _SECONDS))
     units = tuple(samples[at : at + 160] for at in range(0, len(samples), 160))
-    payload_type = 0 if sound == "pcmu" else 8
+    payload_type = 0 if audio == "pcmu" else 8
     return _track(payload_type, 8000, 160, units, _one_each(units, 160), ())
 
 
@@ -182,14 +182,14 @@ def _a_law(value: int) -> int:
 # AAC (RFC 3640, AAC-hbr): size in 13 bits, index and index delta in 3.
 
 
-def _aac(sound: Sound, packing: SoundPacking) -> SoundTrack:
+def _aac(audio: Audio, packing: AudioPacking) -> AudioTrack:
     config, units = _encoded("aac", 16_000, "fltp", 1024)
     parameters = (
         "streamtype=5; profile-level-id=15; mode=AAC-hbr; sizeLength=13; indexLength=3; "
         f"indexDeltaLength=3; config={config.hex().upper()}"
     )
     lines = ("a=rtpmap:97 MPEG4-GENERIC/16000/1", f"a=fmtp:97 {parameters}")
-    if sound == "latm":
+    if audio == "latm":
         lines = ("a=rtpmap:97 MP4A-LATM/16000/1", "a=fmtp:97 cpresent=0;config=400028103FC0")
     packets = {
         "single": _aggregated(units, 1),
@@ -206,21 +206,21 @@ def _headers(sizes: list[int]) -> bytes:
     )
 
 
-def _aggregated(units: tuple[bytes, ...], at_once: int) -> Iterator[SoundPacket]:
+def _aggregated(units: tuple[bytes, ...], at_once: int) -> Iterator[AudioPacket]:
     for first in range(0, len(units), at_once):
         group = units[first : first + at_once]
         payload = _headers([len(unit) for unit in group]) + b"".join(group)
-        yield SoundPacket(payload, True, first * 1024, len(group))
+        yield AudioPacket(payload, True, first * 1024, len(group))
 
 
-def _fragmented(units: tuple[bytes, ...]) -> Iterator[SoundPacket]:
+def _fragmented(units: tuple[bytes, ...]) -> Iterator[AudioPacket]:
     """RFC 3640 §3.2.3: each fragment names the size of the whole, the last has the marker."""
     for number, unit in enumerate(units):
         step = -(-len(unit) // _FRAGMENTS)
         for at in range(0, len(unit), step):
             last = at + step >= len(unit)
             payload = _headers([len(unit)]) + unit[at : at + step]
-            yield SoundPacket(payload, last, number * 1024, int(last))
+            yield AudioPacket(payload, last, number * 1024, int(last))
 
 
 _NONSENSE = (
@@ -234,13 +234,13 @@ _NONSENSE = (
 )
 
 
-def _hostile(units: tuple[bytes, ...]) -> Iterator[SoundPacket]:
+def _hostile(units: tuple[bytes, ...]) -> Iterator[AudioPacket]:
     """Whole units with packets between them that make no sense."""
     nonsense = itertools.cycle(_NONSENSE)
     for number, packet in enumerate(_aggregated(units, 1)):
         yield packet
         if number % _HOSTILE_EVERY == 0:
-            yield SoundPacket(next(nonsense), True, packet.ticks, 0)
+            yield AudioPacket(next(nonsense), True, packet.ticks, 0)
 
 
 @functools.cache

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound at the monitoring system: every unit of the camera's, beside every picture.
+"""Audio at the monitoring system: every unit of the camera's, beside every picture.
 
 The replay camera's tone has no two units alike, and GStreamer's server takes the packets apart.
 """
@@ -17,7 +17,7 @@ from access_units import access_units
 from camera_simulator import Simulator
 from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
-from camera_simulator.rtsp.sound import sound_track
+from camera_simulator.rtsp.audio import audio_track
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
@@ -35,7 +35,7 @@ from worker_parts import CameraObjects, SecretObjects, WorkerParts, entry, polic
 
 PATH = "/live/gate"
 TOGETHER_S = 0.5
-"""How far the first sound and the first picture may lie apart: both are of the same tick."""
+"""How far the first audio and the first picture may lie apart: both are of the same tick."""
 
 
 @pytest.fixture
@@ -53,22 +53,22 @@ def in_order(hashes: list[str], tone: list[str]) -> bool:
     return hashes == [tone[(begin + number) % len(tone)] for number in range(len(hashes))]
 
 
-@pytest.mark.parametrize("sound", ["aac", "pcmu", "pcma", "opus"])
-async def test_every_unit_of_sound_arrives_in_order_and_beside_its_picture(
-    sound: str,
+@pytest.mark.parametrize("audio", ["aac", "pcmu", "pcma", "opus"])
+async def test_every_audio_unit_arrives_in_order_and_beside_its_picture(
+    audio: str,
     simulator: Simulator,
     media_loop: MediaLoop,
     relay_and_vms: tuple[RtspRelay, RecordServer],
 ) -> None:
     relay, vms = relay_and_vms
-    camera = await simulator.add(camera_settings(sound=sound))
+    camera = await simulator.add(camera_settings(audio=audio))
     ingest = Ingest(camera, media_loop, audio=True)
     ingest.add_sinks(relay)
     await ingest.play()
-    await eventually_async(lambda: len(vms.sounds(PATH)) > 60, within_s=20)
-    heard = vms.sounds(PATH)
+    await eventually_async(lambda: len(vms.audio_units(PATH)) > 60, within_s=20)
+    heard = vms.audio_units(PATH)
     heard = [unit for unit in heard if unit.publisher == heard[-1].publisher]
-    track = sound_track(camera.settings.sound, camera.settings.sound_packing)
+    track = audio_track(camera.settings.audio, camera.settings.audio_packing)
     tone = [hashlib.sha256(unit).hexdigest() for unit in track.units]
     assert in_order([unit.sha256 for unit in heard], tone)
     unit_s = track.unit_ticks / track.clock_hz
@@ -82,7 +82,7 @@ async def test_every_unit_of_sound_arrives_in_order_and_beside_its_picture(
 
 
 def falling_silent(relay: RtspRelay, clip: Clip, after: int) -> Iterator[AccessUnit]:
-    """The clip, with a unit of sound behind each of its first pictures."""
+    """The clip, with an audio unit behind each of its first pictures."""
     pcmu = AudioFormat(AudioCodec.PCMU, 8_000, 1)
     for number, unit in enumerate(access_units(clip)):
         yield unit
@@ -90,7 +90,7 @@ def falling_silent(relay: RtspRelay, clip: Clip, after: int) -> Iterator[AccessU
             relay.push_audio(AudioUnit(bytes(320), unit.pts_90k, unit.arrived_at, pcmu))
 
 
-async def test_sound_that_falls_silent_holds_back_no_picture(
+async def test_audio_that_falls_silent_holds_back_no_picture(
     relay_and_vms: tuple[RtspRelay, RecordServer],
 ) -> None:
     relay, vms = relay_and_vms
@@ -103,13 +103,13 @@ async def test_sound_that_falls_silent_holds_back_no_picture(
     frames = vms.frames(PATH)
     assert in_order([frame.sha256 for frame in frames], list(clip.frame_hashes))
     assert len(frames) == relay.counters.access_units
-    assert len(vms.sounds(PATH)) == relay.counters.audio_units > 0
+    assert len(vms.audio_units(PATH)) == relay.counters.audio_units > 0
 
 
-async def test_sound_that_the_policy_asks_for_reaches_the_monitoring_system(
+async def test_audio_that_the_policy_asks_for_reaches_the_monitoring_system(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    camera = await simulator.add(camera_settings(password=WORKER_PASSWORD, sound="pcmu"))
+    camera = await simulator.add(camera_settings(password=WORKER_PASSWORD, audio="pcmu"))
     objects, secrets = CameraObjects(), SecretObjects()
     secrets.put("cameras", username="ingest", password=WORKER_PASSWORD)
     with RecordServer() as vms:
@@ -117,7 +117,7 @@ async def test_sound_that_the_policy_asks_for_reaches_the_monitoring_system(
             policy = policy_to(vms).model_copy(update={"audio": True})
             await worker.run(policy, entry(objects, camera))
             path = f"/live/{camera.name}"
-            await eventually_async(lambda: len(vms.sounds(path)) > 20, within_s=30)
+            await eventually_async(lambda: len(vms.audio_units(path)) > 20, within_s=30)
             await eventually_async(lambda: objects.ready(camera.name)[0] == "True", within_s=30)
             frames = vms.frames(path)
             assert all(b.pts_s > a.pts_s for a, b in pairwise(frames) if a.publisher == b.publisher)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MP4 with sound: what comes out is accounted for, unit by unit, in whatever order it went in."""
+"""MP4 with audio: what comes out is accounted for, unit by unit, in whatever order it went in."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from access_units import access_units, video_format
+from audio_units import audio_format, prepared_audio
 from camera_simulator.footage import prepared_clip
 from camfleet_worker.containers.boxes import boxes
 from camfleet_worker.containers.mp4 import Mp4Segment, Muxed
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
-from sound_units import sound_format, sound_units
 
 STEREO_48K = AudioFormat(AudioCodec.AAC, 48_000, 2, b"\x11\x90")
 MONO_44K = AudioFormat(AudioCodec.AAC, 44_100, 1, b"\x12\x08")
@@ -34,19 +34,19 @@ def packets(data: bytes, kind: str) -> int:
 @given(
     clip=st.sampled_from(["240p-h264", "240p-h264-b", "240p-h265"]),
     order=st.lists(st.booleans(), min_size=1, max_size=150),
-    first_sound_90k=st.integers(0, 400_000),
+    first_audio_90k=st.integers(0, 400_000),
 )
-def test_every_fragment_says_how_many_pictures_and_sounds_it_holds(
-    clip: str, order: list[bool], first_sound_90k: int
+def test_every_fragment_says_how_many_pictures_and_audio_it_holds(
+    clip: str, order: list[bool], first_audio_90k: int
 ) -> None:
     footage = prepared_clip(clip)
-    units, sounds = access_units(footage), sound_units(first_pts=first_sound_90k)
+    units, audio_units = access_units(footage), prepared_audio(first_pts=first_audio_90k)
     first = next(units)
-    segment = Mp4Segment(video_format(footage), first.composition_offset_90k, sound_format())
+    segment = Mp4Segment(video_format(footage), first.composition_offset_90k, audio_format())
     ready = [segment.add(first.data, first.pts_90k, first.dts_90k, 3_600, True)]
-    for is_sound in order:
-        if is_sound:
-            segment.add_sound(next(sounds))
+    for is_audio in order:
+        if is_audio:
+            segment.add_audio(next(audio_units))
         else:
             unit = next(units)
             ready.append(segment.add(unit.data, unit.pts_90k, unit.dts_90k, 3_600, unit.key))
@@ -57,9 +57,9 @@ def test_every_fragment_says_how_many_pictures_and_sounds_it_holds(
     for muxed in filter(holds_fragments, ready):
         playable = whole[: moov.end] + bytes(muxed.octets).removeprefix(whole[: moov.end])
         assert packets(playable, "video") == muxed.units.pictures
-        assert packets(playable, "audio") == muxed.units.sounds
+        assert packets(playable, "audio") == muxed.units.audio_units
     assert sum(muxed.units.pictures for muxed in ready) == 1 + order.count(False)
-    assert sum(muxed.units.sounds for muxed in ready) == order.count(True)
+    assert sum(muxed.units.audio_units for muxed in ready) == order.count(True)
 
 
 def holds_fragments(muxed: Muxed) -> bool:
@@ -82,14 +82,14 @@ def test_the_header_says_what_a_decoder_must_know(audio: AudioFormat) -> None:
         assert found.sample_rate == audio.clock_hz
 
 
-def test_sound_lies_at_its_sample_however_long_it_has_gone_on() -> None:
+def test_audio_lies_at_its_sample_however_long_it_has_gone_on() -> None:
     footage = prepared_clip("240p-h264")
     segment = Mp4Segment(video_format(footage), 0, MONO_44K)
     unit = next(access_units(footage))
     data = bytes(segment.add(unit.data, unit.pts_90k, unit.dts_90k, 3_600, True).octets)
-    for number, sound in enumerate(islice(sound_units(audio=MONO_44K), 500)):
-        sound.pts_90k = number * 1024 * 90_000 // 44_100
-        segment.add_sound(sound)
+    for number, audio in enumerate(islice(prepared_audio(audio=MONO_44K), 500)):
+        audio.pts_90k = number * 1024 * 90_000 // 44_100
+        segment.add_audio(audio)
     data += bytes(segment.finish().octets)
     with av.open(io.BytesIO(data), "r") as container:
         times = [packet.pts for packet in container.demux(audio=0) if packet.size]

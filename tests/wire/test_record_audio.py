@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound in the recording: every unit beside its picture, and no picture later for it."""
+"""Audio in the recording: every unit beside its picture, and no picture later for it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import av
 import pytest
 
 from access_units import access_units
+from audio_units import audio_format, prepared_audio, push_side_by_side
 from camera_simulator import Simulator
 from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
-from camera_simulator.settings import Sound
+from camera_simulator.settings import Audio
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.audio_unit import AudioUnit
@@ -29,7 +30,6 @@ from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
 from eventually import eventually, eventually_async
 from rtsp_ingest import Ingest, camera_settings
-from sound_units import push_side_by_side, sound_format, sound_units
 from worker_parts import PASSWORD as WORKER_PASSWORD
 from worker_parts import CameraObjects, SecretObjects, WorkerParts, entry, policy_to
 
@@ -69,9 +69,9 @@ def pictures(clip: Clip, seconds: float) -> list[AccessUnit]:
 
 
 def tone(begin_s: float, end_s: float, **how: object) -> list[AudioUnit]:
-    """Sound heard between these two, counted from the first picture."""
+    """Audio heard between these two, counted from the first picture."""
     first_pts = int(begin_s * 90_000)
-    units = sound_units(START_S + begin_s, first_pts, **how)  # type: ignore[arg-type]
+    units = prepared_audio(START_S + begin_s, first_pts, **how)  # type: ignore[arg-type]
     return list(takewhile(lambda unit: unit.pts_90k < end_s * 90_000, units))
 
 
@@ -93,8 +93,8 @@ def on_disk(sink: RecordingSink, pictures: int) -> Callable[[], bool]:
 
 
 def announced(sink: RecordingSink) -> RecordingSink:
-    """The same recorder when it has heard sound before its first picture."""
-    sink.push_audio(next(sound_units(first_pts=0)))
+    """The same recorder when it has heard audio before its first picture."""
+    sink.push_audio(next(prepared_audio(first_pts=0)))
     return sink
 
 
@@ -113,7 +113,7 @@ def track(path: Path, kind: str) -> Track:
         )
 
 
-def has_sound(path: Path) -> bool:
+def has_audio(path: Path) -> bool:
     with av.open(str(path)) as container:
         return bool(container.streams.audio)
 
@@ -123,7 +123,7 @@ def heard_samples(path: Path) -> int:
         return sum(frame.samples for frame in container.decode(audio=0))
 
 
-def test_every_unit_of_sound_lies_in_the_file_of_its_pictures_with_its_time(
+def test_every_audio_unit_lies_in_the_file_of_its_pictures_with_its_time(
     clip: Clip, volume: VolumeWriter, tmp_path: Path
 ) -> None:
     seen, heard = pictures(clip, 20), tone(0, 20)
@@ -134,22 +134,22 @@ def test_every_unit_of_sound_lies_in_the_file_of_its_pictures_with_its_time(
     data: list[bytes] = []
     for segment, until_us in zip(span.segments, begins[1:], strict=True):
         path = tmp_path / str(segment)
-        sounds = track(path, "audio")
+        audio_units = track(path, "audio")
         first_s = segment.at_us / 1e6 - START_S
-        for at_s, unit in zip(sounds.at_s, heard[len(data) :], strict=False):
+        for at_s, unit in zip(audio_units.at_s, heard[len(data) :], strict=False):
             assert at_s == pytest.approx(unit.pts_90k / 90_000 - first_s, abs=1e-4)
-        assert 0 <= sounds.at_s[0] < 0.064
-        assert sounds.at_s[-1] < (until_us - segment.at_us) / 1e6
-        assert heard_samples(path) == 1024 * len(sounds.data)
-        data += sounds.data
-    # The sound of the last tick comes when the sink is closed already.
+        assert 0 <= audio_units.at_s[0] < 0.064
+        assert audio_units.at_s[-1] < (until_us - segment.at_us) / 1e6
+        assert heard_samples(path) == 1024 * len(audio_units.data)
+        data += audio_units.data
+    # The audio of the last tick comes when the sink is closed already.
     assert data == [unit.data for unit in heard[: len(data)]]
     assert len(data) > len(heard) - 5
     assert sink.counters.audio_units == len(data)
     assert sink.counters.access_units == len(seen)
 
 
-def test_pictures_lie_as_they_would_without_sound(
+def test_pictures_lie_as_they_would_without_audio(
     clip: Clip, volume: VolumeWriter, tmp_path: Path
 ) -> None:
     seen = pictures(clip, 12)
@@ -170,7 +170,7 @@ def test_pictures_lie_as_they_would_without_sound(
 
 
 @pytest.mark.parametrize("silent_s", [3.0, 0.0])
-def test_sound_that_falls_silent_holds_back_no_picture(
+def test_audio_that_falls_silent_holds_back_no_picture(
     clip: Clip, volume: VolumeWriter, tmp_path: Path, silent_s: float
 ) -> None:
     sink = announced(recorder(volume, segment_s=8))
@@ -181,10 +181,10 @@ def test_sound_that_falls_silent_holds_back_no_picture(
         eventually(on_disk(sink, (second + 1) * 25 - OPEN_PICTURES))
     sink.close()
     eventually(lambda: sink.counters.access_units == 500)
-    assert all(has_sound(tmp_path / str(key)) for key in found_spans(tmp_path)[0].segments)
+    assert all(has_audio(tmp_path / str(key)) for key in found_spans(tmp_path)[0].segments)
 
 
-def test_sound_in_late_bursts_moves_no_picture_and_keeps_its_times(
+def test_audio_in_late_bursts_moves_no_picture_and_keeps_its_times(
     volume: VolumeWriter, tmp_path: Path
 ) -> None:
     clip = prepared_clip("240p-h264")
@@ -199,14 +199,14 @@ def test_sound_in_late_bursts_moves_no_picture_and_keeps_its_times(
     eventually(lambda: volume.idle)
     (span,) = found_spans(tmp_path)
     path = tmp_path / str(span.segments[0])
-    sounds, shown = track(path, "audio"), track(path, "video")
+    audio_units, shown = track(path, "audio"), track(path, "video")
     assert len(shown.data) == 300
     times = {round(unit.pts_90k / 90_000, 3) for unit in heard}
-    assert {round(at_s, 3) for at_s in sounds.at_s} <= times
-    assert len(sounds.data) == sink.counters.audio_units > 150
+    assert {round(at_s, 3) for at_s in audio_units.at_s} <= times
+    assert len(audio_units.data) == sink.counters.audio_units > 150
 
 
-def test_sound_later_than_a_second_is_dropped_with_the_segment_it_belonged_to(
+def test_audio_later_than_a_second_is_dropped_with_the_segment_it_belonged_to(
     volume: VolumeWriter, tmp_path: Path
 ) -> None:
     sink = announced(recorder(volume, segment_s=5))
@@ -226,29 +226,29 @@ def test_sound_later_than_a_second_is_dropped_with_the_segment_it_belonged_to(
     assert sink.counters.dropped_audio_units > 5
 
 
-def test_sound_that_begins_late_begins_a_span_at_the_next_key_frame(
+def test_audio_that_begins_late_begins_a_span_at_the_next_key_frame(
     clip: Clip, volume: VolumeWriter, tmp_path: Path
 ) -> None:
     seen = pictures(clip, 8)
     record(volume, seen, tone(2.5, 8), recorder(volume))
-    silent, sounding = found_spans(tmp_path)
-    assert not has_sound(tmp_path / str(silent.segments[0]))
-    assert has_sound(tmp_path / str(sounding.segments[0]))
+    silent, audible = found_spans(tmp_path)
+    assert not has_audio(tmp_path / str(silent.segments[0]))
+    assert has_audio(tmp_path / str(audible.segments[0]))
     key = next(unit for unit in seen if unit.key and unit.pts_90k > 2.5 * 90_000)
-    assert sounding.start_us == pytest.approx(key.arrived_at * 1e6, abs=100_000)
-    assert silent.end_us == sounding.start_us, "and leaves no gap"
+    assert audible.start_us == pytest.approx(key.arrived_at * 1e6, abs=100_000)
+    assert silent.end_us == audible.start_us, "and leaves no gap"
     found = [
         data
-        for span in (silent, sounding)
+        for span in (silent, audible)
         for data in track(tmp_path / str(span.segments[0]), "video").data
     ]
     assert found == [unit.data for unit in seen]
 
 
-def test_sound_in_another_format_begins_a_span_and_over_the_cap_goes_unrecorded(
+def test_audio_in_another_format_begins_a_span_and_over_the_cap_goes_unrecorded(
     volume: VolumeWriter, tmp_path: Path
 ) -> None:
-    clip, audio = prepared_clip("240p-h264"), sound_format()
+    clip, audio = prepared_clip("240p-h264"), audio_format()
     stereo = dataclasses.replace(audio, channels=2, config=b"\x14\x10")
     heard = tone(0, 3) + tone(3, 6, audio=stereo) + tone(6, 10, audio=audio)
     sink = announced(recorder(volume, format_changes_per_hour=1))
@@ -262,21 +262,21 @@ def test_sound_in_another_format_begins_a_span_and_over_the_cap_goes_unrecorded(
 
 
 @pytest.mark.parametrize("codec", ["pcmu", "opus"])
-def test_sound_that_mp4_does_not_take_is_named_once_and_is_no_failure(
-    codec: Sound, volume: VolumeWriter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_audio_that_mp4_does_not_take_is_named_once_and_is_no_failure(
+    codec: Audio, volume: VolumeWriter, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    heard = [dataclasses.replace(unit, format=sound_format(codec)) for unit in tone(0, 4)]
+    heard = [dataclasses.replace(unit, format=audio_format(codec)) for unit in tone(0, 4)]
     sink = record(volume, pictures(prepared_clip("240p-h264"), 4), heard)
     (said,) = [each for each in caplog.records if "not recorded" in each.message]
     assert (said.camera, said.cause) == (PREFIX, f"the camera sends {codec.upper()}")  # type: ignore[attr-defined]
-    assert not has_sound(tmp_path / str(found_spans(tmp_path)[0].segments[0]))
+    assert not has_audio(tmp_path / str(found_spans(tmp_path)[0].segments[0]))
     assert sink.state.phase is SinkPhase.WORKING
     assert (sink.counters.access_units, sink.counters.dropped_audio_units) == (100, 0)
 
 
 @pytest.mark.parametrize("first", [0, 30])
-def test_sound_in_frames_that_mp4_has_no_place_for_costs_no_picture(
+def test_audio_in_frames_that_mp4_has_no_place_for_costs_no_picture(
     first: int, volume: VolumeWriter, tmp_path: Path
 ) -> None:
     heard = tone(0, 8)
@@ -288,10 +288,10 @@ def test_sound_in_frames_that_mp4_has_no_place_for_costs_no_picture(
     assert sink.state.phase is SinkPhase.WORKING
 
 
-async def test_a_cameras_sound_is_recorded_whole_beside_its_pictures(
+async def test_a_cameras_audio_is_recorded_whole_beside_its_pictures(
     simulator: Simulator, media_loop: MediaLoop, volume: VolumeWriter, tmp_path: Path
 ) -> None:
-    camera = await simulator.add(camera_settings(sound="aac"))
+    camera = await simulator.add(camera_settings(audio="aac"))
     sink = recorder(volume, segment_s=2)
     ingest = Ingest(camera, media_loop, audio=True)
     ingest.add_sinks(sink)
@@ -306,22 +306,22 @@ async def test_a_cameras_sound_is_recorded_whole_beside_its_pictures(
     total = 0
     for path, begin, end in zip(files, begins, [*begins[1:], None], strict=True):
         found = track(path, "audio")
-        wanted = [u for u in ingest.sound if begin <= u.pts_90k and (not end or u.pts_90k < end)]
+        wanted = [u for u in ingest.audio if begin <= u.pts_90k and (not end or u.pts_90k < end)]
         if end is None:
             wanted = wanted[: len(found.data)]
-        if has_sound(path):
+        if has_audio(path):
             assert found.data == [unit.data for unit in wanted]
             for at_s, unit in zip(found.at_s, wanted, strict=True):
                 assert at_s == pytest.approx((unit.pts_90k - begin) / 90_000, abs=1e-3)
             total += len(wanted)
     assert total == sink.counters.audio_units
-    assert sum(map(has_sound, files)) > 1
+    assert sum(map(has_audio, files)) > 1
 
 
-async def test_sound_that_the_policy_asks_for_is_recorded(
+async def test_audio_that_the_policy_asks_for_is_recorded(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    camera = await simulator.add(camera_settings(password=WORKER_PASSWORD, sound="aac"))
+    camera = await simulator.add(camera_settings(password=WORKER_PASSWORD, audio="aac"))
     objects, secrets = CameraObjects(), SecretObjects()
     secrets.put("cameras", username="ingest", password=WORKER_PASSWORD)
     async with WorkerParts(tmp_path, objects, secrets) as worker:
@@ -353,20 +353,20 @@ async def test_sound_that_the_policy_asks_for_is_recorded(
     assert any(track(path, "audio").data for path in files)
 
 
-async def test_sound_that_is_asked_for_no_more_is_announced_no_more(
+async def test_audio_that_is_asked_for_no_more_is_announced_no_more(
     simulator: Simulator, worker: WorkerParts, objects: CameraObjects
 ) -> None:
-    camera = await simulator.add(camera_settings(password=WORKER_PASSWORD, sound="aac"))
+    camera = await simulator.add(camera_settings(password=WORKER_PASSWORD, audio="aac"))
     declared = entry(objects, camera)
     root = worker.folder / "recordings"
 
-    def newest_has_sound() -> bool | None:
+    def newest_has_audio() -> bool | None:
         found = found_spans(root)
         files = [root / str(key) for span in found for key in span.segments]
         begun = [path for path in files if path.stat().st_size]
-        return has_sound(begun[-1]) if begun else None
+        return has_audio(begun[-1]) if begun else None
 
     await worker.run(policy_to(None).model_copy(update={"audio": True}), declared)
-    await eventually_async(lambda: newest_has_sound() is True, within_s=30)
+    await eventually_async(lambda: newest_has_audio() is True, within_s=30)
     await worker.run(policy_to(None), declared)
-    await eventually_async(lambda: newest_has_sound() is False, within_s=30)
+    await eventually_async(lambda: newest_has_audio() is False, within_s=30)

@@ -10,7 +10,7 @@ from camfleet_operator.settings import SettingsError, settings_from_env
 
 
 def main() -> None:
-    """Run until told to stop; the exit status is 0 only after a graceful stop."""
+    """Run until SIGTERM; the exit status is 0 only after a graceful stop."""
     try:
         settings = settings_from_env(os.environ)
     except SettingsError as error:

@@ -8,6 +8,7 @@ gauges about cameras are collected from the latest plans and not kept.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from prometheus_client import (
@@ -22,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from camfleet_operator.plan.actions import NamespaceFigures
 
-# The client would export a second series for every counter, which nobody reads.
+# The client would export a second series for every counter, which no dashboard reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 
@@ -39,10 +40,10 @@ RECONCILE_SECONDS = Histogram(
     registry=REGISTRY,
 )
 QUEUE_DEPTH = Gauge("workqueue_depth", "Namespaces that wait.", ("name",), registry=REGISTRY)
-QUEUE_ADDS = Counter("workqueue_adds", "Rings.", ("name",), registry=REGISTRY)
+QUEUE_ADDS = Counter("workqueue_adds", "Keys enqueued.", ("name",), registry=REGISTRY)
 QUEUE_RETRIES = Counter("workqueue_retries", "Repetitions.", ("name",), registry=REGISTRY)
 QUEUE_SECONDS = Histogram(
-    "workqueue_queue_duration_seconds", "From ring to start.", ("name",), registry=REGISTRY
+    "workqueue_queue_duration_seconds", "From enqueueing to start.", ("name",), registry=REGISTRY
 )
 API_REQUESTS = Counter(
     "camfleet_api_requests", "Requests.", ("verb", "resource", "code"), registry=REGISTRY
@@ -77,6 +78,15 @@ LOOP_LAG = Gauge(
 )
 MOVES = Counter("camfleet_assignment_moves", "Cameras moved between shards.", registry=REGISTRY)
 EVENTS_POSTED = Counter("camfleet_events_posted", "Kubernetes Events.", registry=REGISTRY)
+
+
+async def measure_loop_lag() -> None:
+    """Note once a second how late the main loop wakes, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + 1
+        await asyncio.sleep(1)
+        LOOP_LAG.set(max(0.0, loop.time() - due))
 
 
 class FleetCollector(Collector):

@@ -2,8 +2,8 @@
 """What the cluster holds, typed: raw objects of the API server become frozen values. Pure.
 
 Called by `store` for every event and every listed object, once, so that planning never parses. An
-object whose spec does not pass today's schema is kept with the sentence that says why: it is the
-plan that tells its owner. `managedFields` are left out; nothing here needs them.
+object whose spec does not pass today's schema is kept with the sentence that says why: the
+plan reports it to its owner. `managedFields` are left out; nothing here needs them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue of namespaces to plan: each at most once, urgent ones first, failed ones later.
 
-Called in the main loop only: `ring` by the bells, `take`/`settle` by `reconcile`. A namespace that
-rings while it is worked on is worked on again afterwards, never twice at the same time.
+Called in the main loop only: `enqueue` by `event_handler` and `reconcile`, `get` and `done` by
+`reconcile`. A namespace that is enqueued while it is worked on is worked on again afterwards, never
+twice at the same time.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ class NamespaceQueue:
         self._waiting: dict[str, _Waiting] = {}
         self._working: set[str] = set()
         self._failures: dict[str, int] = {}
-        self._rung = asyncio.Event()
+        self._changed = asyncio.Event()
         self._monotonic = monotonic
         self._jitter = jitter
 
-    def ring(self, key: str, priority: Priority, in_s: float = 0.0) -> None:
-        """Have a key worked on, at the latest in `in_s`. A failed key keeps its backoff only
-        against rings that are not about its spec."""
+    def enqueue(self, key: str, priority: Priority, in_s: float = 0.0) -> None:
+        """Have a key worked on, at the latest in `in_s`. A failed key keeps its backoff, unless it
+        is enqueued with `Priority.SPEC`."""
         QUEUE_ADDS.labels(NAME).inc()
         now = self._monotonic()
         due = now + in_s
@@ -64,12 +65,12 @@ class NamespaceQueue:
             if priority is Priority.SPEC or key not in self._failures:
                 present.due = min(present.due, due)
         QUEUE_DEPTH.labels(NAME).set(len(self._waiting))
-        self._rung.set()
+        self._changed.set()
 
-    async def take(self) -> str:
-        """The next key whose time has come; it is the caller's until `settle`."""
+    async def get(self) -> str:
+        """The next key whose time has come; it is the caller's until `done`."""
         while True:
-            self._rung.clear()
+            self._changed.clear()
             if (key := self._next()) is not None:
                 waited = self._waiting.pop(key)
                 self._working.add(key)
@@ -78,16 +79,16 @@ class NamespaceQueue:
                 return key
             await self._until_something_is_due()
 
-    def settle(self, key: str, failed: bool) -> None:
+    def done(self, key: str, failed: bool) -> None:
         """Hand a key back; a failed one returns after its backoff."""
         self._working.discard(key)
         if failed:
             count = self._failures[key] = self._failures.get(key, 0) + 1
             QUEUE_RETRIES.labels(NAME).inc()
-            self.ring(key, Priority.STATUS, self._delay_s(count))
+            self.enqueue(key, Priority.STATUS, self._delay_s(count))
         else:
             self._failures.pop(key, None)
-        self._rung.set()
+        self._changed.set()
 
     def _next(self) -> str | None:
         now = self._monotonic()
@@ -102,11 +103,12 @@ class NamespaceQueue:
         dues = [one.due for key, one in self._waiting.items() if key not in self._working]
         wait_s = min(dues) - self._monotonic() if dues else None
         try:
-            await asyncio.wait_for(self._rung.wait(), wait_s)
+            await asyncio.wait_for(self._changed.wait(), wait_s)
         except TimeoutError:
             return
 
     def _delay_s(self, failures: int) -> float:
-        """Exponential, with jitter upwards of half: failed keys must not march in step."""
+        """Exponential, with jitter upwards of half: failed keys must not be tried at the same
+        time."""
         longest: float = min(GREATEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 20))
         return longest * (0.5 + self._jitter() / 2)

@@ -18,6 +18,7 @@ from typing import Any
 from camfleet_operator.cluster.apply import Writer
 from camfleet_operator.errors import ApiError, Conflict, NotLeading
 from camfleet_operator.metrics import MOVES, RECONCILE_SECONDS, RECONCILES, FleetCollector
+from camfleet_operator.pace import BatchPeriods, WritePace
 from camfleet_operator.plan.actions import Action, Apply, Plan
 from camfleet_operator.plan.namespace_plan import plan_namespace
 from camfleet_operator.queue import NamespaceQueue, Priority
@@ -33,10 +34,8 @@ WRITES_AT_ONCE = 16
 AFTER_CONFLICT_S = 0.2
 AFTER_DUE_S = 0.05
 """A recheck comes a little after the moment it waits for, never just before."""
-QUIET_S = 0.1
-"""News comes in bursts and is gathered for so long, or for longer where planning takes longer."""
 
-Answer = Callable[[Resource, Mapping[str, Any]], None]
+OnAnswer = Callable[[Resource, Mapping[str, Any]], None]
 
 
 def utc_now() -> datetime:
@@ -54,20 +53,17 @@ class Reconciler:
         writer: Writer,
         figures: FleetCollector,
         settings: Settings,
-        answered: Answer,
+        batches: BatchPeriods,
+        on_answer: OnAnswer,
     ) -> None:
         self._store = store
         self._queue = queue
         self._writer = writer
         self._figures = figures
         self._settings = settings
-        self._answered = answered
-        self._written_at: dict[tuple[Resource, str, str], float] = {}
-        self._took_s: dict[str, float] = {}
-
-    def quiet_s(self, namespace: str) -> float:
-        """How long to gather news of a namespace before it is planned."""
-        return max(QUIET_S, 4 * self._took_s.get(namespace, 0.0))
+        self._batches = batches
+        self._on_answer = on_answer
+        self._pace = WritePace()
 
     async def run(self) -> None:
         """Work for ever."""
@@ -77,10 +73,10 @@ class Reconciler:
 
     async def _work(self) -> None:
         while True:
-            namespace = await self._queue.take()
+            namespace = await self._queue.get()
             result = await self._reconcile(namespace)
             RECONCILES.labels(CONTROLLER, result).inc()
-            self._queue.settle(namespace, failed=result == "error")
+            self._queue.done(namespace, failed=result == "error")
 
     async def _reconcile(self, namespace: str) -> str:
         """One round; its result for the metric. What fails is tried again by the queue."""
@@ -102,11 +98,11 @@ class Reconciler:
         snapshot = self._store.snapshot(namespace)
         began = time.monotonic()
         plan = await asyncio.to_thread(plan_namespace, snapshot, utc_now(), self._settings)
-        self._took_s[namespace] = time.monotonic() - began
+        self._batches.planned(namespace, time.monotonic() - began)
         self._record(namespace, plan)
         failures = await self._carry_out(namespace, plan.actions)
         if plan.recheck_s is not None:
-            self._queue.ring(namespace, Priority.STATUS, plan.recheck_s + AFTER_DUE_S)
+            self._queue.enqueue(namespace, Priority.STATUS, plan.recheck_s + AFTER_DUE_S)
         return failures
 
     def _record(self, namespace: str, plan: Plan) -> None:
@@ -119,7 +115,7 @@ class Reconciler:
                     "fields": {
                         "namespace": namespace,
                         "actions": len(plan.actions),
-                        "first": [_words(action) for action in plan.actions[:4]],
+                        "first": [_summary(action) for action in plan.actions[:4]],
                     }
                 },
             )
@@ -140,16 +136,15 @@ class Reconciler:
         return failures
 
     def _is_due(self, namespace: str, action: Action) -> bool:
-        """Whether an action with a pace may be carried out now; else the namespace rings then."""
+        """Whether an action with a pace may be carried out now; else its namespace is enqueued
+        for the time when it may."""
         if not isinstance(action, Apply) or not action.every_s:
             return True
         key = (action.resource, action.namespace, action.name)
-        left_s = self._written_at.get(key, -action.every_s) + action.every_s - time.monotonic()
-        if left_s > 0 and key in self._written_at:
-            self._queue.ring(namespace, Priority.STATUS, left_s)
-            return False
-        self._written_at[key] = time.monotonic()
-        return True
+        wait_s = self._pace.wait_s(key, action.every_s)
+        if wait_s > 0:
+            self._queue.enqueue(namespace, Priority.STATUS, wait_s)
+        return wait_s == 0
 
     async def _act(
         self, namespace: str, action: Action, limit: asyncio.Semaphore
@@ -159,18 +154,18 @@ class Reconciler:
                 if isinstance(action, Apply):
                     answer = await self._writer.apply(action)
                     if answer is not None:
-                        self._answered(action.resource, answer)
+                        self._on_answer(action.resource, answer)
                 else:
                     await self._writer.delete(action)
             except Conflict:
-                # Somebody wrote in between; their news is on the way and decides.
-                self._queue.ring(namespace, Priority.STATUS, AFTER_CONFLICT_S)
+                # Another client wrote in between; the watch event of that write is on the way.
+                self._queue.enqueue(namespace, Priority.STATUS, AFTER_CONFLICT_S)
             except ApiError as error:
                 return error
         return None
 
 
-def _words(action: Action) -> str:
+def _summary(action: Action) -> str:
     verb = "apply" if isinstance(action, Apply) else "delete"
     what = f"{action.resource.kind}/{action.name}"
     return f"{verb} {what}: {action.because}"

@@ -69,7 +69,7 @@ class ElectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the operator is told from outside."""
+    """Everything that the environment configures."""
 
     namespace: str
     service_account: str
@@ -144,7 +144,7 @@ def settings_from_env(env: Mapping[str, str]) -> Settings:
 
 
 def _viewer(read: _Reader) -> SnapshotViewer | None:
-    """Off without namespaces; whoever names some must say the rest too."""
+    """Off without namespaces; with some, the other variables must be set too."""
     namespaces = read.words("CAMFLEET_SNAPSHOT_VIEWER_NAMESPACES")
     if not namespaces:
         return None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What we have seen of the cluster: our own store, fed by bells, listings and our writes' answers.
+"""The objects of the cluster as last received from watches, listings and answers to our writes.
 
-Called in the main loop only. It decides one thing: whether a change is worth a ring. It never
-talks to the API server. Older news of an object never replaces newer, and an object known to be
-deleted does not come back with a late answer.
+Called in the main loop only. It decides one thing: whether a change may change a plan. It sends
+nothing to the API server. An older version of an object never replaces a newer one, and an object
+known to be deleted does not come back with a late answer.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Change:
     before: Seen | None
     after: Seen | None
     matters: bool
-    """False for news that changes no plan, such as a Lease renewed in time."""
+    """False for a change that changes no plan, such as a Lease renewed in time."""
 
 
 class Store:
@@ -88,24 +88,25 @@ class Store:
         self._monotonic = monotonic
 
     def put(self, resource: Resource, raw: Raw) -> Change | None:
-        """Take an object as the API server has it; None if it is no news."""
+        """Store an object as the API server has it; None if the store has that version or a newer
+        one."""
         if not is_wanted(resource, raw):
             return self.forget(resource, raw["metadata"])
         after = _OBSERVERS.get(resource, observe_other)(raw)
         meta = after.meta
         if meta.uid in self._deleted:
             return None
-        shelf = self._objects[resource][meta.namespace]
-        before = shelf.get(meta.name)
+        objects_of = self._objects[resource][meta.namespace]
+        before = objects_of.get(meta.name)
         if before is not None and _version(before) >= _version(after):
             return None
-        shelf[meta.name] = after
+        objects_of[meta.name] = after
         matters = self._matters(resource, before, after)
         self._count(resource)
         return Change(resource, meta.namespace, meta.name, before, after, matters)
 
     def remove(self, resource: Resource, raw: Raw) -> Change | None:
-        """Take the news that an object is gone, or no longer ours; None if it was not held."""
+        """Remove an object that was deleted, or is no longer ours; None if it was not held."""
         if is_wanted(resource, raw):
             self._remember_deletion(raw["metadata"]["uid"])
         return self.forget(resource, raw["metadata"])
@@ -130,15 +131,18 @@ class Store:
         """UID and resourceVersion of every object held of a kind."""
         return {
             (namespace, name): (seen.meta.uid, _version(seen))
-            for namespace, shelf in self._objects[resource].items()
-            for name, seen in shelf.items()
+            for namespace, objects_of in self._objects[resource].items()
+            for name, seen in objects_of.items()
         }
 
     def namespaces(self) -> set[str]:
         """Namespaces that hold anything a plan could be about."""
         kinds: Iterable[Resource] = (CAMERAS, SITES, SHARDS, DEPLOYMENTS)
         return {
-            namespace for kind in kinds for namespace, shelf in self._objects[kind].items() if shelf
+            namespace
+            for kind in kinds
+            for namespace, objects_of in self._objects[kind].items()
+            if objects_of
         }
 
     def snapshot(self, namespace: str) -> Snapshot:
@@ -154,7 +158,7 @@ class Store:
             },
             **{
                 field: cast(Any, dict(self._objects[resource][home]))
-                for field, resource, home in _shelves(namespace)
+                for field, resource, home in _collections(namespace)
             },
         )
 
@@ -177,11 +181,11 @@ class Store:
             self._deleted.popitem(last=False)
 
     def _count(self, resource: Resource) -> None:
-        total = sum(len(shelf) for shelf in self._objects[resource].values())
+        total = sum(len(objects_of) for objects_of in self._objects[resource].values())
         STORE_OBJECTS.labels(resource.plural).set(total)
 
 
-def _shelves(namespace: str) -> Iterator[tuple[str, Resource, str]]:
+def _collections(namespace: str) -> Iterator[tuple[str, Resource, str]]:
     yield from (
         ("cameras", CAMERAS, namespace),
         ("sites", SITES, namespace),

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-from camfleet_operator.watch_health import WatchHealth, listening_response
+from camfleet_operator.watch_health import WatchHealth, watch_response
 from eventually import eventually_async
 
 
@@ -60,7 +60,7 @@ async def test_bookmarks_keep_a_watch_alive_and_silence_makes_it_stale() -> None
     health = WatchHealth(["cameras", "sites"], clock)
     async with (
         api_server(bookmark) as base,
-        aiohttp.ClientSession(response_class=listening_response(health)) as session,
+        aiohttp.ClientSession(response_class=watch_response(health)) as session,
     ):
         url = f"{base}/apis/camfleet.vnpt.vn/v1alpha1/cameras?watch=true"
         task = asyncio.create_task(read(session, url))
@@ -79,7 +79,7 @@ async def test_answers_that_are_no_watch_are_no_sign_of_life() -> None:
     health = WatchHealth(["cameras"], clock)
     async with (
         api_server(bookmark) as base,
-        aiohttp.ClientSession(response_class=listening_response(health)) as session,
+        aiohttp.ClientSession(response_class=watch_response(health)) as session,
         session.get(f"{base}/apis/camfleet.vnpt.vn/v1alpha1/cameras") as response,
     ):
         clock.now = 200

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests to the API server: paths and dictionaries in, dictionaries or our errors out.
 
-Called by `apply`, `election`, `listing` and `events`. The client's typed models are not used: they
-parse what we already have models for, and cost. Every request carries a deadline.
+Called by `apply`, `election` and `listing`. The client's typed models are not used: they parse
+again what we have models for, and cost CPU. Every request carries a deadline.
 """
 
 from __future__ import annotations

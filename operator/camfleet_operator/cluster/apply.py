@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one door for writes: server-side apply and guarded deletes, within a budget.
+"""All writes to the API server: server-side apply and guarded deletes, within a budget.
 
-Called by `reconcile` and `events`. Each write draws a token, has a deadline, honours 429, and is
-refused here when this process may no longer call itself leader. Tries a throttled write again, and
-nothing else: whatever else fails is the plan's to decide anew.
+Called by `reconcile` and `event_recorder`. Each write draws a token, has a deadline, honours 429,
+and is refused here when this process may no longer call itself leader. A throttled write is tried
+again, and nothing else: after any other failure the namespace is planned anew.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Writer:
             raise
         WRITES.labels(action.resource.kind, action.manager).inc()
         if action.uid and answer["metadata"]["uid"] != action.uid:
-            # Deleted and created again while we planned: what we said was about the other one.
+            # Deleted and created again while we planned: the status was meant for the other one.
             FOREIGN_UID.labels(action.resource.kind).inc()
             log.warning(
                 "status went to a newer object of the same name; it is planned again",

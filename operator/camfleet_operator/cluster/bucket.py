@@ -39,11 +39,11 @@ class TokenBucket:
             await self._sleep(wait_s)
 
     def pause(self, seconds: float) -> None:
-        """The API server asks for silence: nobody gets a token for so long."""
+        """The API server asks us to wait: no caller gets a token for so long."""
         self._closed_until = max(self._closed_until, self._monotonic() + seconds)
 
     def _reserve(self) -> float:
-        """Take a token, possibly one not yet filled, and tell how long to wait for it."""
+        """Take a token, possibly one not yet filled, and return how long to wait for it."""
         now = self._monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now

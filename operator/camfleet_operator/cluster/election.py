@@ -5,7 +5,7 @@ Called by `app` in the main loop. Times are measured by the monotonic clock of t
 by the other's timestamps; each request has a deadline; writes carry the resourceVersion that was
 read, so two candidates cannot both win. When the Lease cannot be renewed in time the caller must
 end the process: `may_write` already answers False by then, also after a stop of the whole process
-that nobody inside noticed.
+that this process did not notice.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Election:
         self._renewed_at: float | None = None
 
     def may_write(self) -> bool:
-        """Whether this process is leader beyond doubt."""
+        """Whether this process is certainly the leader."""
         return (
             self._renewed_at is not None
             and self._monotonic() - self._renewed_at < self._settings.renew_deadline_seconds

@@ -2,9 +2,9 @@
 """The safety net under the watches: paged LISTs, compared with the store.
 
 Called by `app`, at start (the store is synced when every kind was listed once) and then every ten
-minutes. A watch that relists after 410 Gone never tells what was deleted in between; this does.
-What differs is looked at again a little later, because news may just be on the way; what then still
-differs is drift: repaired, counted, and a sign of a bug.
+minutes. A watch that relists after 410 Gone never reports what was deleted in between; this does.
+What differs is looked at again a little later, because its watch event may be on the way; what then
+still differs is drift: repaired, counted, and a sign of a bug.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 PAGE = 500
 ON_THE_WAY_S = 5.0
 
-Heard = Callable[[Change], None]
+OnChange = Callable[[Change], None]
 
 
 async def all_crds_established(api: Api, timeout_s: float) -> bool:
@@ -43,13 +43,13 @@ class Listing:
         self,
         api: Api,
         store: Store,
-        heard: Heard,
+        on_change: OnChange,
         timeout_s: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._api = api
         self._store = store
-        self._heard = heard
+        self._on_change = on_change
         self._timeout_s = timeout_s
         self._sleep = sleep
 
@@ -58,7 +58,7 @@ class Listing:
         for resource in WATCHED:
             objects, _ = await self._list(resource)
             for raw in objects.values():
-                self._tell(self._store.put(resource, raw))
+                self._pass_on(self._store.put(resource, raw))
 
     async def mend(self) -> int:
         """Compare every kind with the store and repair; the number of repairs."""
@@ -106,7 +106,7 @@ class Listing:
             "a watch missed this; repaired by listing",
             extra={"fields": {"kind": resource.kind, "namespace": key[0], "name": key[1]}},
         )
-        self._tell(change)
+        self._pass_on(change)
         return 1
 
     async def _list(self, resource: Resource) -> tuple[dict[Key, Raw], int]:
@@ -128,9 +128,9 @@ class Listing:
                 return objects, int(page["metadata"]["resourceVersion"])
             query["continue"] = token
 
-    def _tell(self, change: Change | None) -> None:
+    def _pass_on(self, change: Change | None) -> None:
         if change is not None:
-            self._heard(change)
+            self._on_change(change)
 
 
 def _key(raw: dict[str, Any]) -> Key:

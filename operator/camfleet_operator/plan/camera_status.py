@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the operator says about a Camera. Pure.
+"""The conditions that the operator writes on a Camera. Pure.
 
-Two voices, because server-side apply owns fields by manager. As camfleet-operator: Accepted,
-Assigned and, with Accepted=False only, Stalled. As camfleet-runtime, and only while no worker
-lives that could: Ready and what has to become Unknown.
+Two field managers, because server-side apply owns fields by manager. As camfleet-operator:
+Accepted, Assigned and, with Accepted=False only, Stalled. As camfleet-runtime, and only while the
+camera's worker does not run: Ready and what has to become Unknown.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from camfleet_api.conditions import (
 from camfleet_api.names import API_VERSION
 from camfleet_operator.observed import Camera
 from camfleet_operator.plan.snapshot import Worker
-from camfleet_operator.plan.worklist import Standing
+from camfleet_operator.plan.worklist import CameraAssignment
 
 RUNTIME_RUNGS = (*LADDER[2:], *SINKS)
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
-    """One manager's whole set, ready to be applied."""
+class StatusPatch:
+    """All fields of one field manager, ready to be applied."""
 
     body: Mapping[str, Any]
     because: str
@@ -48,7 +48,7 @@ def condition(
     generation: int,
     message: str | None = None,
 ) -> Condition:
-    """A condition; without a message, the table's words (none when it is True)."""
+    """A condition; without a message, that of the table (none when it is True)."""
     row = REASONS[reason]
     if message is None:
         message = f"{row.meaning} {row.next_action}".strip()
@@ -62,33 +62,35 @@ def condition(
     )
 
 
-def operator_voice(standing: Standing, now: datetime) -> Voice | None:
-    """Accepted, Assigned, Stalled; None when the stored status says the same."""
-    camera = standing.resolution.camera
-    wanted = _merged(_operator_conditions(standing, now), camera)
+def operator_status(assignment: CameraAssignment, now: datetime) -> StatusPatch | None:
+    """Accepted, Assigned, Stalled; None when the stored status is the same."""
+    camera = assignment.resolution.camera
+    wanted = _merged(_operator_conditions(assignment, now), camera)
     status = camera.status
     stored = [one for one in status.conditions if one.type in OPERATOR_CONDITIONS]
     if (
         _by_type(stored) == _by_type(wanted)
         and status.observed_generation == camera.meta.generation
-        and status.shard == standing.shard
+        and status.shard == assignment.shard
     ):
         return None
     body: dict[str, Any] = {
         "observedGeneration": camera.meta.generation,
         "conditions": [one.to_wire() for one in wanted],
     }
-    if standing.shard is not None:
-        body["shard"] = standing.shard
-    return Voice(_status_body(camera, body), _because(wanted))
+    if assignment.shard is not None:
+        body["shard"] = assignment.shard
+    return StatusPatch(_status_body(camera, body), _because(wanted))
 
 
-def runtime_voice(standing: Standing, worker: Worker, now: datetime) -> Voice | None:
-    """Ready and the rungs below, spoken for a worker that is not there; else None."""
-    wanted = _runtime_conditions(standing, worker, now)
+def runtime_status(
+    assignment: CameraAssignment, worker: Worker, now: datetime
+) -> StatusPatch | None:
+    """Ready and the rungs below, on behalf of a worker that does not run; else None."""
+    wanted = _runtime_conditions(assignment, worker, now)
     if wanted is None:
         return None
-    camera = standing.resolution.camera
+    camera = assignment.resolution.camera
     merged = _merged(wanted, camera)
     stored = [one for one in camera.status.conditions if one.type not in OPERATOR_CONDITIONS]
     if _by_type(stored) == _by_type(merged):
@@ -101,7 +103,7 @@ def runtime_voice(standing: Standing, worker: Worker, now: datetime) -> Voice | 
     wire = _status_body(camera, body)
     # A worker that writes meanwhile must win: our write then fails with 409.
     wire["metadata"]["resourceVersion"] = camera.meta.resource_version
-    return Voice(wire, _because(merged))
+    return StatusPatch(wire, _because(merged))
 
 
 def ready_of(camera: Camera) -> tuple[str, str]:
@@ -112,9 +114,9 @@ def ready_of(camera: Camera) -> tuple[str, str]:
     return "Unknown", Reason.PENDING
 
 
-def _operator_conditions(standing: Standing, now: datetime) -> list[Condition]:
-    generation = standing.resolution.camera.meta.generation
-    refusal = standing.resolution.refusal
+def _operator_conditions(assignment: CameraAssignment, now: datetime) -> list[Condition]:
+    generation = assignment.resolution.camera.meta.generation
+    refusal = assignment.resolution.refusal
     kind = ConditionType
     if refusal is None:
         accepted = [condition(kind.ACCEPTED, "True", Reason.ACCEPTED, now, generation)]
@@ -124,43 +126,45 @@ def _operator_conditions(standing: Standing, now: datetime) -> list[Condition]:
             # kstatus: a declaration that needs a person. Its words stand in Accepted.
             condition(kind.STALLED, "True", refusal.reason, now, generation),
         ]
-    return [*accepted, _assigned(standing, now, generation)]
+    return [*accepted, _assigned(assignment, now, generation)]
 
 
-def _assigned(standing: Standing, now: datetime, generation: int) -> Condition:
+def _assigned(assignment: CameraAssignment, now: datetime, generation: int) -> Condition:
     kind = ConditionType.ASSIGNED
-    if standing.waits_for in (Reason.PAUSED, Reason.NO_CAPACITY):
-        return condition(kind, "False", standing.waits_for, now, generation)
-    if standing.shard is not None:
+    if assignment.waits_for in (Reason.PAUSED, Reason.NO_CAPACITY):
+        return condition(kind, "False", assignment.waits_for, now, generation)
+    if assignment.shard is not None:
         return condition(kind, "True", Reason.ASSIGNED, now, generation)
     return condition(kind, "Unknown", Reason.PENDING, now, generation)
 
 
 def _runtime_conditions(
-    standing: Standing, worker: Worker, now: datetime
+    assignment: CameraAssignment, worker: Worker, now: datetime
 ) -> list[Condition] | None:
-    if standing.entered:
-        return _for_worker(standing, worker, now)
-    if standing.shard is not None:
-        return None  # Its last worker has the word until it lets go.
-    camera, refusal = standing.resolution.camera, standing.resolution.refusal
+    if assignment.entered:
+        return _for_worker(assignment, worker, now)
+    if assignment.shard is not None:
+        return None  # Its last worker reports until it has let go of the camera.
+    camera, refusal = assignment.resolution.camera, assignment.resolution.refusal
     generation = camera.meta.generation
     ready: tuple[str, Reason, str | None]
     if refusal is not None:
         ready = ("False", refusal.reason, refusal.message)
-    elif standing.waits_for is Reason.PENDING or standing.waits_for is None:
+    elif assignment.waits_for is Reason.PENDING or assignment.waits_for is None:
         ready = ("Unknown", Reason.PENDING, None)
     else:
-        ready = ("False", standing.waits_for, None)
+        ready = ("False", assignment.waits_for, None)
     return [
         _ready(ready, now, generation),
         *_unknown_rungs(camera, Reason.PENDING, now, generation),
     ]
 
 
-def _for_worker(standing: Standing, worker: Worker, now: datetime) -> list[Condition] | None:
-    """What is said for a worker that holds the camera and does not live (yet)."""
-    camera = standing.resolution.camera
+def _for_worker(
+    assignment: CameraAssignment, worker: Worker, now: datetime
+) -> list[Condition] | None:
+    """The conditions on behalf of a worker that holds the camera and does not run (yet)."""
+    camera = assignment.resolution.camera
     generation = camera.meta.generation
     if worker is Worker.ALIVE:
         return None
@@ -179,7 +183,7 @@ def _for_worker(standing: Standing, worker: Worker, now: datetime) -> list[Condi
 
 
 def _was_reported(camera: Camera) -> bool:
-    """Whether a worker has the last word in the stored Ready."""
+    """Whether the stored Ready is a worker's report."""
     ours = {Reason.PAUSED, Reason.NO_CAPACITY, Reason.PENDING}
     ours |= {reason for reason, row in REASONS.items() if ConditionType.ACCEPTED in row.types}
     return ready_of(camera)[1] not in ours
@@ -193,7 +197,7 @@ def _ready(ready: tuple[str, Reason, str | None], now: datetime, generation: int
 def _unknown_rungs(
     camera: Camera, reason: Reason, now: datetime, generation: int
 ) -> list[Condition]:
-    """The rungs that a worker reported before: nobody knows now. Silent, for Ready says why."""
+    """The rungs that a worker reported before, now Unknown. Without a message: Ready has it."""
     reported = {one.type for one in camera.status.conditions}
     return [
         condition(kind, "Unknown", reason, now, generation, "")

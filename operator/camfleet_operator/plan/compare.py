@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a stored object already says all that we would write. Pure.
+"""Whether a stored object already contains all that we would apply. Pure.
 
 The API server adds defaults, and others add fields, labels and list items of their own; what counts
-is that everything we say is there. What we *stop* saying is seen by the fingerprint annotation.
+is that everything we would apply is there. A field that we no longer apply shows in the fingerprint
+annotation.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def says(stored: object, wanted: object) -> bool:
-    """Whether `stored` contains everything of `wanted`."""
+def covers(stored: object, wanted: object) -> bool:
+    """Whether `stored` contains everything of `wanted`, whatever else it contains."""
     if stored == wanted:
         return True  # Also spares the search below, quadratic for the 200 names of a Role.
     if isinstance(wanted, Mapping):
         return isinstance(stored, Mapping) and all(
-            key in stored and says(stored[key], value) for key, value in wanted.items()
+            key in stored and covers(stored[key], value) for key, value in wanted.items()
         )
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         return (
             isinstance(stored, Sequence)
             and not isinstance(stored, str)
             and len(stored) >= len(wanted)
-            and all(any(says(item, one) for item in stored) for one in wanted)
+            and all(any(covers(item, one) for item in stored) for one in wanted)
         )
     return _same_quantity(stored, wanted)
 

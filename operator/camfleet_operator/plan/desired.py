@@ -38,7 +38,8 @@ from camfleet_operator.settings import Settings, SnapshotViewer
 Manifest = dict[str, Any]
 
 FINGERPRINT = f"{GROUP}/fingerprint"
-"""Annotation: hash of all we said, so that what we stop saying is noticed."""
+"""Annotation: a hash of all that we applied, so that a field which we no longer apply is
+noticed."""
 
 METRICS_PORT = 9090
 SNAPSHOTS_PORT_NAME = "snapshots"

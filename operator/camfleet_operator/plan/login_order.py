@@ -24,7 +24,7 @@ Account = tuple[str, str, str]
 
 
 def device_of(camera: ShardCamera) -> str:
-    """The address by which workers tell devices apart."""
+    """The address by which workers distinguish devices."""
     return f"{camera.host.lower()} {camera.onvif_port}"
 
 
@@ -35,8 +35,8 @@ def with_login_order(
 ) -> dict[str, tuple[Entry, ...]]:
     """The entries of each shard, by name, with `loginAfter` set or taken away.
 
-    `listed` is the line that each uid has now, and where. `still_held` tells of a Camera that left
-    its shard whether the worker there has not let go of it yet.
+    `listed` is the line that each uid has now, and where. `still_held` answers for a Camera that
+    left its shard whether the worker there has not let go of it yet.
     """
     members: dict[Account, list[tuple[str, Entry]]] = defaultdict(list)
     for shard, lines in entries.items():
@@ -75,7 +75,7 @@ def _followers(
     waited_for = {line.camera.login_after for _, (_, line) in present}
     leaving = sorted(name for name in waited_for if name is not None and still_held(name))
     if leaving and not leads:
-        # The worker that led may still be trying; nobody leads until it has let go.
+        # The worker that led may still be trying; no shard leads until it has let go.
         return {entry.uid: leaving[0] for _, entry in group}
     leader, first = min(group, key=lambda one: (one[1].uid not in leads, one[1].camera.name))
     return {entry.uid: first.camera.name for shard, entry in group if shard != leader}

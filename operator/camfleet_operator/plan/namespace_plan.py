@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole plan of a namespace. Pure: `(snapshot, now, settings) -> Plan`.
 
-Called by `reconcile` for every ring, whatever rang. Planning twice gives the same plan; carrying a
-plan out and planning again gives an empty one.
+Called by `reconcile` for every key of the queue, whatever enqueued it. Planning twice gives the
+same plan; carrying a plan out and planning again gives an empty one.
 """
 
 from __future__ import annotations
@@ -22,11 +22,17 @@ from camfleet_api.names import (
 from camfleet_api.policy import Placement
 from camfleet_operator.observed import Camera, Meta
 from camfleet_operator.plan.actions import Action, Apply, NamespaceFigures, Phase, Plan
-from camfleet_operator.plan.camera_status import Voice, operator_voice, ready_of, runtime_voice
+from camfleet_operator.plan.camera_status import (
+    StatusPatch,
+    operator_status,
+    ready_of,
+    runtime_status,
+)
+from camfleet_operator.plan.packing import placement_of
 from camfleet_operator.plan.resolve import Resolution, placement_key, resolve_all, site_refusal
 from camfleet_operator.plan.shard_objects import ShardView, keep, retire
-from camfleet_operator.plan.site_incident import stands_in_incident
-from camfleet_operator.plan.site_status import site_voice
+from camfleet_operator.plan.site_incident import is_in_incident
+from camfleet_operator.plan.site_status import site_status
 from camfleet_operator.plan.snapshot import Snapshot, Worker, is_enrolled, worker_state
 from camfleet_operator.plan.worklist import WorkLists, shard_spec, work_lists
 from camfleet_operator.resources import CAMERAS, SITES
@@ -69,7 +75,7 @@ def plan_namespace(snapshot: Snapshot, now: datetime, settings: Settings) -> Pla
             snapshot,
             (
                 *(left for _, left in states.values()),
-                *(_arrives(one.resolution, now) for one in lists.standings.values()),
+                *(_arrives(one.resolution, now) for one in lists.assignments.values()),
             ),
             now,
         ),
@@ -108,7 +114,7 @@ def _shards(
     for name in sorted({*lists.entries, *_shard_names(snapshot)}):
         view = ShardView(name, workers.get(name, Worker.ABSENT), snapshot, settings)
         if name in lists.entries:
-            placement = placements.get(name.split("-")[1])
+            placement = placements.get(placement_of(name) or "")
             actions += keep(view, shard_spec(lists.entries[name]), placement)
         else:
             actions += retire(view)
@@ -125,22 +131,22 @@ def _camera_statuses(
     workers: Mapping[str, Worker],
     now: datetime,
 ) -> Iterable[Action]:
-    for standing in lists.standings.values():
-        if _arrives(standing.resolution, now) > 0:
+    for assignment in lists.assignments.values():
+        if _arrives(assignment.resolution, now) > 0:
             continue
-        camera = standing.resolution.camera
-        if voice := operator_voice(standing, now):
-            yield _status_apply(camera, voice, Phase.STATUS, OPERATOR_MANAGER)
-        worker = workers.get(standing.shard or "", Worker.ABSENT)
-        if voice := runtime_voice(standing, worker, now):
-            yield _status_apply(camera, voice, Phase.RUNTIME_STATUS, RUNTIME_MANAGER)
+        camera = assignment.resolution.camera
+        if patch := operator_status(assignment, now):
+            yield _status_apply(camera, patch, Phase.STATUS, OPERATOR_MANAGER)
+        worker = workers.get(assignment.shard or "", Worker.ABSENT)
+        if patch := runtime_status(assignment, worker, now):
+            yield _status_apply(camera, patch, Phase.RUNTIME_STATUS, RUNTIME_MANAGER)
 
 
 def _arrives(resolution: Resolution, now: datetime) -> float:
-    """Seconds for which a new camera is not yet told that something else is missing.
+    """Seconds for which a new Camera's status does not yet report that another object is missing.
 
-    `kubectl apply` of a folder sends cameras before the site that they refer to: each would be
-    told SiteNotFound, with an Event, and be accepted a moment later.
+    `kubectl apply` of a folder sends cameras before the site that they refer to: each would report
+    SiteNotFound, with an Event, and be accepted a moment later.
     """
     refusal, camera = resolution.refusal, resolution.camera
     if refusal is None or refusal.reason not in _MAY_ARRIVE or camera.status.conditions:
@@ -148,15 +154,15 @@ def _arrives(resolution: Resolution, now: datetime) -> float:
     return ARRIVAL_S - (now - camera.meta.created).total_seconds()
 
 
-def _status_apply(camera: Camera, voice: Voice, phase: Phase, manager: str) -> Apply:
+def _status_apply(camera: Camera, patch: StatusPatch, phase: Phase, manager: str) -> Apply:
     meta = camera.meta
     return Apply(
         phase,
         CAMERAS,
         meta.namespace,
         meta.name,
-        voice.body,
-        voice.because,
+        patch.body,
+        patch.because,
         subresource="status",
         uid=meta.uid,
         manager=manager,
@@ -174,14 +180,14 @@ def _site_statuses(
         if site.meta.deleting:
             continue
         refusal = site_refusal(site, snapshot, enrolled)
-        if voice := site_voice(site, members[name], refusal, now):
+        if patch := site_status(site, members[name], refusal, now):
             yield Apply(
                 Phase.STATUS,
                 SITES,
                 site.meta.namespace,
                 name,
-                voice.body,
-                voice.because,
+                patch.body,
+                patch.because,
                 subresource="status",
                 uid=site.meta.uid,
                 every_s=settings.site_status_interval_seconds,
@@ -201,5 +207,5 @@ def _recheck_s(snapshot: Snapshot, left_s: Iterable[float | None], now: datetime
 def _figures(snapshot: Snapshot, lists: WorkLists) -> NamespaceFigures:
     ready = Counter(ready_of(camera) for camera in snapshot.cameras.values())
     held = {shard: len(lines) for shard, lines in lists.entries.items()}
-    incidents = sum(stands_in_incident(one.status.conditions) for one in snapshot.sites.values())
+    incidents = sum(is_in_incident(one.status.conditions) for one in snapshot.sites.values())
     return NamespaceFigures(dict(ready), held, incidents)

@@ -2,9 +2,9 @@
 """Which shard holds which camera, with the fewest moves. Pure.
 
 A shard's name is made of its placement and a number, so that a lost response or a second leader
-makes no second shard. Order of wishes: capacity holds; who has a place keeps it; the cameras of one
-device stand together, for they share an account that must not be locked; a site's cameras stand
-together; few shards.
+makes no second shard. Rules in their order: capacity holds; a camera that has a shard keeps it; the
+cameras of one device stand together, for they share an account that must not be locked; a site's
+cameras stand together; few shards.
 
 A split that exists is not healed by moving cameras that run, because each move is a break of its
 stream; `login_order` makes it safe. A camera that lost its place (paused, stopped, declared anew,
@@ -13,16 +13,17 @@ placement changed) goes back to its device where there is room.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-PREFIX = "ingest"
+_SHARD_NAME = re.compile(r"ingest-(.+)-[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A camera that wants a place. `placement` is None when it is unknown (its Site vanished):
+class PlacementRequest:
+    """A camera that needs a shard. `placement` is None when it is unknown (its Site was deleted):
     such a camera stays where it is."""
 
     uid: str
@@ -41,104 +42,115 @@ class Packing:
 
 def shard_name(placement: str, number: int) -> str:
     """Name of the n-th shard of a placement."""
-    return f"{PREFIX}-{placement}-{number}"
+    return f"ingest-{placement}-{number}"
+
+
+def placement_of(shard: str) -> str | None:
+    """The placement in a name that `shard_name` built; None for any other name."""
+    match = _SHARD_NAME.fullmatch(shard)
+    return match[1] if match else None
 
 
 def pack(
-    items: Iterable[Item], present: Mapping[str, str], capacity: int, shards_per_placement: int
+    requests: Iterable[PlacementRequest],
+    present: Mapping[str, str],
+    capacity: int,
+    shards_per_placement: int,
 ) -> Packing:
-    """A shard for each item. `present` is the shard each uid has now, of whatever placement."""
-    floor = _Floor(capacity)
-    waiting: dict[str, list[Item]] = defaultdict(list)
-    for item in sorted(items, key=_stay_order):
-        shard = present.get(item.uid)
-        if shard is not None and _may_stay(item, shard) and floor.rooms[shard] > 0:
-            floor.place(item, shard)
-        elif item.placement is not None:
-            waiting[item.placement].append(item)
+    """A shard for each request. `present` is the shard each uid has now, of whatever placement."""
+    bins = _Bins(capacity)
+    waiting: dict[str, list[PlacementRequest]] = defaultdict(list)
+    for request in sorted(requests, key=_stay_order):
+        shard = present.get(request.uid)
+        if shard is not None and _may_stay(request, shard) and bins.free[shard] > 0:
+            bins.place(request, shard)
+        elif request.placement is not None:
+            waiting[request.placement].append(request)
         else:
-            floor.packing.unplaced.add(item.uid)
-    for placement, group in sorted(waiting.items()):
+            bins.packing.unplaced.add(request.uid)
+    for placement, wanting in sorted(waiting.items()):
         names = [shard_name(placement, number) for number in range(shards_per_placement)]
-        left = [item for unit in _units(group) for item in floor.join_device(unit, names)]
+        left = [one for group in _by_device(wanting) for one in bins.join_device(group, names)]
         for site in _by_site(left):
-            missing = sum(len(unit) for unit in site)
-            for unit in site:
-                floor.place_unit(unit, names, missing)
-                missing -= len(unit)
-    return floor.packing
+            missing = sum(len(group) for group in site)
+            for group in site:
+                bins.place_device(group, names, missing)
+                missing -= len(group)
+    return bins.packing
 
 
-class _Floor:
-    """The shards while they fill."""
+class _Bins:
+    """The shards while they are filled; `free` is how many more cameras each may hold."""
 
     def __init__(self, capacity: int) -> None:
         self.packing = Packing()
-        self.rooms: dict[str, int] = defaultdict(lambda: capacity)
+        self.free: dict[str, int] = defaultdict(lambda: capacity)
         self._sites: dict[str, set[str]] = defaultdict(set)
         self._devices: dict[str, set[str]] = defaultdict(set)
 
-    def place(self, item: Item, shard: str) -> None:
+    def place(self, request: PlacementRequest, shard: str) -> None:
         """Put one camera into a shard that has room."""
-        self.packing.shard_of[item.uid] = shard
-        self.rooms[shard] -= 1
-        self._sites[item.site].add(shard)
-        self._devices[item.device].add(shard)
+        self.packing.shard_of[request.uid] = shard
+        self.free[shard] -= 1
+        self._sites[request.site].add(shard)
+        self._devices[request.device].add(shard)
 
-    def join_device(self, unit: list[Item], names: list[str]) -> list[Item]:
+    def join_device(
+        self, group: list[PlacementRequest], names: list[str]
+    ) -> list[PlacementRequest]:
         """Place cameras beside others of their device that run; those without room are left."""
-        left = list(unit)
-        for name in sorted(self._devices[unit[0].device] & {*names}):
-            while left and self.rooms[name] > 0:
+        left = list(group)
+        for name in sorted(self._devices[group[0].device] & {*names}):
+            while left and self.free[name] > 0:
                 self.place(left.pop(0), name)
         return left
 
-    def place_unit(self, unit: list[Item], names: list[str], missing: int) -> None:
+    def place_device(self, group: list[PlacementRequest], names: list[str], missing: int) -> None:
         """Place cameras of one device, in one shard where any has room for all; else in as few
         parts as possible. `missing` is how many cameras of the site still look for a place."""
-        left = list(unit)
+        left = list(group)
         while left:
-            shard = self._fitting(unit[0].site, len(left), names, missing)
-            shard = shard or max(names, key=lambda name: self.rooms[name])
-            part = left[: self.rooms[shard]]
+            shard = self._fitting(group[0].site, len(left), names, missing)
+            shard = shard or max(names, key=lambda name: self.free[name])
+            part = left[: self.free[shard]]
             if not part:
-                self.packing.unplaced |= {item.uid for item in left}
+                self.packing.unplaced |= {request.uid for request in left}
                 return
-            for item in part:
-                self.place(item, shard)
+            for request in part:
+                self.place(request, shard)
             left = left[len(part) :]
 
     def _fitting(self, site: str, count: int, names: list[str], missing: int) -> str | None:
         """A shard with room for so many: with their site, else for all of the site, else any."""
         homes = self._sites[site]
-        fitting = [name for name in names if self.rooms[name] >= count]
+        fitting = [name for name in names if self.free[name] >= count]
         order = sorted(
-            fitting, key=lambda name: (name not in homes, self.rooms[name] < missing)
+            fitting, key=lambda name: (name not in homes, self.free[name] < missing)
         )  # Stable: the first by number among equals.
         return order[0] if order else None
 
 
-def _stay_order(item: Item) -> tuple[bool, str, str, str]:
+def _stay_order(request: PlacementRequest) -> tuple[bool, str, str, str]:
     """Who is served first where a shard became too small: whole devices, by site."""
-    return item.placement is not None, item.site, item.device, item.uid
+    return request.placement is not None, request.site, request.device, request.uid
 
 
-def _units(items: Iterable[Item]) -> Iterator[list[Item]]:
+def _by_device(requests: Iterable[PlacementRequest]) -> Iterator[list[PlacementRequest]]:
     """Cameras by device, also where a device's cameras belong to several sites."""
-    units: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        units[item.device].append(item)
-    return iter(units.values())
+    devices: dict[str, list[PlacementRequest]] = defaultdict(list)
+    for request in requests:
+        devices[request.device].append(request)
+    return iter(devices.values())
 
 
-def _by_site(items: Iterable[Item]) -> Iterator[list[list[Item]]]:
+def _by_site(requests: Iterable[PlacementRequest]) -> Iterator[list[list[PlacementRequest]]]:
     """The devices of each site, the largest first: they are the hardest to place whole."""
-    sites: dict[str, list[list[Item]]] = defaultdict(list)
-    for unit in _units(items):
-        sites[unit[0].site].append(unit)
-    for _, units in sorted(sites.items()):
-        yield sorted(units, key=lambda unit: -len(unit))
+    sites: dict[str, list[list[PlacementRequest]]] = defaultdict(list)
+    for group in _by_device(requests):
+        sites[group[0].site].append(group)
+    for _, devices in sorted(sites.items()):
+        yield sorted(devices, key=lambda group: -len(group))
 
 
-def _may_stay(item: Item, shard: str) -> bool:
-    return item.placement is None or shard.startswith(f"{PREFIX}-{item.placement}-")
+def _may_stay(request: PlacementRequest, shard: str) -> bool:
+    return request.placement is None or request.placement == placement_of(shard)

@@ -245,8 +245,8 @@ def _relays(names: Iterable[str], snapshot: Snapshot) -> tuple[Relay, ...] | Ref
 def _duplicates(resolutions: Iterable[Resolution]) -> Mapping[str, Resolution]:
     """The younger of two Cameras that stand for the same source, refused.
 
-    A device is its ONVIF service as the workers reach it; the RTSP port does not tell devices
-    apart, for one RTSP server may serve many.
+    A device is its ONVIF service as the workers reach it; the RTSP port does not
+    distinguish devices, for one RTSP server may serve many.
     """
     first: dict[tuple[object, ...], Resolution] = {}
     refused: dict[str, Resolution] = {}

@@ -17,7 +17,7 @@ from camfleet_api.policy import Placement
 from camfleet_operator.observed import Meta, Other, Shard
 from camfleet_operator.plan import desired
 from camfleet_operator.plan.actions import Action, Apply, Delete, Phase
-from camfleet_operator.plan.compare import says
+from camfleet_operator.plan.compare import covers
 from camfleet_operator.plan.snapshot import Snapshot, Worker
 from camfleet_operator.plan.worklist import acknowledged, shard_spec
 from camfleet_operator.resources import (
@@ -138,7 +138,7 @@ def _work(view: ShardView, owner: str, spec: IngestShardSpec) -> list[Action]:
         live is not None
         and live.spec == spec
         and owner in live.meta.owners
-        and says(live.meta.labels, body["metadata"]["labels"])
+        and covers(live.meta.labels, body["metadata"]["labels"])
     ):
         return []
     because = "missing" if live is None else "differs"
@@ -160,7 +160,7 @@ def _work(view: ShardView, owner: str, spec: IngestShardSpec) -> list[Action]:
 def _apply(
     view: ShardView, resource: Resource, phase: Phase, body: Mapping[str, Any], live: Other | None
 ) -> list[Action]:
-    if live is not None and (live.meta.deleting or says(live.body, body)):
+    if live is not None and (live.meta.deleting or covers(live.body, body)):
         return []
     because = "missing" if live is None else "differs"
     return [Apply(phase, resource, view.namespace, view.name, body, because, shard=view.name)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a site has lost its power or its line: its devices fell together. Pure.
 
-Called by `site_status` for every Site; `event_gathering` asks which reasons an incident explains.
+Called by `site_status` for every Site; `event_aggregation` asks which reasons an incident explains.
 Nothing is remembered but the Site's own condition Reachable, so a new leader goes on where the last
 one stopped. Devices are counted, not cameras: a recorder that falls takes sixteen cameras with it
 and is still one device.
@@ -38,15 +38,15 @@ _UNREACHED = frozenset(
     }
 )
 """ConnectionRefused too: a router that has lost what lies behind it refuses for it."""
-_SILENT = frozenset({Reason.NO_FRAMES, Reason.STREAM_ENDED, Reason.TIMEOUT})
+_STOPPED = frozenset({Reason.NO_FRAMES, Reason.STREAM_ENDED, Reason.TIMEOUT})
 
-EXPLAINED: frozenset[str] = _UNREACHED | _SILENT
+EXPLAINED: frozenset[str] = _UNREACHED | _STOPPED
 """Reasons of a camera's Ready that its site's incident explains."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Device:
-    """What a site's cameras tell of one device."""
+    """What the conditions of its cameras show of one device."""
 
     fell_at: datetime | None
     """When the last of its cameras fell; None while one of them stands."""
@@ -54,14 +54,14 @@ class _Device:
     """The latest time at which one of them became Reachable, of those that are."""
 
     def answers_since(self, began: datetime) -> bool:
-        """Whether it stands, or was reached again. A stream that has just gone silent is not
-        yet followed by Reachable=False, so Reachable=True of before the incident says nothing."""
+        """Whether it stands, or was reached again. A stream that has just stopped is not
+        yet followed by Reachable=False, so Reachable=True of before the incident proves nothing."""
         return self.fell_at is None or (self.reached_at is not None and self.reached_at > began)
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What can be said of a site."""
+    """What the conditions of its cameras show of a site."""
 
     incident_since: datetime | None
     answers: bool
@@ -73,14 +73,14 @@ class Reach:
 def site_reach(
     stored: Condition | None, cameras: Sequence[Camera], network: Network | None
 ) -> Reach:
-    """The site's reach, given what its condition Reachable said before."""
+    """The site's reach, given its condition Reachable as stored."""
     devices = _devices(cameras, network)
     answers = any(device.fell_at is None for device in devices)
     return Reach(_incident_since(stored, cameras, devices), answers, bool(devices))
 
 
-def stands_in_incident(conditions: Iterable[Condition]) -> bool:
-    """Whether a Site's conditions say that an incident stands."""
+def is_in_incident(conditions: Iterable[Condition]) -> bool:
+    """Whether a Site's conditions contain an incident that has not ended."""
     return any(
         one.type == ConditionType.REACHABLE and one.reason == Reason.SITE_UNREACHABLE
         for one in conditions
@@ -100,15 +100,15 @@ def _incident_since(
 def _began(devices: Sequence[_Device]) -> datetime | None:
     """When devices began to fall together, if they did. Those that fell earlier do not count.
 
-    What would be over at once does not begin: devices that were reached again since, and have gone
-    silent since, would otherwise begin and end an incident at each plan.
+    What would be over at once does not begin: devices that were reached again since, and whose
+    streams stopped since, would otherwise begin and end an incident at each plan.
     """
     falls = sorted(device.fell_at for device in devices if device.fell_at is not None)
-    standing = len(devices) - len(falls)
+    up = len(devices) - len(falls)
     for earlier, start in enumerate(falls):
         together = sum(start <= fall <= start + TOGETHER for fall in falls)
         fallen = len(falls) - earlier
-        many = together >= LEAST_DEVICES and 5 * fallen >= 4 * (fallen + standing)
+        many = together >= LEAST_DEVICES and 5 * fallen >= 4 * (fallen + up)
         if many and not _is_over(devices, start):
             return start
     return None
@@ -154,15 +154,15 @@ def _is_known(camera: Camera) -> bool:
 def _fell_at(camera: Camera) -> datetime | None:
     """When the camera fell away in a manner that a lost line explains; None if it did not.
 
-    A stream first goes silent and later its device is not reached, so Reachable tells a later time
-    than Ready. Ready alone tells too early a time where the camera was not Ready before.
+    A stream first stops and later its device is not reached, so Reachable has a later time
+    than Ready. Ready alone has too early a time where the camera was not Ready before.
     """
     reachable = _condition(camera, ConditionType.REACHABLE)
     streaming = _condition(camera, ConditionType.STREAMING)
     fall = next(
         (
             one
-            for one, reasons in ((reachable, _UNREACHED), (streaming, _SILENT))
+            for one, reasons in ((reachable, _UNREACHED), (streaming, _STOPPED))
             if one is not None and one.status == "False" and one.reason in reasons
         ),
         None,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The roll-up on a Site: what is wrong with it, and how its cameras are. Pure.
 
-Whether its cameras fell together is `site_incident`'s to say; here it becomes a condition.
+`site_incident` decides whether its cameras fell together; here that becomes a condition.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from camfleet_api.conditions import (
 from camfleet_api.names import API_VERSION
 from camfleet_api.site import CameraCounts, NotReadyCamera, SiteSpec, SiteStatus
 from camfleet_operator.observed import Camera, Site
-from camfleet_operator.plan.camera_status import Voice, condition, ready_of
+from camfleet_operator.plan.camera_status import StatusPatch, condition, ready_of
 from camfleet_operator.plan.resolve import Refusal
 from camfleet_operator.plan.site_incident import site_reach
 
@@ -32,10 +32,10 @@ ONE_BY_ONE = (
 """They are fewer than three, or did not fall together."""
 
 
-def site_voice(
+def site_status(
     site: Site, cameras: Sequence[Camera], refusal: Refusal | None, now: datetime
-) -> Voice | None:
-    """The Site's status; None when the stored one says the same."""
+) -> StatusPatch | None:
+    """The Site's status; None when the stored one is the same."""
     wanted = _status(site, cameras, refusal, now)
     if wanted == site.status.model_copy(update={"conditions": _ordered(site.status, wanted)}):
         return None
@@ -45,7 +45,7 @@ def site_voice(
         "metadata": {"name": site.meta.name, "namespace": site.meta.namespace},
         "status": wanted.to_wire(),
     }
-    return Voice(body, f"{wanted.ready} ready")
+    return StatusPatch(body, f"{wanted.ready} ready")
 
 
 def _status(
@@ -96,7 +96,7 @@ def _cameras_ready(site: Site, total: int, ready: int, now: datetime) -> Conditi
 def _reachable(
     site: Site, cameras: Sequence[Camera], stored: Condition | None, now: datetime
 ) -> Condition:
-    """Its messages name no number: one that ticks would cost a write at each camera's turn."""
+    """Its messages name no number: a count would cost a write whenever one camera changes."""
     reach = site_reach(stored, cameras, site.spec.network if site.spec else None)
     kind, generation = ConditionType.REACHABLE, site.meta.generation
     if reach.incident_since is not None:

@@ -72,7 +72,8 @@ def _grants(binding: Other, settings: Settings) -> bool:
 def worker_state(
     snapshot: Snapshot, shard: str, now: datetime, settings: Settings
 ) -> tuple[Worker, float | None]:
-    """The state of a shard's worker, and in how many seconds it would change by silence alone."""
+    """The state of a shard's worker, and in how many seconds the passing of time alone changes
+    it."""
     deployment = snapshot.deployments.get(shard)
     if deployment is None:
         return Worker.ABSENT, None

@@ -3,8 +3,8 @@
 
 Two rules decide here. *A slip in Git stops no stream*: a running camera whose references vanished
 keeps the entry that its shard holds. *One worker at a time*: a camera that leaves a shard enters
-another only when the first worker has acknowledged, or is gone. Which of several workers tries an
-account first is `login_order`'s.
+another only when the first worker has acknowledged, or is gone. `login_order` decides which of
+several workers tries an account first.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from camfleet_api.ingest_shard import IngestShardSpec, Policy
 from camfleet_operator.observed import Shard
 from camfleet_operator.plan.compare import fingerprint
 from camfleet_operator.plan.login_order import device_of, with_login_order
-from camfleet_operator.plan.packing import Item, pack
+from camfleet_operator.plan.packing import PlacementRequest, pack
 from camfleet_operator.plan.resolve import Entry, Resolution, placement_key
 from camfleet_operator.plan.snapshot import Snapshot, Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one camera stands."""
+class CameraAssignment:
+    """The shard of one camera, or why it has none."""
 
     resolution: Resolution
     shard: str | None
@@ -37,9 +37,9 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class WorkLists:
-    """The outcome: every camera's standing by name, every shard's entries by shard."""
+    """Every camera's assignment by name, and every shard's entries by shard."""
 
-    standings: Mapping[str, Standing]
+    assignments: Mapping[str, CameraAssignment]
     entries: Mapping[str, tuple[Entry, ...]]
     moves: int
 
@@ -56,12 +56,12 @@ def work_lists(
     wanted = {name: _wanted(one, listed) for name, one in resolutions.items()}
     runners = {name: entry for name, entry in wanted.items() if entry is not None}
     packing = pack(
-        (_item(resolutions[name], entry) for name, entry in runners.items()),
+        (_placement_request(resolutions[name], entry) for name, entry in runners.items()),
         _present(resolutions.values(), listed),
         capacity,
         shards_per_placement,
     )
-    standings: dict[str, Standing] = {}
+    assignments: dict[str, CameraAssignment] = {}
     entries: dict[str, list[Entry]] = {}
     moves = 0
     for name, resolution in resolutions.items():
@@ -71,16 +71,16 @@ def work_lists(
         moves += target is not None and holder is not None and target != holder
         if target is not None and holder in (None, target):
             entries.setdefault(target, []).append(runners[name])
-            standings[name] = Standing(resolution, target, True, None)
+            assignments[name] = CameraAssignment(resolution, target, True, None)
         else:
             reason = _waits_for(resolution, target)
-            standings[name] = Standing(resolution, holder, False, reason)
+            assignments[name] = CameraAssignment(resolution, holder, False, reason)
 
     def still_held(name: str) -> bool:
-        standing = standings.get(name)
-        return standing is not None and standing.shard is not None and not standing.entered
+        assignment = assignments.get(name)
+        return assignment is not None and assignment.shard is not None and not assignment.entered
 
-    return WorkLists(standings, with_login_order(entries, listed, still_held), moves)
+    return WorkLists(assignments, with_login_order(entries, listed, still_held), moves)
 
 
 def shard_spec(entries: Iterable[Entry]) -> IngestShardSpec:
@@ -99,7 +99,7 @@ def shard_spec(entries: Iterable[Entry]) -> IngestShardSpec:
 
 
 def acknowledged(shard: Shard) -> bool:
-    """Whether the worker runs exactly what the shard says."""
+    """Whether the worker runs exactly the list in the shard's spec."""
     return shard.spec is not None and shard.observed_hash == shard.spec.hash
 
 
@@ -126,10 +126,10 @@ def _wanted(one: Resolution, listed: Mapping[str, tuple[str, Entry]]) -> Entry |
     return None if one.refusal.own_fault or present is None else present[1]
 
 
-def _item(one: Resolution, entry: Entry) -> Item:
+def _placement_request(one: Resolution, entry: Entry) -> PlacementRequest:
     kept = one.refusal is not None
     placement = None if kept or one.placement is None else placement_key(one.placement)
-    return Item(entry.uid, entry.camera.site, device_of(entry.camera), placement)
+    return PlacementRequest(entry.uid, entry.camera.site, device_of(entry.camera), placement)
 
 
 def _present(

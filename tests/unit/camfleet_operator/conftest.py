@@ -90,7 +90,7 @@ class Province:
                 self._apply(action)
         return plan
 
-    def settle(self) -> None:
+    def done(self) -> None:
         """Plan until nothing is left to do; a plan that never ends is a bug."""
         for _ in range(12):
             if not self.round().actions:
@@ -109,7 +109,7 @@ class Province:
     def workers_live(self) -> None:
         """Every worker is alive and runs its list, until nothing changes any more."""
         for _ in range(6):
-            self.settle()
+            self.done()
             for shard in self.names(SHARDS.kind):
                 if shard in self.names(LEASES.kind):
                     self.worker_lives(shard)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the store keeps, what it refuses to believe, and what is worth a ring."""
+"""What the store keeps, which version it refuses, and which change may change a plan."""
 
 from __future__ import annotations
 

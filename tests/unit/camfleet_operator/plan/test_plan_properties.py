@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from camfleet_operator.plan.packing import Item, Packing, pack
+from camfleet_operator.plan.packing import Packing, PlacementRequest, pack
 from fleet_objects import camera, enrolment, profile, site, system
 
 NAMESPACE = "phu-yen"
@@ -19,7 +19,7 @@ CAPACITY = 5
 placements = st.sampled_from(["a", "b"])
 items = st.lists(
     st.builds(
-        Item,
+        PlacementRequest,
         uid=st.integers(0, 60).map(str),
         site=st.sampled_from(["s1", "s2", "s3"]),
         device=st.sampled_from(["d1", "d2", "d3", "d4", "d5"]),
@@ -37,7 +37,7 @@ def counts(packing: Packing) -> dict[str, int]:
 
 @given(items, st.integers(1, 6))
 def test_no_shard_holds_more_than_it_may_and_none_is_forgotten(
-    wanted: list[Item], top: int
+    wanted: list[PlacementRequest], top: int
 ) -> None:
     packing = pack(wanted, {}, CAPACITY, top)
     assert all(count <= CAPACITY for count in counts(packing).values())
@@ -47,7 +47,7 @@ def test_no_shard_holds_more_than_it_may_and_none_is_forgotten(
 
 @given(items, items)
 def test_who_has_a_place_keeps_it_when_others_come_and_go(
-    first: list[Item], second: list[Item]
+    first: list[PlacementRequest], second: list[PlacementRequest]
 ) -> None:
     before = pack(first, {}, CAPACITY, 50)
     after = pack(second, before.shard_of, CAPACITY, 50)
@@ -57,20 +57,20 @@ def test_who_has_a_place_keeps_it_when_others_come_and_go(
 
 
 @given(items)
-def test_packing_does_not_depend_on_the_order_of_its_input(wanted: list[Item]) -> None:
+def test_packing_does_not_depend_on_the_order_of_its_input(wanted: list[PlacementRequest]) -> None:
     assert pack(wanted, {}, CAPACITY, 50) == pack(reversed(wanted), {}, CAPACITY, 50)
 
 
 @given(items)
-def test_there_is_room_for_all_while_there_are_shards(wanted: list[Item]) -> None:
+def test_there_is_room_for_all_while_there_are_shards(wanted: list[PlacementRequest]) -> None:
     packing = pack(wanted, {}, CAPACITY, 50)
     assert packing.unplaced == set()
 
 
 @given(st.integers(1, CAPACITY), st.integers(1, CAPACITY))
 def test_a_sites_cameras_stand_together_where_they_fit(one: int, other: int) -> None:
-    wanted = [Item(f"a{n}", "s1", f"a{n}", "a") for n in range(one)]
-    wanted += [Item(f"b{n}", "s2", f"b{n}", "a") for n in range(other)]
+    wanted = [PlacementRequest(f"a{n}", "s1", f"a{n}", "a") for n in range(one)]
+    wanted += [PlacementRequest(f"b{n}", "s2", f"b{n}", "a") for n in range(other)]
     packing = pack(wanted, {}, CAPACITY, 50)
     for name in ("s1", "s2"):
         assert len({packing.shard_of[item.uid] for item in wanted if item.site == name}) == 1
@@ -192,6 +192,6 @@ def test_no_sequence_of_slips_changes_what_runs(fresh: Any, slips: list[str]) ->
     for kind in slips:
         for name in province.names(kind):
             province.delete(kind, name)
-        province.settle()
+        province.done()
         live(province)
         assert province.listed() == before

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from camfleet_operator.event_gathering import EventGathering, Occurrence, SiteKey
+from camfleet_operator.event_aggregation import EventAggregator, Occurrence, SiteKey
 from camfleet_operator.observed import Site
-from camfleet_operator.plan.site_incident import stands_in_incident
+from camfleet_operator.plan.site_incident import is_in_incident
 from camfleet_operator.resources import SITES
 from fleet_objects import camera, site
 
@@ -55,11 +55,11 @@ class Told:
         self.events: list[Occurrence] = []
         self.site_writes = 0
         self.reachable: list[str] = []
-        self._gathering = EventGathering(HOLD_S, self._in_incident)
+        self._aggregator = EventAggregator(HOLD_S, self._in_incident)
         province.listener = self._hear
 
     def _hear(self, change: Any) -> None:
-        self._gathering.note(change, self.province.now.timestamp())
+        self._aggregator.note(change, self.province.now.timestamp())
         if change.resource is SITES and change.after.status.conditions:
             self.site_writes += change.before is None or change.before.status != change.after.status
             said = self.site("Reachable")[0]
@@ -68,7 +68,7 @@ class Told:
 
     def _in_incident(self, where: SiteKey) -> bool:
         seen = self.province.store.get(SITES, *where)
-        return isinstance(seen, Site) and stands_in_incident(seen.status.conditions)
+        return isinstance(seen, Site) and is_in_incident(seen.status.conditions)
 
     def site(self, kind: str, name: str = "barracks") -> tuple[str, str]:
         for one in self.province.get("Site", name).get("status", {}).get("conditions", ()):
@@ -82,7 +82,7 @@ class Told:
 
     def report(self, name: str, conditions: tuple[tuple[str, str, str], ...]) -> None:
         self.province.report(name, *conditions)
-        self.province.settle()
+        self.province.done()
 
     def pass_time(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -90,7 +90,7 @@ class Told:
             for shard in self.province.names("IngestShard"):
                 if self.province.now.second % 10 == 0:
                     self.province.worker_lives(shard)
-            self.events += self._gathering.due(self.province.now.timestamp())
+            self.events += self._aggregator.due(self.province.now.timestamp())
 
     def stories(self) -> list[tuple[str, str]]:
         return [(one.kind, one.reason) for one in self.events]
@@ -263,7 +263,7 @@ def test_an_operator_that_was_away_recognises_what_fell_meanwhile(province: Any)
     told.province.report("cam2", *SILENT)
     told.province.pass_time(55)
     told.province.report("cam2", *FALLS["timeout"])
-    told.province.settle()
+    told.province.done()
     assert told.site("Reachable") == ("False", "SiteUnreachable")
 
 
@@ -277,7 +277,7 @@ def test_refused_logins_of_a_whole_site_are_no_lost_line(told: Told) -> None:
 
 def test_a_lost_worker_is_no_incident_of_its_sites(told: Told) -> None:
     told.province.pass_time(200)
-    told.province.settle()
+    told.province.done()
     assert told.province.condition("cam0", "Ready") == ("Unknown", "WorkerLost")
     assert told.site("Reachable") == ("Unknown", "Pending")
 
@@ -285,7 +285,7 @@ def test_a_lost_worker_is_no_incident_of_its_sites(told: Told) -> None:
 def test_an_incident_stands_while_its_worker_is_lost(told: Told) -> None:
     fall(told, *range(16))
     told.province.pass_time(200)
-    told.province.settle()
+    told.province.done()
     assert told.province.condition("cam0", "Ready") == ("Unknown", "WorkerLost")
     assert told.site("Reachable") == ("False", "SiteUnreachable")
 
@@ -294,7 +294,7 @@ def test_a_site_without_cameras_claims_nothing(told: Told) -> None:
     fall(told, *range(16))
     for number in range(16):
         told.province.delete("Camera", f"cam{number}")
-    told.province.settle()
+    told.province.done()
     assert told.site("Reachable") == ("Unknown", "Pending")
 
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which Kubernetes Events tell what happened: causes, not their symptoms.
+"""Which Kubernetes Events are posted: causes, not their symptoms.
 
-`events` feeds it every change of the store, on the leader, and posts what `due` returns. It knows
-the time only as an argument and talks to nobody.
+`event_recorder` feeds it every change of the store, on the leader, and posts what `due` returns. It
+knows the time only as an argument and posts nothing itself.
 
 Transitions of a camera's Ready are held for a little longer than the minute within which a site's
-devices count as fallen together. What the Site's condition Reachable then explains is not told
-camera by camera: the incident has one Event at its beginning and one at its end. Of the rest, the
-channels of one recorder are told together, and so are many devices of one site. Cameras that are
-still away five minutes after their site came back are told after all: they did not come back.
+devices count as fallen together. What the Site's condition Reachable then explains has no Event for
+each camera: the incident has one Event at its beginning and one at its end. Of the rest, the
+channels of one recorder share one Event, and so do many devices of one site. Cameras that are
+still away five minutes after their site came back get their Event after all.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from dataclasses import dataclass, replace
 
 from camfleet_api.conditions import REASONS, Condition, ConditionType, Reason
 from camfleet_operator.observed import Camera, Meta, Site
-from camfleet_operator.plan.site_incident import EXPLAINED, stands_in_incident
-from camfleet_operator.store import Change
+from camfleet_operator.plan.site_incident import EXPLAINED, is_in_incident
+from camfleet_operator.resources import SITES
+from camfleet_operator.store import Change, Store
 
 SINGLY = 5
-"""So many devices of one site are told one by one; more are told together."""
+"""So many devices of one site have an Event each; more share one."""
 AFTERMATH_S = 300.0
 """How long cameras may take to come back after their site did."""
 RUN = 4
-"""Transitions of a site belong to one story while less than a fourth of the hold lies between
-them; two such stories are told apart."""
+"""Transitions of a site share an Event while less than a fourth of the hold lies between them."""
 
 SiteKey = tuple[str, str]
 """Namespace and name of a Site."""
@@ -37,7 +37,7 @@ SiteKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A Camera whose Ready changed its status."""
+    """A change of the status of a Camera's Ready."""
 
     meta: Meta
     site: str
@@ -67,7 +67,7 @@ class Occurrence:
     message: str
     warning: bool
     device: str = ""
-    """Tells two recorders apart whose Events are both about their Site."""
+    """Distinguishes two recorders whose Events are both about their Site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +76,16 @@ class _Held:
     due_s: float
 
 
-class EventGathering:
-    """What happened and is not told yet."""
+class EventAggregator:
+    """Transitions whose Events are not due yet, and the Events that are."""
 
     def __init__(self, hold_s: float, in_incident: Callable[[SiteKey], bool]) -> None:
         self._hold_s = hold_s
         self._in_incident = in_incident
         self._held: dict[SiteKey, list[_Held]] = {}
         self._explained: dict[str, _Held] = {}
-        """By uid: falls that an incident explains, told only if no return follows its end."""
+        """By uid: falls that an incident explains; they have an Event only if no return follows its
+        end."""
         self._incidents: list[Occurrence] = []
 
     def note(self, change: Change, now_s: float) -> None:
@@ -98,12 +99,12 @@ class EventGathering:
 
     def due(self, now_s: float) -> list[Occurrence]:
         """The Events to post now."""
-        told, self._incidents = self._incidents, []
+        occurrences, self._incidents = self._incidents, []
         for where in sorted(self._held):
-            told += gather([one.transition for one in self._take_run(where, now_s)])
+            occurrences += aggregate([one.transition for one in self._take_run(where, now_s)])
         away = [uid for uid, held in self._explained.items() if held.due_s <= now_s]
-        told += gather([self._explained.pop(uid).transition for uid in away])
-        return told
+        occurrences += aggregate([self._explained.pop(uid).transition for uid in away])
+        return occurrences
 
     def _note_transition(self, one: Transition, now_s: float) -> None:
         stands = self._in_incident(one.where)
@@ -134,8 +135,8 @@ class EventGathering:
     def _note_site(self, change: Change, now_s: float) -> None:
         where = (change.namespace, change.name)
         before, after = change.before, change.after
-        stood = isinstance(before, Site) and stands_in_incident(before.status.conditions)
-        stands = isinstance(after, Site) and stands_in_incident(after.status.conditions)
+        stood = isinstance(before, Site) and is_in_incident(before.status.conditions)
+        stands = isinstance(after, Site) and is_in_incident(after.status.conditions)
         if isinstance(after, Site) and stands and not stood:
             self._explain_held(where)
             self._put_off(where, math.inf)
@@ -168,13 +169,19 @@ class EventGathering:
             self._held.pop(where, None)
 
     def _forget(self, change: Change) -> None:
-        """A Camera that is deleted has nothing left to be told of."""
+        """A Camera that is deleted has no more Events."""
         if not isinstance(change.before, Camera):
             return
         uid = change.before.meta.uid
         self._explained.pop(uid, None)
         for where, held in list(self._held.items()):
             self._keep(where, [one for one in held if one.transition.meta.uid != uid])
+
+
+def site_is_in_incident(store: Store, where: SiteKey) -> bool:
+    """Whether the stored Site says that it is unreachable as a whole."""
+    site = store.get(SITES, *where)
+    return isinstance(site, Site) and is_in_incident(site.status.conditions)
 
 
 def transition(change: Change) -> Transition | None:
@@ -191,11 +198,11 @@ def transition(change: Change) -> Transition | None:
     return Transition(after.meta, spec.site_ref, device, new, old.reason if old else "")
 
 
-def gather(transitions: Sequence[Transition]) -> Iterator[Occurrence]:
-    """The Events that say what happened: few devices singly, many by Site."""
+def aggregate(transitions: Sequence[Transition]) -> Iterator[Occurrence]:
+    """The Events for these transitions: few devices one by one, many by Site."""
     by_site: dict[tuple[str, str, bool], dict[str, Transition]] = defaultdict(dict)
     for one in transitions:
-        by_site[*one.where, not one.fell][one.meta.uid] = one  # The last word of each camera.
+        by_site[*one.where, not one.fell][one.meta.uid] = one  # The last transition of each camera.
     for _, cameras in sorted(by_site.items()):
         devices: dict[str, list[Transition]] = defaultdict(list)
         for one in cameras.values():

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kubernetes Events: posts what `event_gathering` found worth telling.
+"""Kubernetes Events: posts what `event_aggregation` made of the changes.
 
-Runs on the leader, fed by every change of the store. The same of the same object is told at most
-once in five minutes. An Event that cannot be posted is logged and dropped: conditions hold the
-truth.
+Runs on the leader, fed by every change of the store. The same Event about the same object is posted
+at most once in five minutes. An Event that cannot be posted is logged and dropped: conditions hold
+the truth.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from typing import Any
 from camfleet_api.names import API_VERSION, OPERATOR_MANAGER
 from camfleet_operator.cluster.apply import Writer
 from camfleet_operator.errors import ApiError
-from camfleet_operator.event_gathering import EventGathering, Occurrence
+from camfleet_operator.event_aggregation import EventAggregator, Occurrence
 from camfleet_operator.metrics import EVENTS_POSTED
-from camfleet_operator.store import Change
+from camfleet_operator.plan.snapshot import is_enrolled
+from camfleet_operator.settings import Settings
+from camfleet_operator.store import Change, Store
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +36,24 @@ class EventRecorder:
     def __init__(
         self,
         writer: Writer,
-        gathering: EventGathering,
+        aggregator: EventAggregator,
         identity: str,
         may_post: Callable[[str], bool],
+        leading: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._writer = writer
-        self._gathering = gathering
+        self._aggregator = aggregator
         self._may_post = may_post
+        self._leading = leading
         self._identity = identity
         self._monotonic = monotonic
-        self._told: dict[tuple[str, str, str, str, str], float] = {}
+        self._posted_at: dict[tuple[str, str, str, str, str], float] = {}
 
     def note(self, change: Change) -> None:
-        """Take in a change of the store."""
-        self._gathering.note(change, self._monotonic())
+        """Take in a change of the store. Only the leader does: another replica posts nothing."""
+        if self._leading():
+            self._aggregator.note(change, self._monotonic())
 
     async def run(self) -> None:
         """Post what is due, for ever."""
@@ -58,15 +63,17 @@ class EventRecorder:
 
     async def post_due(self) -> None:
         """Post what is due now."""
-        for one in self._gathering.due(self._monotonic()):
+        for one in self._aggregator.due(self._monotonic()):
             if self._may_post(one.namespace) and self._is_news(one):
                 await self._post(one)
 
     def _is_news(self, one: Occurrence) -> bool:
         now = self._monotonic()
-        self._told = {key: at for key, at in self._told.items() if now - at < SAME_AGAIN_S}
+        self._posted_at = {
+            key: at for key, at in self._posted_at.items() if now - at < SAME_AGAIN_S
+        }
         key = (one.namespace, one.kind, one.name, one.reason, one.device)
-        return self._told.setdefault(key, now) == now
+        return self._posted_at.setdefault(key, now) == now
 
     async def _post(self, one: Occurrence) -> None:
         try:
@@ -76,6 +83,12 @@ class EventRecorder:
             log.warning("an Event was dropped", extra={"fields": fields})
         else:
             EVENTS_POSTED.inc()
+
+
+def may_post(store: Store, settings: Settings, namespace: str) -> bool:
+    """Whether the operator has the right to write there, and the namespace is not being deleted."""
+    snapshot = store.snapshot(namespace)
+    return not snapshot.terminating and is_enrolled(snapshot, settings)
 
 
 def event_body(one: Occurrence, identity: str) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kopf, and the only module that imports it: the event source that rings our bells.
+"""kopf as the source of watch events. No other module imports kopf.
 
 Called by `app`, on every replica, in a thread and an event loop of its own: at exit kopf cancels
-whatever started after it in its loop and takes the signal handlers. Its handlers carry no meaning
-and decide nothing: each hands the event to `intake`, which hands it to the main loop. No
-create/update/delete handlers, finalizers, indices, timers or patches of kopf are used.
+whatever started after it in its loop and takes the signal handlers. Its handlers decide nothing:
+each passes its event to `on_event`, which passes it to the main loop. No create/update/delete
+handlers, finalizers, indices, timers or patches of kopf are used.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from camfleet_api.names import OPERATOR_MANAGER
 from camfleet_operator.cluster.api import Access
 from camfleet_operator.observed import Raw
 from camfleet_operator.resources import WATCHED, Resource
-from camfleet_operator.watch_health import WatchHealth, listening_response
+from camfleet_operator.watch_health import WatchHealth, watch_response
 
-Intake = Callable[[Resource, bool, Raw], None]
-"""Takes the kind, whether the object is deleted, and the object. Called in kopf's thread."""
+OnEvent = Callable[[Resource, bool, Raw], None]
+"""Gets the kind, whether the object was deleted, and the object. Called in kopf's thread."""
 
 log = logging.getLogger(__name__)
 
 
-class Bells:
-    """kopf's thread."""
+class EventSource:
+    """The thread in which kopf watches every kind of `resources.WATCHED`."""
 
-    def __init__(self, access: Access, health: WatchHealth, intake: Intake) -> None:
+    def __init__(self, access: Access, health: WatchHealth, on_event: OnEvent) -> None:
         self._access = access
         self._health = health
-        self._intake = intake
+        self._on_event = on_event
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="bells", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="event-source", daemon=True)
 
     def start(self) -> None:
-        """Start watching. Every CRD must be served: kopf stays deaf to one that comes later."""
+        """Start watching. Every CRD must be served: kopf never watches one that comes later."""
         self._thread.start()
 
     def is_alive(self) -> bool:
@@ -57,7 +57,7 @@ class Bells:
         try:
             asyncio.run(
                 kopf.operator(
-                    registry=_registry(self._access, self._health, self._intake),
+                    registry=_registry(self._access, self._health, self._on_event),
                     settings=_settings(),
                     stop_flag=self._stop,
                     clusterwide=True,
@@ -68,10 +68,10 @@ class Bells:
                 )
             )
         except Exception:
-            log.exception("kopf ended; the process follows")
+            log.exception("kopf ended; the process ends too")
 
 
-def _registry(access: Access, health: WatchHealth, intake: Intake) -> kopf.OperatorRegistry:
+def _registry(access: Access, health: WatchHealth, on_event: OnEvent) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.AiohttpSession:
@@ -79,23 +79,24 @@ def _registry(access: Access, health: WatchHealth, intake: Intake) -> kopf.Opera
 
     kopf.on.login(registry=registry)(login)
     for resource in WATCHED:
-        _hang(registry, resource, intake)
+        _register(registry, resource, on_event)
     return registry
 
 
-def _hang(registry: kopf.OperatorRegistry, resource: Resource, intake: Intake) -> None:
-    """One bell for one kind."""
+def _register(registry: kopf.OperatorRegistry, resource: Resource, on_event: OnEvent) -> None:
+    """Have the events of one kind passed on."""
 
-    async def ring(event: Any, **_: Any) -> None:
-        intake(resource, event["type"] == "DELETED", event["object"])
+    async def pass_on(event: Any, **_: Any) -> None:
+        on_event(resource, event["type"] == "DELETED", event["object"])
 
     kopf.on.event(
         resource.group, resource.version, resource.plural, id=resource.plural, registry=registry
-    )(ring)
+    )(pass_on)
 
 
 async def _session(access: Access, health: WatchHealth) -> kopf.AiohttpSession:
-    """kopf's HTTP session: it notes signs of life, and its token is read again as it rotates."""
+    """kopf's HTTP session: it notes when a watch received something, and its token is read again as
+    it rotates."""
 
     async def authorize(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -105,7 +106,7 @@ async def _session(access: Access, health: WatchHealth) -> kopf.AiohttpSession:
 
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=access.ssl_context()),
-        response_class=listening_response(health),
+        response_class=watch_response(health),
         middlewares=(authorize,),
     )
     return kopf.AiohttpSession(server=access.server, aiohttp_session=session)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from camfleet_operator.plan.packing import Item, Packing, pack
+from camfleet_operator.plan.packing import Packing, PlacementRequest, pack
 from fleet_objects import camera, site
 
 NAMESPACE = "phu-yen"
@@ -133,7 +133,7 @@ def test_nobody_leads_before_the_worker_that_led_has_let_go(province: Any) -> No
     province.workers_live()
     led_by = lines(province)["gate0"]["shard"]
     province.edit("Camera", "gate0", paused=True)
-    province.settle()
+    province.done()
     assert login_after(province) == {"yard2": "gate0", "yard3": "gate0"}
     province.worker_lives(led_by)
     province.workers_live()
@@ -215,15 +215,15 @@ def test_in_every_history_one_shard_alone_leads_an_account(
 devices = st.lists(st.tuples(st.integers(1, 9), st.sampled_from(["s1", "s2"])), max_size=8)
 
 
-def items_of(wanted: list[tuple[int, str]]) -> list[Item]:
+def items_of(wanted: list[tuple[int, str]]) -> list[PlacementRequest]:
     return [
-        Item(f"{number}-{n}", home, f"d{number}", "a")
+        PlacementRequest(f"{number}-{n}", home, f"d{number}", "a")
         for number, (count, home) in enumerate(wanted)
         for n in range(count)
     ]
 
 
-def parts(items: list[Item], packing: Packing) -> dict[str, int]:
+def parts(items: list[PlacementRequest], packing: Packing) -> dict[str, int]:
     """In how many shards each device stands."""
     shards: dict[str, set[str]] = defaultdict(set)
     for item in items:
@@ -249,7 +249,7 @@ def test_a_new_device_is_not_split_while_a_shard_has_room_for_it(
     counts = list(before.shard_of.values())
     largest = max(CAPACITY - counts.count(f"ingest-a-{n}") for n in range(top))
     placed = [item for item in items_of(wanted) if item.uid in before.shard_of]
-    new = [Item(f"new-{n}", "s3", "new", "a") for n in range(size)]
+    new = [PlacementRequest(f"new-{n}", "s3", "new", "a") for n in range(size)]
     after = pack([*placed, *new], before.shard_of, CAPACITY, top)
     if 0 < size <= largest:
         assert parts(new, after) == {"new": 1}
@@ -281,8 +281,8 @@ def test_a_camera_that_lost_its_place_goes_back_to_its_device(
 
 def test_a_full_placement_splits_a_device_rather_than_leaving_it_out() -> None:
     present = {"x": "ingest-a-0", "y": "ingest-a-1"}
-    items = [Item(uid, "s1", uid, "a") for uid in present]
-    items += [Item(f"c{n}", "s1", "recorder", "a") for n in range(6)]
+    items = [PlacementRequest(uid, "s1", uid, "a") for uid in present]
+    items += [PlacementRequest(f"c{n}", "s1", "recorder", "a") for n in range(6)]
     packing = pack(items, present, CAPACITY - 1, 2)
     assert packing.unplaced == set()
     assert parts(items, packing)["recorder"] == 2

@@ -42,7 +42,7 @@ def only_shard(province: Any) -> str:
 def test_declaring_a_site_and_cameras_makes_one_shard_with_everything_its_worker_needs(
     province: Any,
 ) -> None:
-    with_cameras(province).settle()
+    with_cameras(province).done()
     shard = only_shard(province)
     assert province.listed() == {shard: ["cam0", "cam1", "cam2"]}
     for kind in ("Deployment", "ServiceAccount", "Role", "RoleBinding", "Lease"):
@@ -54,7 +54,7 @@ def test_declaring_a_site_and_cameras_makes_one_shard_with_everything_its_worker
 
 
 def test_the_deployment_owns_all_the_rest(province: Any) -> None:
-    with_cameras(province).settle()
+    with_cameras(province).done()
     shard = only_shard(province)
     owner = province.get("Deployment", shard)["metadata"]["uid"]
     for kind in ("ServiceAccount", "Role", "RoleBinding", "Lease", "IngestShard"):
@@ -84,7 +84,7 @@ def test_no_rule_of_any_role_has_an_empty_list_of_names(province: Any) -> None:
         site(NAMESPACE, credentials={"anonymous": True}, monitoringSystemRefs=[]),
         camera(NAMESPACE, "cam0"),
     )
-    province.settle()
+    province.done()
     rules = province.get("Role", only_shard(province))["rules"]
     assert all(rule["resourceNames"] for rule in rules)
     assert not [rule for rule in rules if rule["resources"] == ["secrets"]]
@@ -134,7 +134,7 @@ def test_credentials_that_vanish_from_the_site_stop_no_running_camera(province: 
 
 def test_a_new_camera_without_its_references_is_not_run_and_says_why(province: Any) -> None:
     province.declare(camera(NAMESPACE, "cam0"))
-    province.settle()
+    province.done()
     assert province.names("IngestShard") == []
     assert province.condition("cam0", "Accepted") == ("False", "SiteNotFound")
     assert province.condition("cam0", "Assigned") == ("Unknown", "Pending")
@@ -152,7 +152,7 @@ def test_a_camera_applied_before_its_site_is_not_told_so_at_once(province: Any) 
     assert plan.actions == ()
     assert plan.recheck_s == 5.0
     province.now += timedelta(seconds=plan.recheck_s)
-    province.settle()
+    province.done()
     assert province.condition("cam0", "Accepted") == ("False", "SiteNotFound")
 
 
@@ -182,13 +182,13 @@ def test_a_paused_camera_keeps_its_worker_s_last_word_until_the_worker_lets_go(
     running(province)
     shard = only_shard(province)
     province.edit("Camera", "cam0", paused=True)
-    province.settle()
+    province.done()
     assert province.listed()[shard] == ["cam1", "cam2"]
     assert province.condition("cam0", "Ready") == ("True", "Ready")
     assert province.status("cam0").shard == shard
     assert "cam0" in json.dumps(province.get("Role", shard)["rules"])
     province.worker_lives(shard)
-    province.settle()
+    province.done()
     assert province.condition("cam0", "Ready") == ("False", "Paused")
     assert "cam0" not in json.dumps(province.get("Role", shard)["rules"])
 
@@ -197,7 +197,7 @@ def test_a_camera_changes_workers_only_after_the_first_has_let_go(province: Any)
     running(province)
     (old,) = province.names("IngestShard")
     province.edit("Site", "barracks", placement={"nodeSelector": {"zone": "b"}})
-    province.settle()
+    province.done()
     assert province.listed() == {old: []}
     assert province.status("cam0").shard == old
     province.worker_lives(old)
@@ -212,7 +212,7 @@ def test_a_camera_does_not_wait_for_a_worker_that_is_lost(province: Any) -> None
     running(province)
     province.pass_time(100)
     province.edit("Site", "barracks", placement={"nodeSelector": {"zone": "b"}})
-    province.settle()
+    province.done()
     (new,) = province.names("IngestShard")
     assert province.listed()[new] == ["cam0", "cam1", "cam2"]
 
@@ -226,7 +226,7 @@ def test_a_silent_worker_is_told_on_each_of_its_cameras_and_what_was_learnt_is_k
     raw["status"]["learned"] = {"streamPath": "/live"}
     province.declare(raw)
     province.pass_time(100)
-    province.settle()
+    province.done()
     assert province.condition("cam0", "Ready") == ("Unknown", "WorkerLost")
     assert province.condition("cam0", "Streaming") == ("Unknown", "WorkerLost")
     status = province.status("cam0")
@@ -239,12 +239,12 @@ def test_a_silent_worker_is_told_on_each_of_its_cameras_and_what_was_learnt_is_k
 def test_a_worker_that_never_came_up_is_pending_first_and_lost_after_its_grace(
     province: Any,
 ) -> None:
-    with_cameras(province).settle()
+    with_cameras(province).done()
     province.pass_time(60)
-    province.settle()
+    province.done()
     assert province.condition("cam0", "Ready") == ("Unknown", "Pending")
     province.pass_time(100)
-    province.settle()
+    province.done()
     assert province.condition("cam0", "Ready") == ("Unknown", "WorkerLost")
 
 
@@ -267,11 +267,11 @@ def test_a_fresh_camera_under_a_living_worker_is_left_to_the_worker(province: An
 
 def test_the_transition_time_stays_while_the_status_stays(province: Any) -> None:
     province.declare(camera(NAMESPACE, "cam0"))
-    province.settle()
+    province.done()
     began = province.status("cam0").conditions[0].last_transition_time
     province.pass_time(50)
     province.declare(site(NAMESPACE, profileRef="another"))
-    province.settle()
+    province.done()
     (accepted,) = [c for c in province.status("cam0").conditions if c.type == "Accepted"]
     assert (accepted.reason, accepted.last_transition_time) == ("ProfileNotFound", began)
 
@@ -280,7 +280,7 @@ def test_the_younger_of_two_cameras_for_one_source_is_refused(province: Any) -> 
     province.declare(site(NAMESPACE), camera(NAMESPACE, "zebra", host="192.0.2.1"))
     province.pass_time(10)
     province.declare(camera(NAMESPACE, "ant", host="192.0.2.1"))
-    province.settle()
+    province.done()
     assert province.condition("zebra", "Accepted") == ("True", "Accepted")
     assert province.condition("ant", "Accepted") == ("False", "DuplicateSource")
 
@@ -290,7 +290,7 @@ def test_two_channels_of_one_device_are_no_duplicates(province: Any) -> None:
         site(NAMESPACE),
         *(camera(NAMESPACE, f"c{n}", host="192.0.2.1", source={"channel": n}) for n in (1, 2)),
     )
-    province.settle()
+    province.done()
     assert province.condition("c2", "Accepted") == ("True", "Accepted")
 
 
@@ -305,7 +305,7 @@ def test_duplicates_are_found_after_addresses_and_ports_are_mapped(province: Any
         camera(NAMESPACE, "b", host="10.0.0.2"),
         camera(NAMESPACE, "c", host="203.0.113.1"),
     )
-    province.settle()
+    province.done()
     assert province.condition("b", "Accepted") == ("True", "Accepted")
     assert province.condition("c", "Accepted") == ("False", "DuplicateSource")
     lines = {
@@ -329,7 +329,7 @@ def test_a_binding_to_another_account_enrols_nobody(province: Any) -> None:
     binding = enrolment(NAMESPACE)
     binding["subjects"][0]["name"] = "somebody"
     province.declare(binding)
-    with_cameras(province).settle()
+    with_cameras(province).done()
     assert province.condition("cam0", "Accepted") == ("False", "NamespaceNotEnrolled")
 
 
@@ -355,7 +355,7 @@ def test_whatever_is_deleted_by_hand_comes_back_and_no_camera_moves(
     running(province)
     shard, before = only_shard(province), province.listed()
     province.delete(kind, shard)
-    province.settle()
+    province.done()
     assert shard in province.names(kind)
     assert province.listed() == before
 
@@ -364,7 +364,7 @@ def test_a_label_or_field_changed_by_hand_is_set_right(province: Any) -> None:
     running(province)
     shard = only_shard(province)
     province.edit("Deployment", shard, replicas=3)
-    province.settle()
+    province.done()
     assert province.get("Deployment", shard)["spec"]["replicas"] == 1
 
 
@@ -374,7 +374,7 @@ def test_a_role_binding_bent_to_another_role_is_made_anew(province: Any) -> None
     bent = copy.deepcopy(province.get("RoleBinding", shard))
     bent["roleRef"]["name"] = "other"
     province.declare(bent)
-    province.settle()
+    province.done()
     assert province.get("RoleBinding", shard)["roleRef"]["name"] == shard
 
 
@@ -384,11 +384,11 @@ def test_the_last_camera_gone_the_worker_lets_go_first_and_then_everything_goes(
     running(province, count=1)
     shard = only_shard(province)
     province.delete("Camera", "cam0")
-    province.settle()
+    province.done()
     assert province.listed() == {shard: []}
     assert province.names("Deployment") == [shard]
     province.worker_lives(shard)
-    province.settle()
+    province.done()
     for kind in ("Deployment", "ServiceAccount", "Role", "Lease", "IngestShard"):
         assert province.names(kind) == []
 
@@ -413,7 +413,7 @@ def test_sites_of_equal_placement_share_a_worker_and_others_do_not(province: Any
         camera(NAMESPACE, "b1", "b"),
         camera(NAMESPACE, "c1", "c"),
     )
-    province.settle()
+    province.done()
     assert sorted(province.listed().values()) == [["a1", "b1"], ["c1"]]
     volumes = [
         next(v for v in raw["spec"]["template"]["spec"]["volumes"] if v["name"] == "recordings")
@@ -438,7 +438,7 @@ def test_a_worker_knows_what_it_may_fill_before_the_kubelet_evicts_it(
 ) -> None:
     province.declare(site(NAMESPACE, placement={"recordingVolume": volume}))
     province.declare(camera(NAMESPACE, "cam0"))
-    province.settle()
+    province.done()
     (container,) = province.get("Deployment", only_shard(province))["spec"]["template"]["spec"][
         "containers"
     ]
@@ -474,10 +474,10 @@ def test_a_viewer_that_is_switched_off_is_taken_from_running_workers(province: A
     running(province)
     before = copy.deepcopy(province.get("Deployment", only_shard(province))["spec"])
     province.settings = replace(off, worker=replace(off.worker, viewer=viewer))
-    province.settle()
+    province.done()
     assert "VIEWER" in json.dumps(province.get("Deployment", only_shard(province)))
     province.settings = off
-    province.settle()
+    province.done()
     assert province.get("Deployment", only_shard(province))["spec"] == before
 
 
@@ -489,7 +489,7 @@ def test_what_the_recordings_of_a_site_may_take_reaches_its_worker(
 ) -> None:
     recording = {} if size is None else {"retentionSize": size}
     province.declare(site(NAMESPACE, recording=recording), camera(NAMESPACE, "cam0"))
-    province.settle()
+    province.done()
     spec = province.get("IngestShard", only_shard(province))["spec"]
     assert spec["policies"][0].get("siteRetentionBytes") == most
 
@@ -512,7 +512,7 @@ def test_a_provisional_exception_ends_by_time_alone(province: Any) -> None:
     assert province.get("IngestShard", shard)["spec"]["policies"][0]["provisional"] is True
     assert province.plan().recheck_s is not None
     province.pass_time(86_401)
-    province.settle()
+    province.done()
     assert province.get("IngestShard", shard)["spec"]["policies"][0]["provisional"] is False
 
 
@@ -527,7 +527,7 @@ def test_overrides_of_a_camera_win_over_its_site(province: Any) -> None:
         ),
         camera(NAMESPACE, "cam1"),
     )
-    province.settle()
+    province.done()
     spec = province.get("IngestShard", only_shard(province))["spec"]
     by_name = {one["name"]: one for one in spec["cameras"]}
     own = spec["policies"][by_name["cam0"]["policy"]]
@@ -546,7 +546,7 @@ def test_what_a_worker_must_know_of_encryption_audio_and_identity_reaches_it(
     }
     province.edit("TechnicalProfile", "tp", streams={"audio": True, "udpFallback": True})
     province.declare(site(NAMESPACE), camera(NAMESPACE, "cam0", **declared))
-    province.settle()
+    province.done()
     spec = province.get("IngestShard", only_shard(province))["spec"]
     assert spec["cameras"][0].items() >= declared.items()
     assert spec["policies"][0].items() >= {"audio": True, "udpFallback": True}.items()
@@ -556,7 +556,7 @@ def test_no_room_left_is_told(province: Any) -> None:
     province.settings = copy.copy(province.settings)
     object.__setattr__(province.settings, "cameras_per_shard", 1)
     object.__setattr__(province.settings, "shards_per_placement", 2)
-    with_cameras(province, 3).settle()
+    with_cameras(province, 3).done()
     stories = sorted(province.condition(f"cam{n}", "Assigned") for n in range(3))
     assert stories == [("False", "NoCapacity"), ("True", "Assigned"), ("True", "Assigned")]
 
@@ -576,7 +576,7 @@ def test_a_site_counts_its_cameras_and_names_those_that_are_not_ready(province: 
 def test_a_site_without_enough_cameras_in_a_zone_says_which(province: Any) -> None:
     province.declare(site(NAMESPACE, coverage=[{"zone": "gate", "cameras": 2}]))
     province.declare(camera(NAMESPACE, "cam0"))
-    province.settle()
+    province.done()
     (covered,) = [
         c
         for c in province.get("Site", "barracks")["status"]["conditions"]

@@ -7,13 +7,14 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import pytest
 
 from camfleet_operator.errors import Forbidden
-from camfleet_operator.event_gathering import EventGathering
-from camfleet_operator.events import EventRecorder
+from camfleet_operator.event_aggregation import EventAggregator
+from camfleet_operator.event_recorder import EventRecorder
 from camfleet_operator.observed import observe_camera
 from camfleet_operator.resources import CAMERAS
 from camfleet_operator.store import Change
@@ -57,9 +58,24 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def recorder(posted: Posted, clock: Clock) -> EventRecorder:
-    gathering = EventGathering(HOLD_S, lambda site: False)
-    return EventRecorder(posted, gathering, "me", lambda namespace: namespace != "closed", clock)  # type: ignore[arg-type]
+def leading() -> Event:
+    """Set while this replica leads."""
+    event = Event()
+    event.set()
+    return event
+
+
+@pytest.fixture
+def recorder(posted: Posted, clock: Clock, leading: Event) -> EventRecorder:
+    aggregator = EventAggregator(HOLD_S, lambda site: False)
+    return EventRecorder(
+        posted,  # type: ignore[arg-type]
+        aggregator,
+        "me",
+        lambda namespace: namespace != "closed",
+        leading.is_set,
+        clock,
+    )
 
 
 @pytest.fixture
@@ -210,3 +226,13 @@ async def test_an_event_that_is_refused_stops_nothing(
     recorder.note(change("cam1", GOOD, BAD))
     await later()
     assert "cam1" in json.dumps(posted.bodies)
+
+
+async def test_a_replica_that_does_not_lead_records_nothing(
+    recorder: EventRecorder, posted: Posted, leading: Event, later: Later
+) -> None:
+    leading.clear()
+    recorder.note(change("cam0", GOOD, BAD))
+    leading.set()
+    await later()
+    assert posted.bodies == []

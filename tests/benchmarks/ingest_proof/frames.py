@@ -32,7 +32,7 @@ OFF_S = 5.0
 SPLICED_S = 2.5
 """For so long a camera sends groups of pictures of another size between its own."""
 MAX_TIME_ERROR_S = 2.0
-"""A span whose timeline and our clock are further apart is ended (sinks/DESIGN.md)."""
+"""A span whose timeline and our clock are further apart is ended (record/DESIGN.md)."""
 
 Event = Callable[[Camera], Awaitable[object]]
 

@@ -78,7 +78,7 @@ def test_a_player_sees_every_picture_with_its_bytes_and_its_time(
 ) -> None:
     clip = prepared_clip(name)
     sink = relay(vms.url("{camera}"))
-    with MediaPump(access_units(clip), sink) as pump:
+    with MediaPump(access_units(clip), sink, lossless=True) as pump:
         eventually(lambda: "gate" in vms.streams() and working(sink))
         seen = watched(vms.url("gate"), 150)
     sent = [unit.data for unit in pump.pushed]
@@ -316,7 +316,7 @@ def test_audio_that_begins_late_is_heard_on_the_same_connection(vms: RtmpServer)
 def test_audio_that_falls_silent_leaves_the_pictures_as_they_were(vms: RtmpServer) -> None:
     sink = relay(vms.url("{camera}"))
     clip = prepared_clip("240p-h264")
-    with MediaPump(islice(with_audio(sink), 100), sink) as pump:
+    with MediaPump(islice(with_audio(sink), 100), sink, lossless=True) as pump:
         eventually(lambda: working(sink) and len(pump.pushed) == 100)
         pump.feed(access_units(clip, first_pts=100 * clip.ticks_per_frame))
         seen = watched(vms.url("gate"), 100)

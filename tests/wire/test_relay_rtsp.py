@@ -93,7 +93,7 @@ def test_every_picture_arrives_with_its_bytes_and_its_time(
 ) -> None:
     clip = prepared_clip(name)
     sink = relay(vms.url(PATH), resolver)
-    with MediaPump(access_units(clip), sink) as pump:
+    with MediaPump(access_units(clip), sink, lossless=True) as pump:
         eventually(lambda: len(pump.pushed) > 120 and working(sink))
         pump.stop_feeding()
         frames = eventually(lambda: all_received(vms, len(pump.pushed)))
@@ -218,14 +218,17 @@ def test_a_changed_format_is_announced_again_and_no_picture_is_lost(
 ) -> None:
     small, large = prepared_clip("240p-h264"), prepared_clip("360p-h265")
     sink = relay(vms.url(PATH), resolver)
-    with MediaPump(access_units(small), sink) as pump:
+    with MediaPump(access_units(small), sink, lossless=True) as pump:
         eventually(lambda: working(sink) and len(pump.pushed) > 60)
         pump.stop_feeding()
         first = eventually(lambda: all_received(vms, len(pump.pushed)))
-        pump.feed(access_units(large, first_pts=9_000_000))
+        changed = access_units(large, first_pts=9_000_000)
+        pump.feed(islice(changed, 20))  # less than the GOP that is kept while it announces
+        eventually(lambda: all_received(vms, len(first) + 20))
+        assert vms.streams()[PATH].codec == "h265"
+        pump.feed(changed)
         eventually(lambda: len(pump.pushed) > len(first) + 60)
         pump.stop_feeding()
-        eventually(lambda: vms.streams()[PATH].codec == "h265")
         second = eventually(
             lambda: [
                 frame

@@ -207,7 +207,7 @@ def test_an_rtsp_relay_passes_them_on_as_they_came(name: str) -> None:
     with RecordServer() as vms:
         target = relay_to(RelayProtocol.RTSP, vms.url("/live/gate"))
         sink = RtspRelay("vms", target, resolver, jitter=lambda: 0.05)
-        with MediaPump(access_units(clip), sink) as pump:
+        with MediaPump(access_units(clip), sink, lossless=True) as pump:
             eventually(lambda: len(pump.pushed) > 80)
             pump.stop_feeding()
             eventually(lambda: sink.counters.access_units == len(pump.pushed))

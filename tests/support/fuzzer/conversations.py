@@ -13,7 +13,8 @@ import asyncio
 import random
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,9 +32,10 @@ from fuzzer.structure import mutated_elements, mutated_lines
 
 _RECORDINGS = Path(__file__).parent / "recordings"
 _LOGIN = Credentials("ingest", "c0nversation", "v1")
-_CALL_S = 0.5
+_CALL_S = 2.0
+"""Far more than an answer takes while _AT_ONCE conversations share a busy core."""
 _PATIENCE_S = 20.0
-_AT_ONCE = 64
+_AT_ONCE = 16
 
 
 @dataclass
@@ -83,8 +85,22 @@ class _Camera:
     def __init__(self, script: list[bytes], answers_per_connection: int) -> None:
         self._script = list(script)
         self._answers = answers_per_connection
+        self._connections: set[asyncio.Task[None]] = set()
 
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[int]:
+        """The port it listens on; at the end every connection is closed and gone."""
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        async with server:
+            yield server.sockets[0].getsockname()[1]
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        assert connection is not None
+        self._connections.add(connection)
         try:
             for _ in range(self._answers):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -99,6 +115,8 @@ class _Camera:
             pass  # the other side has had enough
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 async def converse(first: int, count: int) -> Heard:
@@ -128,9 +146,7 @@ async def converse(first: int, count: int) -> Heard:
 
 
 async def _by_rtsp(number: int) -> None:
-    server = await asyncio.start_server(_Camera(rtsp_script(number), 99).connected, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with _Camera(rtsp_script(number), 99).listening() as port:
         stream = await open_stream(
             StreamTarget.at("127.0.0.1", port, "/main"), _LOGIN, deadline_s=_CALL_S
         )
@@ -138,9 +154,7 @@ async def _by_rtsp(number: int) -> None:
 
 
 async def _by_onvif(resolver: OnvifResolver, number: int) -> None:
-    server = await asyncio.start_server(_Camera(onvif_script(number), 1).connected, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with _Camera(onvif_script(number), 1).listening() as port:
         request = ResolveRequest(
             host="127.0.0.1",
             onvif_port=port,

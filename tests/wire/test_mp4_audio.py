@@ -30,7 +30,7 @@ def packets(data: bytes, kind: str) -> int:
         return len([packet for packet in container.demux(streams) if packet.size])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     clip=st.sampled_from(["240p-h264", "240p-h264-b", "240p-h265"]),
     order=st.lists(st.booleans(), min_size=1, max_size=150),

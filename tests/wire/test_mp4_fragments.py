@@ -22,7 +22,7 @@ from camfleet_worker.containers.mp4 import Mp4Segment
 CLIPS = ["240p-h264", "240p-h264-b", "240p-h265", "240p-h265-b"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     clip=st.sampled_from(CLIPS),
     steps=st.lists(st.integers(1, 300_000), min_size=1, max_size=80),

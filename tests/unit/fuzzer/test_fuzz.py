@@ -29,7 +29,7 @@ def test_a_mutated_recording_is_read_or_refused(name: str) -> None:
 def test_any_octets_are_read_or_refused(name: str) -> None:
     target = TARGETS[name]
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.binary(max_size=400))
     def feed(data: bytes) -> None:
         target.feed(data)

@@ -187,9 +187,7 @@ def leading_shards(province: Any) -> dict[str, set[str]]:
     return leading
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(steps, min_size=3, max_size=30))
 def test_in_every_history_one_shard_alone_leads_an_account(
     province: Any, history: list[tuple[Any, ...]]

@@ -144,9 +144,7 @@ def fresh(province: Any) -> Any:
     return lambda: type(province)(province.settings)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(steps, min_size=3, max_size=25))
 def test_every_history_keeps_the_rules_and_comes_to_rest(
     fresh: Any, history: list[tuple[Any, ...]]
@@ -179,9 +177,7 @@ def no_camera_is_listed_twice(province: Any) -> bool:
     return len(lines) == len(set(lines))
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["Site", "TechnicalProfile", "MonitoringSystem"]), max_size=6))
 def test_no_sequence_of_slips_changes_what_runs(fresh: Any, slips: list[str]) -> None:
     province = fresh()

@@ -308,9 +308,7 @@ delays = st.lists(st.integers(0, 59), min_size=3, max_size=10)
 ways = st.sampled_from(sorted(FALLS))
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(delays, st.randoms(use_true_random=False), st.data())
 @example([0, 30, 59], None, None)
 def test_cameras_that_fall_within_a_minute_are_one_event_and_one_transition(
@@ -343,9 +341,7 @@ turns = st.lists(
 )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(turns)
 @example(
     [(0, "host", 0), (1, "host", 1), (3, "host", 0), (0, "no frames", 0), (1, "no frames", 0),

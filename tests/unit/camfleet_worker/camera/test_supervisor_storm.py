@@ -185,7 +185,7 @@ def shard(sites: int, cameras: int, channels: int) -> IngestShardSpec:
     return IngestShardSpec(hash="h", policies=[policy], cameras=entries)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(
     sites=st.integers(5, 30),
     channels=st.sampled_from([1, 1, 4, 16]),

@@ -188,7 +188,7 @@ async def test_a_document_type_hidden_by_an_encoding_is_refused_too(codec: SoapC
     assert error.fact == "The camera's SOAP answer holds a document type definition"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.integers(0, 400), st.booleans())
 async def test_any_bytes_are_read_or_refused_with_a_reason(
     codec: SoapCodec, noise: bytes, at: int, inside: bool

@@ -16,7 +16,7 @@ def noise(width: int, height: int, mean: float, sigma: float) -> np.ndarray:
     return np.clip(luma, 0, 255).astype(np.uint8)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     width=st.integers(10, 2000),
     height=st.integers(10, 1200),

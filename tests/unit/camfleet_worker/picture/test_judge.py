@@ -235,7 +235,7 @@ def test_another_resolution_is_another_measure_and_no_fault(watch: Watch, room: 
         assert watch.judge.fault is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(0, 255), st.integers(0, 60), st.sampled_from([2.0, 10.0, 60.0])),

@@ -21,7 +21,7 @@ from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.loop import MediaLoop, StreamHandle
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioUnit
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, no_gate, open_stream
@@ -63,11 +63,11 @@ class Ingest:
         self._credentials = credentials
         self._loop = media_loop
         self._handle: StreamHandle | None = None
-        self._channel = media_loop.open_channel(camera.name, [_Sink(self)])
+        self._feed = media_loop.open_feed(camera.name, [_Sink(self)])
 
     def add_sinks(self, *sinks: Sink) -> None:
         """Others that get the pictures too; call it before play()."""
-        self._channel.replace_sinks([_Sink(self), *sinks])
+        self._feed.replace_sinks([_Sink(self), *sinks])
 
     async def open(self, deadline_s: float = 5.0) -> PlayingStream:
         """The playing stream; the caller owns its socket."""
@@ -83,7 +83,7 @@ class Ingest:
     async def play(self) -> PlayingStream:
         """Open and hand it to the media loop."""
         stream = await self.open()
-        self._handle = self._channel.play(stream, self)
+        self._handle = self._feed.play(stream, self)
         return stream
 
     async def refused(self) -> IngestError:
@@ -110,9 +110,9 @@ class Ingest:
         return self._handle.counters
 
     @property
-    def arrivals(self) -> Evidence:
+    def arrivals(self) -> DeliveryLog:
         """What the loop has noted for the journal."""
-        return self._channel.arrivals
+        return self._feed.arrivals
 
     def first_key_frame(self, video_format: VideoFormat) -> None:
         """Listener."""

@@ -161,7 +161,7 @@ class WorkerParts:
             pace=self._pace,
             journals=self.journals,
         )
-        return Fleet(around, self.reporter, lambda camera: self._media.open_channel(camera, ()))
+        return Fleet(around, self.reporter, lambda camera: self._media.open_feed(camera, ()))
 
     async def __aenter__(self) -> Self:
         self._media.start()

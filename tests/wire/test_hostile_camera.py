@@ -141,7 +141,7 @@ async def test_a_flood_costs_bounded_memory_and_its_neighbour_no_frame(
 ) -> None:
     good = await simulator.add(CameraSettings("good", password=PASSWORD, resolution="240p"))
     neighbour, beside = Counting(), Ears()
-    channel = loop.open_channel("good", [neighbour])  # type: ignore[list-item]
+    channel = loop.open_feed("good", [neighbour])  # type: ignore[list-item]
     login = Credentials("ingest", PASSWORD, "1")
     target = StreamTarget(good.host, good.rtsp_port, good.stream_path())
     healthy = channel.play(await open_stream(target, login, deadline_s=10), beside)
@@ -151,7 +151,7 @@ async def test_a_flood_costs_bounded_memory_and_its_neighbour_no_frame(
     before = resident_bytes()
     async with HostilePeer.after_play(writes(flood, 2 * FLOOD_BYTES)) as peer:
         ears = Ears()
-        hostile = loop.open_channel("enemy", [enemy])  # type: ignore[list-item]
+        hostile = loop.open_feed("enemy", [enemy])  # type: ignore[list-item]
         stream = await open_stream(StreamTarget("127.0.0.1", peer.port, "/"), None, deadline_s=10)
         session = hostile.play(stream, ears)
         await eventually_async(

@@ -183,7 +183,7 @@ async def test_a_planned_stop_is_planned_until_the_next_worker_streams(
         for fact in ALL:
             planned, *starting = gaps(second, fact)
             exactly(planned, Cause.PLANNED, stopping_s, began_s)
-            assert [one.condition.cause for one in starting] == [Cause.US]
+            assert [one.condition.cause for one in starting] == [Cause.SYSTEM]
 
 
 ANOTHER_WORKER = """
@@ -253,9 +253,9 @@ async def test_what_a_killed_worker_left_open_is_ours_from_its_last_picture_on_d
             up = next(one for one in told(worker, fact) if one.condition.state is State.SPAN)
             assert (up.start_us, up.end_us) == lies
             hole = gaps(worker, fact)[0]
-            assert hole.condition.cause is Cause.US
+            assert hole.condition.cause is Cause.SYSTEM
             # A fragment of a second was under way, on a camera that had it in its muxer.
             assert killed_s - 2.5 < hole.start_us / 1e6 <= killed_s
             assert abs(hole.end_us / 1e6 - began_s) < EXACT_S
         causes = {one.condition.cause for one in told(worker, RELAYED)}
-        assert causes == {None, Cause.US}
+        assert causes == {None, Cause.SYSTEM}

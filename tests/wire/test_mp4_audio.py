@@ -56,9 +56,9 @@ def test_every_fragment_says_how_many_pictures_and_audio_it_holds(
     assert (ftyp.kind, moov.kind) == (b"ftyp", b"moov")
     for muxed in filter(holds_fragments, ready):
         playable = whole[: moov.end] + bytes(muxed.octets).removeprefix(whole[: moov.end])
-        assert packets(playable, "video") == muxed.units.pictures
+        assert packets(playable, "video") == muxed.units.access_units
         assert packets(playable, "audio") == muxed.units.audio_units
-    assert sum(muxed.units.pictures for muxed in ready) == 1 + order.count(False)
+    assert sum(muxed.units.access_units for muxed in ready) == 1 + order.count(False)
     assert sum(muxed.units.audio_units for muxed in ready) == order.count(True)
 
 

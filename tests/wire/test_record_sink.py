@@ -158,9 +158,9 @@ def test_what_a_camera_sent_before_it_fell_silent_goes_to_the_disk_while_it_is_s
     eventually(lambda: sink.counters.access_units == 60 and volume.idle)
     (span,) = spans(recorded(tmp_path))
     assert span.end_us == int((START_S + 2.4) * 1e6)
-    assert sink.evidence.under_way == (int(START_S * 1e6), int(units[-1].arrived_at * 1e6))
+    assert sink.delivery_log.under_way == (int(START_S * 1e6), int(units[-1].arrived_at * 1e6))
     keys = [int(unit.arrived_at * 1e6) for unit in units if unit.key]
-    assert list(sink.evidence.key_frames) == keys
+    assert list(sink.delivery_log.key_frames) == keys
     sink.close()
 
 
@@ -451,7 +451,7 @@ def test_a_full_disk_without_recordings_is_said_and_recovers(h264: Clip, small_d
         return sink.state.error
 
     eventually(lambda: (found := error()) is not None and found.reason is Reason.DISK_FULL)
-    assert {failure.cause for failure in sink.evidence.failures} == {Cause.DISK}
+    assert {failure.cause for failure in sink.delivery_log.failures} == {Cause.DISK}
     assert ballast.exists()
     ballast.unlink()
     sink.push(next(stream))  # notices the failed file

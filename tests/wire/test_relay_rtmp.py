@@ -93,14 +93,14 @@ def test_what_the_server_has_acknowledged_is_evidence(vms: RtmpServer) -> None:
     sink = relay(vms.url("{camera}"))
 
     def until_us() -> int:
-        return 0 if sink.evidence.under_way is None else sink.evidence.under_way.until_us
+        return 0 if sink.delivery_log.under_way is None else sink.delivery_log.under_way.until_us
 
     with MediaPump(access_units(prepared_clip("240p-h264")), sink) as pump:
         eventually(lambda: until_us() > pump.pushed[0].arrived_at * 1e6 + 2_000_000)
         vms.stop()
         eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
         gone = until_us()
-        assert [failure.cause for failure in sink.evidence.failures] == [Cause.VMS]
+        assert [failure.cause for failure in sink.delivery_log.failures] == [Cause.VMS]
         vms.start()
         eventually(lambda: until_us() > gone, within_s=20)
 

@@ -398,7 +398,7 @@ def test_a_vms_that_leaves_in_the_kernel_what_a_silent_camera_sent_last_is_dead_
 
 
 def until_us(sink: RtspRelay) -> int:
-    return 0 if sink.evidence.under_way is None else sink.evidence.under_way.until_us
+    return 0 if sink.delivery_log.under_way is None else sink.delivery_log.under_way.until_us
 
 
 def arrived_us(unit: AccessUnit) -> int:
@@ -415,8 +415,8 @@ def test_what_a_slow_vms_has_not_acknowledged_is_no_evidence(resolver: Resolver)
             pump.stop_feeding()
             eventually(lambda: until_us(sink) == arrived_us(pump.pushed[-1]))
         keys = [arrived_us(unit) for unit in pump.pushed if unit.key]
-        assert list(sink.evidence.key_frames) == keys
-        assert not sink.evidence.ended
+        assert list(sink.delivery_log.key_frames) == keys
+        assert not sink.delivery_log.ended
 
 
 def test_a_stream_that_comes_back_in_the_middle_of_a_gop_waits_for_the_key_frame(

@@ -219,7 +219,7 @@ async def test_a_step_of_our_own_clock_begins_a_span_and_renames_nothing(
     skewed_loop.stop()
     assert skewed_loop.counters.wall_clock_steps == 1
     (failure,) = ingest.arrivals.failures
-    assert failure.cause is Cause.US, "the time between is missing, and nobody else's"
+    assert failure.cause is Cause.SYSTEM, "the time between is missing, and nobody else's"
     assert [stretch.until_us for stretch in ingest.arrivals.ended] == [failure.after_us]
     assert {b - a for a, b in itertools.pairwise(shown(ingest))} == {FRAME}
     recording.close()

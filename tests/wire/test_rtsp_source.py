@@ -24,7 +24,7 @@ from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media import loop as loop_module
 from camfleet_worker.media import watchdog as watchdog_module
-from camfleet_worker.media.loop import CameraChannel, MediaLoop, StreamHandle
+from camfleet_worker.media.loop import CameraFeed, MediaLoop, StreamHandle
 from camfleet_worker.media.stream import Stream
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.causes import Cause
@@ -114,10 +114,10 @@ async def opened(
 
 async def played(
     loop: MediaLoop, camera: Camera, *sinks: Memory
-) -> tuple[CameraChannel, StreamHandle, Ears]:
+) -> tuple[CameraFeed, StreamHandle, Ears]:
     ears = Ears()
-    channel = loop.open_channel(camera.name, sinks)
-    return channel, channel.play(await opened(camera), ears), ears
+    feed = loop.open_feed(camera.name, sinks)
+    return feed, feed.play(await opened(camera), ears), ears
 
 
 async def refusal(camera: Camera, credentials: Credentials | None = RIGHT) -> IngestError:
@@ -174,9 +174,9 @@ async def test_every_access_unit_arrives_whole_in_order_and_once(
 ) -> None:
     camera = await simulator.add(camera_settings(server=server, codec=codec))
     clip, memory = camera.clips["main"], Memory()
-    channel, handle, ears = await played(loop, camera, memory)
+    feed, handle, ears = await played(loop, camera, memory)
     await eventually_async(lambda: len(memory.units) >= 60, within_s=30)
-    await asyncio.wrap_future(channel.close())
+    await asyncio.wrap_future(feed.close())
 
     assert_is_the_clip(memory.units, clip)
     assert handle.counters.lost_packets == handle.counters.damaged_access_units == 0
@@ -427,13 +427,13 @@ async def test_a_sink_goes_on_after_a_reconnect_with_a_later_time(
 ) -> None:
     camera = await simulator.add(camera_settings())
     memory = Memory()
-    channel, handle, ears = await played(loop, camera, memory)
+    feed, handle, ears = await played(loop, camera, memory)
     await eventually_async(lambda: len(memory.units) >= 10)
     await camera.power(False)
     await eventually_async(lambda: ears.errors)
     seen = len(memory.units)
     await camera.power(True)
-    channel.play(await opened(camera), Ears())
+    feed.play(await opened(camera), Ears())
     await eventually_async(lambda: len(memory.units) >= seen + 10)
     assert (ears.errors[0].condition, ears.errors[0].reason) == (
         ConditionType.STREAMING,
@@ -459,7 +459,7 @@ async def test_a_camera_whose_clock_does_not_notice_the_break_still_leaves_a_gap
 ) -> None:
     camera = await simulator.add(camera_settings())
     memory = Memory()
-    channel = loop.open_channel("camera", [memory])
+    feed = loop.open_feed("camera", [memory])
     for timestamp in (0, 3600):
         near, far = socket.socketpair()
         near.setblocking(False)
@@ -476,7 +476,7 @@ async def test_a_camera_whose_clock_does_not_notice_the_break_still_leaves_a_gap
             rtp = struct.pack("!BBHII", 0x80, 0xE0, timestamp & 0xFFFF, timestamp, 7)
             far.sendall(serialise_frame(0, rtp + b"\x65\x88picture"))
             seen, ticks = len(memory.units), loop.counters.ticks
-            handle = channel.play(stream, Ears())
+            handle = feed.play(stream, Ears())
             await eventually_async(partial(longer_than, memory.units, seen))
             await eventually_async(partial(ticked_past, loop, ticks + 25))
         await asyncio.wrap_future(handle.stop())
@@ -560,12 +560,12 @@ async def test_a_sink_that_joins_later_starts_at_a_key_frame(
 ) -> None:
     camera = await simulator.add(camera_settings())
     first, second = Memory(), Memory()
-    channel, _, _ = await played(loop, camera, first)
+    feed, _, _ = await played(loop, camera, first)
     await eventually_async(lambda: len(first.units) >= 5)
-    channel.replace_sinks([first, second])
+    feed.replace_sinks([first, second])
     await eventually_async(lambda: second.units)
     assert second.units[0].key
-    channel.replace_sinks([second])
+    feed.replace_sinks([second])
     await eventually_async(lambda: first.closed)
     seen = len(first.units)
     await consistently_async(lambda: len(first.units) == seen, during_s=0.3)
@@ -583,7 +583,7 @@ class Defective:
         return getattr(self._stream, name)
 
     def tick(self, now: float, ahead_s: float, buffer: memoryview) -> None:
-        if self._stream.channel.camera in self._broken:
+        if self._stream.fanout.camera in self._broken:
             raise ZeroDivisionError
         self._stream.tick(now, ahead_s, buffer)
 
@@ -599,7 +599,7 @@ async def test_a_bug_in_one_stream_ends_that_stream_only(
     bad = await simulator.add(camera_settings(name="bad"))
     memory = Memory()
     await played(loop, good, memory)
-    channel, handle, ears = await played(loop, bad, Memory())
+    feed, handle, ears = await played(loop, bad, Memory())
     await eventually_async(lambda: handle.counters.access_units > 0)
 
     broken.add("bad")
@@ -607,7 +607,7 @@ async def test_a_bug_in_one_stream_ends_that_stream_only(
     seen = len(memory.units)
     await eventually_async(lambda: len(memory.units) > seen + 10)
     assert loop.counters.stream_faults == 1
-    assert [failure.cause for failure in channel.arrivals.failures] == [Cause.US]
+    assert [failure.cause for failure in feed.arrivals.failures] == [Cause.SYSTEM]
     await asyncio.to_thread(loop.stop)
 
 

@@ -167,7 +167,7 @@ class Worker:
             other_camera=OtherCameras(self._cluster.camera).status,
             journals=self._journals,
         )
-        return Fleet(around, self._reporter, lambda camera: self._media.open_channel(camera, ()))
+        return Fleet(around, self._reporter, lambda camera: self._media.open_feed(camera, ()))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until told to stop; raises what ended a part that must not end."""

@@ -71,10 +71,10 @@ async def _relay(camera: Camera, vms: RecordServer, media: MediaLoop, resolver: 
     names = StreamNames("bench", "bench", camera.name, camera.name)
     url = vms.url("live/{camera}")
     target = relay_target(RelayProtocol.RTSP, url, names, [Codec.H264])
-    channel = media.open_channel(camera.name, [RtspRelay("vms", target, resolver)])
+    feed = media.open_feed(camera.name, [RtspRelay("vms", target, resolver)])
     at = StreamTarget(camera.host, camera.rtsp_port, camera.stream_path())
     stream = await open_stream(at, None, deadline_s=10, before_attempt=no_gate)
-    channel.play(stream, _Listener(camera.name))
+    feed.play(stream, _Listener(camera.name))
 
 
 def _delays_of(vms: RecordServer, camera: str) -> list[float]:

@@ -59,7 +59,7 @@ async def run(job: Job) -> None:
         at = urlsplit(url)
         target = StreamTarget(at.hostname or "", at.port or 554, at.path)
         stream = await open_stream(target, None, deadline_s=20, before_attempt=no_gate)
-        handle = media.open_channel(f"c{number}", sinks).play(stream, _Listener())
+        handle = media.open_feed(f"c{number}", sinks).play(stream, _Listener())
         counted.append([sink.counters for sink in sinks] if sinks else [handle.counters])
 
     def pictures() -> int:

@@ -198,7 +198,7 @@ def _stream(data: bytes, codec: Codec) -> None:
         if not 0 <= consumed <= end:
             raise BrokenPromise(f"consumed {consumed} of {end} octets")
         rest = bytes(buffer[consumed:end])
-        for picture in receiver.take_pictures():
+        for picture in receiver.take_access_units():
             if not picture.data or len(picture.data) > _MAX_PICTURE_BYTES:
                 raise BrokenPromise(f"a picture of {len(picture.data)} octets")
         receiver.receiver_report(6.0)

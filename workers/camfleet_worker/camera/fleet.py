@@ -157,7 +157,7 @@ class Fleet:
                 await supervisor.run()
             except Exception:
                 self.bugs += 1
-                supervisor.journal.failed(Cause.US)
+                supervisor.journal.failed(Cause.SYSTEM)
                 log.exception(
                     "bug in a supervisor", extra={"camera": supervisor.assignment.camera.name}
                 )

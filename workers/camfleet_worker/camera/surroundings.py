@@ -23,7 +23,7 @@ from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.causes import Cause
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.reporter.facts import CameraFacts
 from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
@@ -46,7 +46,7 @@ class Journal(Protocol):
 class JournalKeeper(Protocol):
     """The journals of all cameras."""
 
-    def open(self, assignment: Assignment, arrivals: Evidence) -> Journal:
+    def open(self, assignment: Assignment, arrivals: DeliveryLog) -> Journal:
         """Begin one."""
 
     def step(self) -> None:
@@ -59,7 +59,7 @@ class JournalKeeper(Protocol):
 class NoJournals:
     """Where nobody asks for the truth."""
 
-    def open(self, assignment: Assignment, arrivals: Evidence) -> Journal:
+    def open(self, assignment: Assignment, arrivals: DeliveryLog) -> Journal:
         """One that forgets."""
         return self
 
@@ -104,7 +104,7 @@ class MediaChannel(Protocol):
     """A camera's place in the media loop; its sinks outlive its sessions."""
 
     @property
-    def arrivals(self) -> Evidence:
+    def arrivals(self) -> DeliveryLog:
         """What arrives."""
 
     def play(self, stream: PlayingStream, listener: Listener) -> Session:

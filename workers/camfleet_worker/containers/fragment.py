@@ -98,14 +98,14 @@ class TrackSamples:
         return _TRUN_HEAD_BYTES + 4 * len(self._fields)
 
 
-class PictureSamples(TrackSamples):
+class AccessUnitSamples(TrackSamples):
     """Access units."""
 
     def __init__(self) -> None:
         flags = _DURATION | _SIZE | _FLAGS | _COMPOSITION
         super().__init__(VIDEO_TRACK, flags, _BASE_IS_MOOF)
 
-    def add_picture(self, data: bytes, dts: int, duration: int, key: bool, offset: int) -> None:
+    def add_access_unit(self, data: bytes, dts: int, duration: int, key: bool, offset: int) -> None:
         """`offset`: how much later it is shown than decoded."""
         self.add(data, dts, duration, len(data), _KEY if key else _NOT_KEY, offset)
 

@@ -28,9 +28,9 @@ from camfleet_worker.containers.codec_template import (
     format_template,
 )
 from camfleet_worker.containers.fragment import (
+    AccessUnitSamples,
     AudioSamples,
     Octets,
-    PictureSamples,
     fragment,
     random_access,
 )
@@ -67,7 +67,7 @@ class Mp4Segment:
         a second track whether or not any comes."""
         self._header = header(video, first_offset_90k, audio)
         self._samples = None if audio is None else SampleClock(audio.clock_hz)
-        self._pictures, self._audio_units = PictureSamples(), AudioSamples()
+        self._access_units, self._audio_units = AccessUnitSamples(), AudioSamples()
         self._first_pts: int | None = None
         self._first_dts = 0
         self._fragments = 0
@@ -81,7 +81,7 @@ class Mp4Segment:
 
         The duration is the one between decoding times, which MP4 counts.
         """
-        pictures, ready = self._pictures, NOTHING
+        pictures, ready = self._access_units, NOTHING
         if self._first_pts is None:
             self._first_pts, self._first_dts = pts_90k, dts_90k
         dts = dts_90k - self._first_dts
@@ -89,7 +89,7 @@ class Mp4Segment:
             ready = self._fragment()
         if not pictures.count and key:
             self._key_shown = pts_90k - self._first_dts
-        pictures.add_picture(data, dts, duration_90k, key, pts_90k - dts_90k)
+        pictures.add_access_unit(data, dts, duration_90k, key, pts_90k - dts_90k)
         return ready
 
     def add_audio(self, unit: AudioUnit) -> None:
@@ -102,7 +102,7 @@ class Mp4Segment:
     @property
     def waiting(self) -> Units:
         """What was added and is not ready yet."""
-        return Units(self._pictures.count, self._audio_units.count)
+        return Units(self._access_units.count, self._audio_units.count)
 
     def finish(self) -> Muxed:
         """The last fragment and the MovieFragmentRandomAccessBox that the annex asks for."""
@@ -118,7 +118,7 @@ class Mp4Segment:
             self._key_fragments.append((self._key_shown, self._written))
             self._key_shown = None
         self._fragments += 1
-        octets = Octets(fragment(self._fragments, [self._pictures, self._audio_units]))
+        octets = Octets(fragment(self._fragments, [self._access_units, self._audio_units]))
         self._written += len(octets)
         return Muxed(Octets([header, *octets.parts]) if header else octets, units)
 

@@ -26,7 +26,7 @@ from camfleet_worker.journal.period import (
 )
 from camfleet_worker.journal.tally import Counting
 from camfleet_worker.media_types.causes import Cause
-from camfleet_worker.media_types.delivery_log import PAUSE_US, Evidence, Failure, Stretch
+from camfleet_worker.media_types.delivery_log import PAUSE_US, DeliveryLog, Failure, Stretch
 
 HINDSIGHT_US = 60_000_000
 """What is older is told for good, unless a sink lags behind."""
@@ -46,7 +46,7 @@ class _Track:
 
     fold: Fold
     counting: Counting
-    sources: list[tuple[int, Evidence]] = field(default_factory=list)
+    sources: list[tuple[int, DeliveryLog]] = field(default_factory=list)
     """With the moment from which each is heard: sinks are built anew while they run."""
     stretches: dict[tuple[int, int], Stretch] = field(default_factory=dict)
     """By source and beginning."""
@@ -56,7 +56,7 @@ class _Track:
     bygone: frozenset[tuple[int, int]] = frozenset()
     """Stretches, as above, of a time that our clock was set back from."""
 
-    def hear(self, evidence: Evidence, now_us: int) -> None:
+    def hear(self, evidence: DeliveryLog, now_us: int) -> None:
         if all(known is not evidence for _, known in self.sources):
             self.sources.append((now_us, evidence))
 
@@ -123,7 +123,7 @@ class CameraJournal:
     """The facts of one camera. Not safe for two threads; the evidence it takes up is."""
 
     def __init__(
-        self, began_us: int, arrivals: Evidence, facts: Iterable[Fact], *, picture: bool = True
+        self, began_us: int, arrivals: DeliveryLog, facts: Iterable[Fact], *, picture: bool = True
     ) -> None:
         self._began_us = began_us
         self._settled_us = began_us
@@ -149,7 +149,7 @@ class CameraJournal:
         usable = () if self._usable is None else (USABLE,)
         return (ARRIVING, *self._sinks, *usable)
 
-    def hear(self, fact: Fact, evidence: Evidence, now_us: int) -> None:
+    def hear(self, fact: Fact, evidence: DeliveryLog, now_us: int) -> None:
         """A sink was made: this is what it has to show."""
         if fact in self._sinks:
             self._sinks[fact].hear(evidence, now_us)
@@ -262,7 +262,7 @@ class CameraJournal:
         missing: list[Tile] = []
         for gap in gaps(stretches, self._began_us, self._settled_us, now_us):
             known = self._known if gap.since_us < self._settled_us else None
-            usual = Cause.US if gap.since_us == self._began_us else Cause.CAMERA
+            usual = Cause.SYSTEM if gap.since_us == self._began_us else Cause.CAMERA
             missing += blamed(gap, self._notes, known or track.failed_at(gap), usual)
         return whole(missing, self._settled_us, now_us)
 
@@ -276,7 +276,7 @@ class CameraJournal:
             missing: list[Tile] = []
             for gap in gaps(track.stretches.values(), self._began_us, first_us, last_us):
                 own = track.failed_at(gap) or track.missing or track.failed_before(gap)
-                missing += passed_on(gap, around, own or Cause.US)
+                missing += passed_on(gap, around, own or Cause.SYSTEM)
             yield track, whole(missing, first_us, last_us)
 
     def _settle(self, arriving: Sequence[Tile], horizon_us: int) -> None:

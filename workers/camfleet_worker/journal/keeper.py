@@ -29,8 +29,8 @@ from camfleet_worker.journal.period import ARRIVING, ON_DISK, Fact, Stage
 from camfleet_worker.journal.restart import Stretches, what_was_left_open
 from camfleet_worker.journal.store import JournalStore, ended_us, give_up_oldest
 from camfleet_worker.media_types.causes import Cause, cause_of
-from camfleet_worker.media_types.delivery_log import Evidence
-from camfleet_worker.media_types.sink import EvidentSink, Sink
+from camfleet_worker.media_types.delivery_log import DeliveryLog
+from camfleet_worker.media_types.sink import Sink, TrackedSink
 from camfleet_worker.record.layout import camera_prefix
 
 log = logging.getLogger(__name__)
@@ -105,11 +105,11 @@ class KeptJournal:
     def follow(self, sinks: SinkSet) -> None:
         """These bring pictures to their ends from now on, or could not be made."""
         now_us = self._wall_us()
-        made = {_fact(sink): sink for sink in sinks.sinks if isinstance(sink, EvidentSink)}
+        made = {_fact(sink): sink for sink in sinks.sinks if isinstance(sink, TrackedSink)}
         for fact in self._journal.facts:
             sink = made.get(fact)
             if sink is not None:
-                self._journal.hear(fact, sink.evidence, now_us)
+                self._journal.hear(fact, sink.delivery_log, now_us)
             self._journal.lacks(fact, None if sink is not None else _missing(fact, sinks.errors))
 
     def look(self, sinks: SinkSet) -> None:
@@ -147,7 +147,7 @@ class KeptJournal:
         """For whoever comes after a worker that dies."""
         now_us = self._wall_us()
         return Checkpoint(
-            tuple(self._journal.peek(now_us)), Cause.US, tuple(self._journal.ends(now_us))
+            tuple(self._journal.peek(now_us)), Cause.SYSTEM, tuple(self._journal.ends(now_us))
         )
 
     def recover(self, facts: Iterable[Fact], began_us: int, stretches: Stretches) -> None:
@@ -252,7 +252,7 @@ class Journals:
         self._bounding = False
         self._closed: deque[KeptJournal] = deque(maxlen=256)
 
-    def open(self, assignment: Assignment, arrivals: Evidence) -> KeptJournal:
+    def open(self, assignment: Assignment, arrivals: DeliveryLog) -> KeptJournal:
         """Begin the journal of a camera, where the last worker left it."""
         began_us = self._wall_us()
         store = self._store(assignment)

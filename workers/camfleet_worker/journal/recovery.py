@@ -18,7 +18,7 @@ def recovered(
     until_us: int,
     stretches: Iterable[tuple[int, int]],
     fact: Fact = ON_DISK,
-    cause: Cause = Cause.US,
+    cause: Cause = Cause.SYSTEM,
 ) -> list[Period]:
     """Periods of a fact from where the journal ends to the start of the new worker.
 

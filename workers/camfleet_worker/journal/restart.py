@@ -30,14 +30,14 @@ def what_was_left_open(
     left = store.checkpoint()
     if left is None:
         # Lost with the power, or this is the first: the lines and the recordings have to do.
-        left = Checkpoint((), Cause.US, _ends(store.read()), told=True)
+        left = Checkpoint((), Cause.SYSTEM, _ends(store.read()), told=True)
     told_us = _told_since(store, left, began_us)
     ends = {
         end.fact: max(end.at_us, told_us.get(end.fact, 0)) for end in left.ends if end.fact in facts
     }
     holes = _holes(ends, began_us, left.then, partial(stretches, store.camera))
     beginning = Checkpoint(
-        tuple(holes), Cause.US, tuple(End(fact, began_us) for fact in facts), told=True
+        tuple(holes), Cause.SYSTEM, tuple(End(fact, began_us) for fact in facts), told=True
     )
     if left.told:
         return list(holes), beginning

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The media loop: one thread that drains the sockets of all cameras, once per tick.
 
-Made by the worker's composition root; the supervisors open a camera channel and play streams on
+Made by the worker's composition root; each supervisor holds a CameraFeed and plays streams on
 it. The cost of receiving is in wake-ups and small reads, not in octets: a socket that is asked
 ten times a second costs a third of one that is read as data comes. Nothing here blocks, and no
 exception of one stream, sink or listener reaches another.
@@ -19,10 +19,10 @@ from concurrent.futures import Future
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.counters import LoopCounters, StreamCounters
-from camfleet_worker.media.sink_fanout import Channel
+from camfleet_worker.media.sink_fanout import SinkFanout
 from camfleet_worker.media.stream import Stream, StreamListener, TickLimits
 from camfleet_worker.media_types.causes import Cause
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.rtsp.client import PlayingStream
 from camfleet_worker.timeline.clock_steps import ClockSteps
@@ -39,7 +39,11 @@ unfinished message with its body) and what one receive gives."""
 
 
 class MediaLoop:
-    """The thread, its streams and channels. Public methods may be called from any thread."""
+    """The thread, its streams and fan-outs.
+
+    `start`, `stop`, `alive`, `open_feed` and `submit` may be called from any thread; what is
+    submitted runs on the loop's thread, as do `begin`, `stop_stream` and `close_fanout`.
+    """
 
     def __init__(
         self,
@@ -59,7 +63,7 @@ class MediaLoop:
         self._thread = threading.Thread(target=self._run, name="media-loop", daemon=True)
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         # Only the loop's thread touches what follows.
-        self._channels: list[Channel] = []
+        self._fanouts: list[SinkFanout] = []
         self._streams: dict[Stream, None] = {}
         self._closing: dict[Stream, Future[None]] = {}
 
@@ -78,38 +82,17 @@ class MediaLoop:
         """Whether the thread runs; liveness asks."""
         return self._thread.is_alive()
 
-    def open_channel(self, camera: str, sinks: Sequence[Sink]) -> CameraChannel:
+    def open_feed(self, camera: str, sinks: Sequence[Sink]) -> CameraFeed:
         """A place for one camera. Its sinks are ticked from now on, with or without a stream."""
-        channel = Channel(camera, sinks, self.counters)
-        self._submit(lambda: self._channels.append(channel))
-        return CameraChannel(self, channel)
+        fanout = SinkFanout(camera, sinks, self.counters)
+        self.submit(lambda: self._fanouts.append(fanout))
+        return CameraFeed(self, fanout, self._limits)
 
-    def play(self, channel: Channel, playing: PlayingStream, listener: StreamListener) -> Stream:
-        """Used by CameraChannel."""
-        stream = Stream(playing, channel, listener, self._limits, time.monotonic())
-        self._submit(lambda: self._begin(stream))
-        return stream
-
-    def end_stream(self, stream: Stream) -> Future[None]:
-        """Used by StreamHandle."""
-        done: Future[None] = Future()
-        self._submit(lambda: self._stop_stream(stream, done))
-        return done
-
-    def replace_sinks(self, channel: Channel, sinks: Sequence[Sink]) -> None:
-        """Used by CameraChannel."""
-        self._submit(lambda: channel.replace_sinks(sinks))
-
-    def close_channel(self, channel: Channel) -> Future[None]:
-        """Used by CameraChannel."""
-        done: Future[None] = Future()
-        self._submit(lambda: self._close_channel(channel, done))
-        return done
-
-    def _submit(self, command: Callable[[], None]) -> None:
+    def submit(self, command: Callable[[], None]) -> None:
+        """Run a command on the loop's thread, before its next tick. Used by feeds and handles."""
         self._commands.put(command)
         if self._ended.is_set():
-            self._obey()  # the thread is gone and nobody else would
+            self._drain_commands()  # the thread is gone and nobody else would
 
     # What follows runs on the loop's thread.
 
@@ -121,7 +104,7 @@ class MediaLoop:
             counters.lag_s = began - due
             counters.worst_lag_s = max(counters.worst_lag_s, counters.lag_s)
             if counters.lag_s >= _STALL_S:
-                self._blame_us()
+                self._note_gap_of_ours()
             self._tick()
             ended = time.monotonic()
             counters.ticks += 1
@@ -131,27 +114,27 @@ class MediaLoop:
         self._shut_down()
 
     def _shut_down(self) -> None:
-        self._obey()
+        self._drain_commands()
         for stream in tuple(self._streams):
-            self._stop_stream(stream, Future())
+            self.stop_stream(stream, Future())
         while self._closing:
             self._tick_closing()
             time.sleep(self._tick_s / 10)
-        for channel in self._channels:
-            channel.close()
-        self._channels.clear()
+        for fanout in self._fanouts:
+            fanout.close()
+        self._fanouts.clear()
         self._ended.set()
-        self._obey()
+        self._drain_commands()
 
     def _tick(self) -> None:
-        self._obey()
+        self._drain_commands()
         self._compare_clocks()
         for stream in tuple(self._streams):
             self._tick_stream(stream)
         self._tick_closing()
         now = time.monotonic()
-        for channel in self._channels:
-            channel.tick(now)
+        for fanout in self._fanouts:
+            fanout.tick(now)
 
     def _compare_clocks(self) -> None:
         now = time.monotonic()
@@ -161,16 +144,16 @@ class MediaLoop:
         step_s = self._clock_steps.observe(wall, now)
         if step_s:
             self.counters.wall_clock_steps += 1
-            self._blame_us()
+            self._note_gap_of_ours()
             log.warning(
                 "the clock of this node has stepped: recordings are named by it",
                 extra={"step_seconds": round(step_s, 1)},
             )
 
-    def _blame_us(self) -> None:
+    def _note_gap_of_ours(self) -> None:
         """Should time be missing here, it is nobody else's."""
-        for channel in self._channels:
-            channel.arrivals.failed(Cause.US)
+        for fanout in self._fanouts:
+            fanout.arrivals.failed(Cause.SYSTEM)
 
     def _tick_closing(self) -> None:
         for stream, done in tuple(self._closing.items()):
@@ -178,7 +161,7 @@ class MediaLoop:
                 del self._closing[stream]
                 done.set_result(None)
 
-    def _obey(self) -> None:
+    def _drain_commands(self) -> None:
         """Carry out what other threads have asked for since the last tick."""
         while True:
             try:
@@ -200,31 +183,33 @@ class MediaLoop:
             self.counters.stream_faults += 1
             log.exception(
                 "bug while reading a stream: the session ends",
-                extra={"camera": stream.channel.camera},
+                extra={"camera": stream.fanout.camera},
             )
-            stream.channel.arrivals.failed(Cause.US)
+            stream.fanout.arrivals.failed(Cause.SYSTEM)
             self._end(stream, _our_fault())
 
-    def _begin(self, stream: Stream) -> None:
+    def begin(self, stream: Stream) -> None:
+        """Drain this stream from now on. On the loop's thread."""
         for other in tuple(self._streams):
-            if other.channel is stream.channel:
-                self._stop_stream(other, Future())
-        stream.channel.begin_session()
+            if other.fanout is stream.fanout:
+                self.stop_stream(other, Future())
+        stream.fanout.begin_session()
         self._streams[stream] = None
         if self._ended.is_set():
-            self._stop_stream(stream, Future())
+            self.stop_stream(stream, Future())
 
     def _end(self, stream: Stream, error: IngestError) -> None:
         """The session is over by itself."""
-        self._stop_stream(stream, Future())
-        stream.channel.session_ended(error)
+        self.stop_stream(stream, Future())
+        stream.fanout.session_ended(error)
         try:
             stream.listener.ended(error)
         except Exception:
             self.counters.listener_faults += 1
-            log.exception("bug in a listener", extra={"camera": stream.channel.camera})
+            log.exception("bug in a listener", extra={"camera": stream.fanout.camera})
 
-    def _stop_stream(self, stream: Stream, done: Future[None]) -> None:
+    def stop_stream(self, stream: Stream, done: Future[None]) -> None:
+        """TEARDOWN; `done` when the socket is closed. On the loop's thread."""
         if stream not in self._streams:
             done.set_result(None)
             return
@@ -232,14 +217,15 @@ class MediaLoop:
         stream.begin_closing(time.monotonic())
         self._closing[stream] = done
 
-    def _close_channel(self, channel: Channel, done: Future[None]) -> None:
-        """TEARDOWN first, then the sinks: `done` when the camera's session is closed too."""
-        streams = [stream for stream in self._streams if stream.channel is channel]
+    def close_fanout(self, fanout: SinkFanout, done: Future[None]) -> None:
+        """TEARDOWN first, then the sinks: `done` when the camera's session is closed too. On the
+        loop's thread."""
+        streams = [stream for stream in self._streams if stream.fanout is fanout]
         for stream in streams:
-            self._stop_stream(stream, done)
-        if channel in self._channels:
-            self._channels.remove(channel)
-            channel.close()
+            self.stop_stream(stream, done)
+        if fanout in self._fanouts:
+            self._fanouts.remove(fanout)
+            fanout.close()
         if not streams:
             done.set_result(None)
 
@@ -252,29 +238,37 @@ def _our_fault() -> IngestError:
     )
 
 
-class CameraChannel:
-    """A camera's place in the loop: sinks that stay, streams that come and go."""
+class CameraFeed:
+    """A camera's place in the loop: sinks that stay, streams that come and go.
 
-    def __init__(self, loop: MediaLoop, channel: Channel) -> None:
+    Its methods may be called from any thread; what they ask for happens at the next tick.
+    """
+
+    def __init__(self, loop: MediaLoop, fanout: SinkFanout, limits: TickLimits) -> None:
         self._loop = loop
-        self._channel = channel
+        self._fanout = fanout
+        self._limits = limits
 
     @property
-    def arrivals(self) -> Evidence:
+    def arrivals(self) -> DeliveryLog:
         """What arrives here, noted by the loop."""
-        return self._channel.arrivals
+        return self._fanout.arrivals
 
     def play(self, playing: PlayingStream, listener: StreamListener) -> StreamHandle:
-        """Take over a playing session; one that still plays on this channel is torn down."""
-        return StreamHandle(self._loop, self._loop.play(self._channel, playing, listener))
+        """Take over a playing session; one that still plays on this feed is torn down."""
+        stream = Stream(playing, self._fanout, listener, self._limits, time.monotonic())
+        self._loop.submit(lambda: self._loop.begin(stream))
+        return StreamHandle(self._loop, stream)
 
     def replace_sinks(self, sinks: Sequence[Sink]) -> None:
         """Sinks that stay go on without a break, new ones start at a key frame."""
-        self._loop.replace_sinks(self._channel, sinks)
+        self._loop.submit(lambda: self._fanout.replace_sinks(sinks))
 
     def close(self) -> Future[None]:
         """Tear down the stream, close the sinks and leave the loop; done when all that is done."""
-        return self._loop.close_channel(self._channel)
+        done: Future[None] = Future()
+        self._loop.submit(lambda: self._loop.close_fanout(self._fanout, done))
+        return done
 
 
 class StreamHandle:
@@ -291,4 +285,6 @@ class StreamHandle:
 
     def stop(self) -> Future[None]:
         """TEARDOWN; done when the socket is closed. The sinks stay. `ended` is not called."""
-        return self._loop.end_stream(self._stream)
+        done: Future[None] = Future()
+        self._loop.submit(lambda: self._loop.stop_stream(self._stream, done))
+        return done

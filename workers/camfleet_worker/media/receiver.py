@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from camfleet_worker.media.audio_receiver import AudioReceiver
 from camfleet_worker.media.counters import StreamCounters
-from camfleet_worker.rtp.depacketiser import Depacketiser, Picture, depacketiser_for
+from camfleet_worker.rtp.depacketiser import Depacketiser, UntimedAccessUnit, depacketiser_for
 from camfleet_worker.rtp.packet import RTP_HEADER_BYTES, payload_bounds
 from camfleet_worker.rtp.reception import Reception
 from camfleet_worker.rtp.rtcp import SenderReport, find_sender_report, receiver_report
@@ -119,14 +119,14 @@ class StreamReceiver:
         self._counters.lost_packets = reception.lost
         return at
 
-    def take_pictures(self) -> list[Picture]:
-        """The pictures completed since the last call."""
+    def take_access_units(self) -> list[UntimedAccessUnit]:
+        """The access units completed since the last call."""
         depacketiser = self._depacketiser
-        pictures, depacketiser.pictures = depacketiser.pictures, []
+        units, depacketiser.access_units = depacketiser.access_units, []
         losses = depacketiser.losses
         self._counters.damaged_access_units = losses.damaged
         self._counters.skipped_access_units = losses.awaiting_key + losses.without_format
-        return pictures
+        return units
 
     def receiver_report(self, now: float) -> bytes | None:
         """An interleaved receiver report; None before the first packet."""

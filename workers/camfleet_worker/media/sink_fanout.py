@@ -16,7 +16,7 @@ from camfleet_worker.media.counters import LoopCounters
 from camfleet_worker.media.watchdog import NO_KEY_FRAME_S, longer_patience
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.audio_unit import AudioUnit
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import AudioSink, Sink
 from camfleet_worker.timeline.audio import AudioTimeline
 from camfleet_worker.timeline.reorder import DisplayOrder
@@ -25,12 +25,12 @@ from camfleet_worker.timeline.timeline import Timeline
 log = logging.getLogger(__name__)
 
 
-class Channel:
+class SinkFanout:
     """Gives each access unit to each sink."""
 
     def __init__(self, camera: str, sinks: Sequence[Sink], counters: LoopCounters) -> None:
         self.camera = camera
-        self.arrivals = Evidence()
+        self.arrivals = DeliveryLog()
         self.timeline = Timeline()
         self.audio_timeline = AudioTimeline(self.timeline)
         self.order = DisplayOrder()

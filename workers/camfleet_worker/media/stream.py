@@ -16,7 +16,7 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.audio_receiver import AudioReceiver
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
-from camfleet_worker.media.sink_fanout import Channel
+from camfleet_worker.media.sink_fanout import SinkFanout
 from camfleet_worker.media.watchdog import Watchdog
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioUnit
@@ -61,12 +61,12 @@ class Stream:
     def __init__(
         self,
         playing: PlayingStream,
-        channel: Channel,
+        fanout: SinkFanout,
         listener: StreamListener,
         limits: TickLimits,
         now: float,
     ) -> None:
-        self.channel = channel
+        self.fanout = fanout
         self.listener = listener
         self.counters = StreamCounters()
         self._socket = playing.socket
@@ -74,13 +74,13 @@ class Stream:
         self._limits = limits
         self._began_at = now
         self._report: SenderReport | None = None
-        self._by_arrival_before = channel.timeline.by_arrival
+        self._by_arrival_before = fanout.timeline.by_arrival
         self._rest = playing.received
         """Of an item that is not complete yet."""
         self._outgoing = bytearray()
         self._receiver = StreamReceiver(playing, self.counters, self._on_message)
         self._watchdog = Watchdog(
-            now, channel.key_frame_patience_s, over_udp=playing.transport == "udp"
+            now, fanout.key_frame_patience_s, over_udp=playing.transport == "udp"
         )
         # The first keepalive goes out at once: its answer tells which method the camera takes.
         self._keepalive_at = now
@@ -184,33 +184,29 @@ class Stream:
         self._rest = bytes(buffer[consumed:end])
 
     def _deliver(self, now: float, ahead_s: float) -> None:
-        counters, timeline, order = self.counters, self.channel.timeline, self.channel.order
-        wall, pictures = now + ahead_s, self._receiver.take_pictures()
-        taken_at, burst = now, len(pictures) > 1 and not timeline.anchored
+        counters, timeline, order = self.counters, self.fanout.timeline, self.fanout.order
+        wall, received = now + ahead_s, self._receiver.take_access_units()
+        taken_at, burst = now, len(received) > 1 and not timeline.anchored
         if burst:
-            length_s = burst_s([picture.timestamp for picture in pictures])
+            length_s = burst_s([one.timestamp for one in received])
             taken_at = timeline.burst_began_s(length_s, now, self._began_at)
         arrived_at = taken_at + ahead_s
-        for picture in pictures:
-            rising = timeline.stamp(picture.timestamp, taken_at)
+        for one in received:
+            rising = timeline.stamp(one.timestamp, taken_at)
             taken_at = now
-            pts, dts = order.place(
-                picture.data, picture.key, picture.format, rising, timeline.taken_90k
-            )
+            pts, dts = order.place(one.data, one.key, one.format, rising, timeline.taken_90k)
             origin_at = timeline.origin_s + ahead_s
             if burst:
                 arrived_at = min(max(origin_at + pts / CLOCK_HZ, arrived_at), wall)
-                self.channel.arrivals.seen(int(arrived_at * 1_000_000))
-            unit = AccessUnit(
-                picture.data, picture.key, pts, arrived_at, origin_at, picture.format, pts - dts
-            )
+                self.fanout.arrivals.seen(int(arrived_at * 1_000_000))
+            unit = AccessUnit(one.data, one.key, pts, arrived_at, origin_at, one.format, pts - dts)
             counters.access_units += 1
             if unit.key:
                 self._note_key_frame(now, arrived_at, unit.format)
-            self.channel.push(unit)
+            self.fanout.push(unit)
             counters.last_access_unit_monotonic = now
         if counters.last_access_unit_monotonic == now:
-            self.channel.arrivals.seen(int(wall * 1_000_000))
+            self.fanout.arrivals.seen(int(wall * 1_000_000))
         counters.drift_s = timeline.lag_s
         counters.drift_ppm = timeline.drift_ppm
         counters.stamped_by_arrival = timeline.by_arrival - self._by_arrival_before
@@ -226,7 +222,7 @@ class Stream:
             self.counters.camera_clock_offset_s = report.camera_time - arrived
 
     def _deliver_audio(self, audio: AudioReceiver, now: float, ahead_s: float) -> None:
-        timeline, wall = self.channel.audio_timeline, now + ahead_s
+        timeline, wall = self.fanout.audio_timeline, now + ahead_s
         frames, clock_hz = audio.take_frames(), audio.format.clock_hz
         self.counters.audio_units += len(frames)
         taken_at = now
@@ -238,11 +234,11 @@ class Stream:
             pts = timeline.stamp(frame.timestamp, clock_hz, taken_at)
             taken_at = now
             if pts is not None:
-                self.channel.push_audio(AudioUnit(frame.data, pts, wall, audio.format))
+                self.fanout.push_audio(AudioUnit(frame.data, pts, wall, audio.format))
 
     def _note_key_frame(self, now: float, arrived_at: float, video_format: VideoFormat) -> None:
         self._watchdog.key_frame_seen(now)
-        self.channel.arrivals.key_frames.append(int(arrived_at * 1_000_000))
+        self.fanout.arrivals.key_frames.append(int(arrived_at * 1_000_000))
         self.counters.key_frames += 1
         if self.counters.key_frames == 1:
             self.listener.first_key_frame(video_format)

@@ -20,7 +20,8 @@ class Cause(StrEnum):
     LINE = "line"
     VMS = "vms"
     DISK = "disk"
-    US = "us"
+    SYSTEM = "us"
+    """This worker, its node or what it was given. Journals write "us", as they always have."""
     PLANNED = "planned"
 
 
@@ -37,14 +38,14 @@ _OTHERWISE = {
     Reason.SITE_UNREACHABLE: Cause.LINE,
     Reason.PAUSED: Cause.PLANNED,
     # What we were given was not right: nobody was asked with it.
-    Reason.NAME_NOT_RESOLVED: Cause.US,
-    Reason.CREDENTIALS_MISSING: Cause.US,
-    Reason.CREDENTIALS_KEY_MISSING: Cause.US,
-    Reason.SECRET_WRONG_TYPE: Cause.US,
-    Reason.VMS_CREDENTIALS_MISSING: Cause.US,
+    Reason.NAME_NOT_RESOLVED: Cause.SYSTEM,
+    Reason.CREDENTIALS_MISSING: Cause.SYSTEM,
+    Reason.CREDENTIALS_KEY_MISSING: Cause.SYSTEM,
+    Reason.SECRET_WRONG_TYPE: Cause.SYSTEM,
+    Reason.VMS_CREDENTIALS_MISSING: Cause.SYSTEM,
 }
 
 
 def cause_of(condition: ConditionType, reason: Reason) -> Cause:
     """The cause of a gap that a failure makes: ours wherever nobody else's is known."""
-    return _OTHERWISE.get(reason, _WHERE.get(condition, Cause.US))
+    return _OTHERWISE.get(reason, _WHERE.get(condition, Cause.SYSTEM))

@@ -37,7 +37,7 @@ class Failure(NamedTuple):
     cause: Cause
 
 
-class Evidence:
+class DeliveryLog:
     """One stage of one camera."""
 
     __slots__ = ("_limit_us", "ended", "failures", "key_frames", "under_way")

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.audio_unit import AudioUnit
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkState
 
 
@@ -43,10 +43,10 @@ class Sink(Protocol):
 
 
 @runtime_checkable
-class EvidentSink(Sink, Protocol):
+class TrackedSink(Sink, Protocol):
     """A sink that shows what it has brought to its end. A watch on the picture brings nothing."""
 
-    evidence: Evidence
+    delivery_log: DeliveryLog
 
 
 @runtime_checkable

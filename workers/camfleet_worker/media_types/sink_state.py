@@ -29,7 +29,7 @@ class SinkState:
 class Units(NamedTuple):
     """How many access units and audio units some octets hold."""
 
-    pictures: int = 0
+    access_units: int = 0
     audio_units: int = 0
 
 

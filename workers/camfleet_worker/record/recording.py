@@ -28,7 +28,7 @@ from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media_types.causes import Cause
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState, Units
 from camfleet_worker.record.layout import ObjectKey, segment_is_over
 from camfleet_worker.record.volume import Content, SegmentFile, VolumeWriter
@@ -121,7 +121,7 @@ class RecordingSink:
 
     def __init__(self, settings: RecordingSettings, volume: VolumeWriter) -> None:
         self.counters = SinkCounters()
-        self.evidence = Evidence()
+        self.delivery_log = DeliveryLog()
         """Of what is in files; noted by the volume's thread."""
         self._settings = settings
         self._volume = volume
@@ -205,7 +205,7 @@ class RecordingSink:
             self._finish_tail()
         self._stalled = self._volume.busy_s(now) > _STALLED_S
         if self._stalled:
-            self.evidence.failed(Cause.DISK)
+            self.delivery_log.failed(Cause.DISK)
         if self._pending is not self._waiting:
             self._waiting, self._waiting_since = self._pending, now
         elif self._span is not None and now - self._waiting_since > _SILENCE_S:
@@ -227,30 +227,30 @@ class RecordingSink:
         """Count what is in the file now."""
         with self._lock:
             self._queued_bytes -= size
-            self.counters.access_units += content.units.pictures
+            self.counters.access_units += content.units.access_units
             self.counters.audio_units += content.units.audio_units
             self.counters.bytes += size
             self._state = _WORKING
         if content.begins:
-            self.evidence.broken()
-        if content.units.pictures:
-            self.evidence.seen(content.first_us)
-            self.evidence.seen(content.last_us)
-            self.evidence.key_frames.extend(content.key_frames_us)
+            self.delivery_log.broken()
+        if content.units.access_units:
+            self.delivery_log.seen(content.first_us)
+            self.delivery_log.seen(content.last_us)
+            self.delivery_log.key_frames.extend(content.key_frames_us)
 
     def lost(self, size: int, units: Units, error: IngestError | None) -> None:
         """Count what will never be, and say why."""
         with self._lock:
             self._queued_bytes -= size
-            self.counters.dropped_access_units += units.pictures
+            self.counters.dropped_access_units += units.access_units
             self.counters.dropped_audio_units += units.audio_units
         if error is not None:
             self._failed(error)
 
     def _failed(self, error: IngestError) -> None:
         self._state = SinkState(SinkPhase.FAILED, error)
-        self.evidence.failed(Cause.DISK)
-        self.evidence.broken()
+        self.delivery_log.failed(Cause.DISK)
+        self.delivery_log.broken()
 
     # The rest runs on the media loop.
 
@@ -293,7 +293,7 @@ class RecordingSink:
 
     def _drop_from_here(self, span: _Span, unit: AccessUnit) -> None:
         self._dropping = True
-        self.evidence.failed(Cause.DISK)
+        self.delivery_log.failed(Cause.DISK)
         self._lagging_until = self._now + _LAGGING_S
         self._end_span(span)
         if not unit.key:
@@ -456,7 +456,7 @@ class RecordingSink:
         """Its file failed: what the muxer holds is lost."""
         lost = span.mp4.waiting
         with self._lock:
-            self.counters.dropped_access_units += lost.pictures + (self._pending is not None)
+            self.counters.dropped_access_units += lost.access_units + (self._pending is not None)
             self.counters.dropped_audio_units += lost.audio_units
             self.counters.dropped_gops += 1
         self._retry_at = self._now + _RETRY_S
@@ -486,10 +486,10 @@ class RecordingSink:
 
 def _content(span: _Span, units: Units) -> Content:
     """What is known of the pictures that leave the muxer; they leave it in their order."""
-    if not units.pictures:
+    if not units.access_units:
         return Content(units)
-    first, last = span.arrived[0], span.arrived[units.pictures - 1]
-    del span.arrived[: units.pictures]
+    first, last = span.arrived[0], span.arrived[units.access_units - 1]
+    del span.arrived[: units.access_units]
     key_frames_us = tuple(_us(at) for at in span.key_frames if at <= last)
     span.key_frames = [at for at in span.key_frames if at > last]
     begins, span.begins = span.begins, False

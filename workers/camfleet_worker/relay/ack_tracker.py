@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from camfleet_worker.media_types.access_unit import AccessUnit
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 
 ASK_EVERY_S = 0.5
 """Asking costs a system call."""
@@ -30,7 +30,7 @@ class _Batch(NamedTuple):
 class Deliveries:
     """Of one relay, over all its connections. Used on the relay's own thread."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: DeliveryLog) -> None:
         self._evidence = evidence
         self._octets = 0
         self._batches: deque[_Batch] = deque()

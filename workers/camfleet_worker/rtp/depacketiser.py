@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.rtp.parameter_sets import ParameterSets
 
-MAX_PICTURE_BYTES = 8 * 1024 * 1024
+MAX_ACCESS_UNIT_BYTES = 8 * 1024 * 1024
 """An 8K key frame at the best quality takes some 4 MiB."""
 MAX_PARTS = 65_536
 """Of a picture. The largest arrives in some 3,000 fragments; a fragment of an octet takes forty
@@ -50,7 +50,7 @@ _DROPPED = 8
 
 
 @dataclass(slots=True)
-class Picture:
+class UntimedAccessUnit:
     """One whole coded picture, still on the camera's clock."""
 
     data: bytes
@@ -92,7 +92,7 @@ class Depacketiser(ABC):
 
     def __init__(self, parameter_sets: ParameterSets) -> None:
         self._parameter_sets = parameter_sets
-        self.pictures: list[Picture] = []
+        self.access_units: list[UntimedAccessUnit] = []
         """Whole pictures; the receiver takes them out."""
         self.losses = Losses()
         self.awaiting_key = True
@@ -115,7 +115,7 @@ class Depacketiser(ABC):
         self._run = _LENGTH
         """Splits equally long packets, `_run_bytes` each."""
         self._finished_timestamp = -1
-        self._marker_ends_picture = True
+        self._marker_ends_unit = True
 
     def push(
         self, view: memoryview, start: int, end: int, timestamp: int, marker: bool, lost: bool
@@ -129,7 +129,7 @@ class Depacketiser(ABC):
             and end > fragment
             and view[start] & self._kind_mask == self._fragment_kind
             and view[fragment - 1] < 0x40
-            and self._size + end - fragment <= MAX_PICTURE_BYTES
+            and self._size + end - fragment <= MAX_ACCESS_UNIT_BYTES
             and len(self._parts) < MAX_PARTS
         ):
             # Nine packets of ten: the middle of a fragmented unit (neither start nor end bit).
@@ -145,7 +145,7 @@ class Depacketiser(ABC):
                 self._finish()
             self._timestamp = timestamp
         self._unpack(view, start, end)
-        if marker and self._marker_ends_picture and self._has_slice:
+        if marker and self._marker_ends_unit and self._has_slice:
             self._finish()  # a marker before any slice is misused: it ends no picture
 
     def run_on(self, view: memoryview, at: int, following: int, end: int) -> tuple[int, int]:
@@ -183,7 +183,7 @@ class Depacketiser(ABC):
         ):
             self._append(view, begins_at, stop)
             self._close_unit()
-            if its_head & _MARKER and self._marker_ends_picture and self._has_slice:
+            if its_head & _MARKER and self._marker_ends_unit and self._has_slice:
                 self._finish()
             return stop, taken + 1
         return at, taken
@@ -199,7 +199,7 @@ class Depacketiser(ABC):
             self._run_bytes = size
             self._run = struct.Struct(f"!QQ{header_bytes}s{fragment_bytes}s")
         header = middle.to_bytes(header_bytes, "big")
-        room = min((MAX_PICTURE_BYTES - self._size) // fragment_bytes, MAX_PARTS - len(parts))
+        room = min((MAX_ACCESS_UNIT_BYTES - self._size) // fragment_bytes, MAX_PARTS - len(parts))
         most = (end - at) // size
         if most > room:
             most = max(room, 0)
@@ -244,7 +244,7 @@ class Depacketiser(ABC):
             if not self._damaged:
                 self._parameter_sets.take(unit)
         elif not meaning & _DROPPED:
-            if self._size + len(unit) > MAX_PICTURE_BYTES or len(self._parts) >= MAX_PARTS:
+            if self._size + len(unit) > MAX_ACCESS_UNIT_BYTES or len(self._parts) >= MAX_PARTS:
                 self._damaged = True
                 return
             self._parts.append(_LENGTH.pack(len(unit)) + unit)
@@ -266,12 +266,12 @@ class Depacketiser(ABC):
                 self._damaged = True
                 if self._timestamp == self._finished_timestamp:
                     # A marker on every slice (quirk 34): only the timestamp tells pictures apart.
-                    self._marker_ends_picture = False
+                    self._marker_ends_unit = False
         if meaning & _KEY:
             self._key = True
         self._nal_meaning = meaning
         parts = self._parts
-        if self._size > MAX_PICTURE_BYTES or len(parts) >= MAX_PARTS:
+        if self._size > MAX_ACCESS_UNIT_BYTES or len(parts) >= MAX_PARTS:
             # Empty units alone could grow it for ever.
             self._damaged = True
             parts.clear()
@@ -283,7 +283,7 @@ class Depacketiser(ABC):
     def _append(self, view: memoryview, start: int, end: int) -> None:
         """Octets of the open NAL unit; past the bounds of a picture they are dropped."""
         size = self._size + end - start
-        if self.unit_at < 0 or size > MAX_PICTURE_BYTES or len(self._parts) >= MAX_PARTS:
+        if self.unit_at < 0 or size > MAX_ACCESS_UNIT_BYTES or len(self._parts) >= MAX_PARTS:
             self._damaged = True
             return
         self._parts.append(view[start:end].tobytes())
@@ -329,7 +329,7 @@ class Depacketiser(ABC):
         self._has_slice = self._key = self._damaged = False
 
     def _deliver(self) -> None:
-        if self._damaged or self._size > MAX_PICTURE_BYTES:
+        if self._damaged or self._size > MAX_ACCESS_UNIT_BYTES:
             self.losses.damaged += 1
             self.awaiting_key = True
             return
@@ -342,7 +342,7 @@ class Depacketiser(ABC):
             return
         self.awaiting_key = False
         data = b"".join(self._parts)
-        self.pictures.append(Picture(data, self._key, self._timestamp, video_format))
+        self.access_units.append(UntimedAccessUnit(data, self._key, self._timestamp, video_format))
 
 
 def _table(size: int, meanings: dict[int, int]) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.causes import Cause
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.reporter.conditions import runtime_status
@@ -56,7 +56,7 @@ class Tape:
     """
 
     def __init__(self) -> None:
-        self.arrivals = Evidence()
+        self.arrivals = DeliveryLog()
         self.onvif: IngestError | None = None
         self.rtsp: IngestError | None = None
         self.probe: IngestError | None = None

@@ -33,7 +33,7 @@ from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
@@ -109,7 +109,7 @@ class Channel:
     counters = StreamCounters()
 
     def __init__(self, line: Line) -> None:
-        self.arrivals = Evidence()
+        self.arrivals = DeliveryLog()
         self._line = line
         self._listener: Listener | None = None
 

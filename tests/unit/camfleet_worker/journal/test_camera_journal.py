@@ -22,7 +22,7 @@ from camfleet_worker.journal.period import (
 )
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
 from camfleet_worker.media_types.causes import Cause
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 
 SECOND = 1_000_000
 HOUR = 3600
@@ -36,8 +36,8 @@ class Played:
     """A camera and its sinks, second by second; times are seconds after the beginning."""
 
     def __init__(self, *facts: Fact) -> None:
-        self.arrivals = Evidence()
-        self.sinks = {fact: Evidence() for fact in facts}
+        self.arrivals = DeliveryLog()
+        self.sinks = {fact: DeliveryLog() for fact in facts}
         self.journal = CameraJournal(BEGAN * SECOND, self.arrivals, facts)
         for fact, evidence in self.sinks.items():
             self.journal.hear(fact, evidence, BEGAN * SECOND)
@@ -45,7 +45,7 @@ class Played:
         self._now = 0.0
 
     def passes(
-        self, start: float, end: float, *evidence: Evidence, key_every: float = 1.0
+        self, start: float, end: float, *evidence: DeliveryLog, key_every: float = 1.0
     ) -> Played:
         """A picture each second, noted as it comes by all or by these."""
         for one in evidence or (self.arrivals, *self.sinks.values()):
@@ -208,21 +208,21 @@ def test_a_sink_that_lags_is_not_waited_for_for_ever() -> None:
 
 def test_time_that_our_own_clock_or_loop_lost_is_ours() -> None:
     played = Played().passes(0, 100)
-    played.arrivals.failed(Cause.US)
+    played.arrivals.failed(Cause.SYSTEM)
     played.passes(3700, 3900).until(3900)
     assert whose(played, ARRIVING, 3900)[1] == (100, 3700, "us")
 
 
 def test_a_trouble_of_ours_that_lost_nothing_is_not_remembered_against_us() -> None:
     played = Played().passes(0, 100)
-    played.arrivals.failed(Cause.US)
+    played.arrivals.failed(Cause.SYSTEM)
     played.passes(101, 200).passes(220, 300).until(300)
     assert whose(played, ARRIVING, 300)[1] == (200, 220, "camera")
 
 
 def test_a_sink_that_is_built_anew_goes_on_where_the_former_ended() -> None:
     played = Played(NATIONAL).passes(0, 100).until(100)
-    other = Evidence()
+    other = DeliveryLog()
     played.journal.hear(NATIONAL, other, us(100))
     played.passes(101, 300, played.arrivals).passes(103, 300, other).until(300)
     assert whose(played, NATIONAL, 300) == [(0, 100, "span"), (100, 103, "us"), (103, 300, "span")]
@@ -270,14 +270,14 @@ def test_key_frames_are_counted_where_they_passed() -> None:
 
 
 def test_a_minute_that_was_seen_in_part_has_no_key_frame_only_where_one_was_seen() -> None:
-    late = CameraJournal(us(30), Evidence(), ())
+    late = CameraJournal(us(30), DeliveryLog(), ())
     (tally,) = [one for one in late.peek(us(150)) if isinstance(one, Tally)]
     assert tally.key_frames[:4] == (None, 0, None, None)
 
 
 def test_a_clock_that_leaps_by_decades_costs_a_gap_of_ours_and_not_a_line_an_hour() -> None:
     played = Played(ON_DISK).passes(0, 100).until(100)
-    played.arrivals.failed(Cause.US)
+    played.arrivals.failed(Cause.SYSTEM)
     leap = 40 * 365 * 24 * HOUR
     played.passes(leap, leap + 300)
     told = played.journal.step(us(leap + 5)) + played.journal.step(us(leap + 300))
@@ -323,7 +323,7 @@ def test_a_clock_that_is_set_back_by_far_begins_the_journal_anew(back: int) -> N
 
 
 stretch = st.tuples(st.floats(0, 500), st.floats(0, 60))
-causes = st.sampled_from([Cause.CAMERA, Cause.LINE, Cause.US])
+causes = st.sampled_from([Cause.CAMERA, Cause.LINE, Cause.SYSTEM])
 notes = st.lists(st.tuples(st.floats(0, 600), causes, st.booleans()), max_size=12)
 
 

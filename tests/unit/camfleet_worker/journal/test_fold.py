@@ -22,7 +22,9 @@ from camfleet_worker.media_types.causes import Cause
 
 ARRIVING = Fact(Stage.ARRIVING)
 BEGAN, ENDS, TOLERANCE = 100, 1_000, 50
-conditions = st.sampled_from([UP, UNKNOWN, down(Cause.CAMERA), down(Cause.LINE), down(Cause.US)])
+conditions = st.sampled_from(
+    [UP, UNKNOWN, down(Cause.CAMERA), down(Cause.LINE), down(Cause.SYSTEM)]
+)
 observations = st.lists(
     st.builds(Observation, st.integers(BEGAN, ENDS - 1), conditions), max_size=30
 )

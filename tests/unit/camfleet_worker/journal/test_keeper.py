@@ -29,7 +29,7 @@ from camfleet_worker.journal.lines import entry_of
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.media_types.causes import Cause
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 
 SECOND = 1_000_000
 BEGAN = 1_700_000_000
@@ -83,7 +83,7 @@ class Worker:
         self.now_s = at_s
         self.stalled: list[Callable[[], None]] | None = None
         self.lying: list[tuple[int, int]] = []
-        self.arrivals = Evidence()
+        self.arrivals = DeliveryLog()
         self.journals = Journals(
             "phu-yen",
             JournalPlaces(folder / "recordings", folder / "memory"),
@@ -381,9 +381,9 @@ def test_a_bug_ends_no_thread(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 class Relayed(Worker):
     """With a relay whose evidence is noted by hand."""
 
-    def opened(self) -> tuple[KeptJournal, Evidence]:
+    def opened(self) -> tuple[KeptJournal, DeliveryLog]:
         kept = self.open()
-        relay = Evidence()
+        relay = DeliveryLog()
         kept._journal.hear(RELAYED, relay, us(self.now_s))
         kept._journal.lacks(RELAYED, None)
         return kept, relay
@@ -507,7 +507,7 @@ def test_a_camera_that_was_stopped_ends_then_however_late_the_disk_hears_of_it(
     worker.passes(100)
     worker.stalled = []
     worker.journals.close([journal])
-    worker.arrivals = Evidence()
+    worker.arrivals = DeliveryLog()
     worker.now_s = 101
     again = worker.open()
     worker.passes(300)

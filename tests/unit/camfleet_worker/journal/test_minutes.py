@@ -53,8 +53,8 @@ def test_a_gap_of_the_whole_minute_is_not_good_and_names_its_cause() -> None:
 
 
 def test_a_short_gap_leaves_a_minute_good_and_is_named_all_the_same() -> None:
-    minute = judge(START, [on_disk(UP, 0.0, 0.5), on_disk(down(Cause.US), 0.5)], 30)
-    assert (minute.verdict, minute.causes) == (Verdict.GOOD, frozenset({Cause.US}))
+    minute = judge(START, [on_disk(UP, 0.0, 0.5), on_disk(down(Cause.SYSTEM), 0.5)], 30)
+    assert (minute.verdict, minute.causes) == (Verdict.GOOD, frozenset({Cause.SYSTEM}))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_short_gap_leaves_a_minute_good_and_is_named_all_the_same() -> None:
     [
         [],
         [on_disk(UNKNOWN)],
-        [on_disk(down(Cause.US), 0.0, 0.5)],
+        [on_disk(down(Cause.SYSTEM), 0.0, 0.5)],
         [on_disk(UP, -1.0, 0.0), on_disk(UP, 1.0, 2.0)],
     ],
 )
@@ -71,7 +71,7 @@ def test_what_is_unknown_is_not_up(known: list[Period]) -> None:
 
 
 def test_gaps_that_overlap_fill_a_minute_only_where_they_leave_nothing_between_them() -> None:
-    whole = [on_disk(down(Cause.US), -1.0, 0.7), on_disk(down(Cause.DISK), 0.4, 1.0)]
+    whole = [on_disk(down(Cause.SYSTEM), -1.0, 0.7), on_disk(down(Cause.DISK), 0.4, 1.0)]
     assert judge(START, whole, None).verdict is Verdict.NOT_GOOD
-    half = [on_disk(down(Cause.US), 0.0, 0.5), on_disk(down(Cause.DISK), 0.0, 0.5)]
+    half = [on_disk(down(Cause.SYSTEM), 0.0, 0.5), on_disk(down(Cause.DISK), 0.0, 0.5)]
     assert judge(START, half, None).verdict is Verdict.UNKNOWN

@@ -19,7 +19,7 @@ moments = st.integers(0, 300)
 def test_the_gap_begins_with_the_last_picture_on_disk_and_ends_with_the_start() -> None:
     assert recovered(100, 200, [(90, 150)]) == [
         Period(ON_DISK, UP, 100, 150),
-        Period(ON_DISK, down(Cause.US), 150, 200),
+        Period(ON_DISK, down(Cause.SYSTEM), 150, 200),
     ]
 
 
@@ -52,12 +52,12 @@ def test_only_what_goes_on_under_the_same_condition_is_joined() -> None:
         Period(ON_DISK, UP, 0, 10),
         Period(arriving, UP, 5, 20),
         Period(ON_DISK, UP, 10, 20),
-        Period(ON_DISK, down(Cause.US), 20, 30),
-        Period(ON_DISK, down(Cause.US), 31, 40),
+        Period(ON_DISK, down(Cause.SYSTEM), 20, 30),
+        Period(ON_DISK, down(Cause.SYSTEM), 31, 40),
     ]
     assert joined(told) == [
         Period(ON_DISK, UP, 0, 20),
         Period(arriving, UP, 5, 20),
-        Period(ON_DISK, down(Cause.US), 20, 30),
-        Period(ON_DISK, down(Cause.US), 31, 40),
+        Period(ON_DISK, down(Cause.SYSTEM), 20, 30),
+        Period(ON_DISK, down(Cause.SYSTEM), 31, 40),
     ]

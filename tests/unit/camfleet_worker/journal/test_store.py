@@ -67,7 +67,7 @@ def test_a_checkpoint_and_lines_are_read_as_they_were_written(
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"v":1}', b'{"v":2,"entries":[]}', b"\xff"])
 def test_a_checkpoint_that_cannot_be_read_is_none(tmp_path: Path, text: bytes) -> None:
     store = JournalStore(tmp_path)
-    store.keep(Checkpoint((), Cause.US))
+    store.keep(Checkpoint((), Cause.SYSTEM))
     (tmp_path / FOLDER / "open.json").write_bytes(text)
     assert store.checkpoint() is None
 
@@ -158,7 +158,7 @@ def test_a_journal_outlives_the_recordings_that_it_describes(
     segment.write_bytes(b"recorded")
     store = JournalStore(camera)
     store.append(gap(1, 5))
-    store.keep(Checkpoint((gap(5, 7),), Cause.US))
+    store.keep(Checkpoint((gap(5, 7),), Cause.SYSTEM))
     assert delete(tmp_path) == len(b"recorded")
     assert not segment.parent.parent.exists()
     assert store.known() == [gap(1, 5), gap(5, 7)]
@@ -168,4 +168,4 @@ def test_a_period_of_no_length_and_a_gap_without_cause_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="ends after"):
         gap(5, 5)
     with pytest.raises(ValueError, match="has a cause"):
-        Condition(down(Cause.US).state)
+        Condition(down(Cause.SYSTEM).state)

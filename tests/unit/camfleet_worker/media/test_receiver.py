@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
 from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.rtp.depacketiser import Picture
+from camfleet_worker.rtp.depacketiser import UntimedAccessUnit
 from camfleet_worker.rtsp.client import PlayingStream
 from camfleet_worker.rtsp.headers import Channels
 from camfleet_worker.rtsp.message import (
@@ -48,7 +48,7 @@ class Heard:
             NO_SOCKET, RtspSession(None), Channels(2, 3), codec, 96, SETS_OF[codec], b""
         )
         self.receiver = StreamReceiver(stream, self.counters, self.messages.append)
-        self.pictures: list[Picture] = []
+        self.access_units: list[UntimedAccessUnit] = []
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
@@ -58,7 +58,7 @@ class Heard:
         consumed = self.receiver.consume(memoryview(buffer), end, 5.0)
         self._rest = bytes(buffer[consumed:end])
         buffer[:] = bytes(len(buffer))
-        self.pictures += self.receiver.take_pictures()
+        self.access_units += self.receiver.take_access_units()
 
 
 def rtp(
@@ -154,10 +154,10 @@ def test_fragments_taken_in_a_run_are_what_they_are_one_by_one(
     together.feed(b"".join(sent))
     for frame in sent:
         one_by_one.feed(frame)
-    assert together.pictures == one_by_one.pictures
+    assert together.access_units == one_by_one.access_units
     assert together.counters == one_by_one.counters
     if not harm:
-        assert len(together.pictures) == len(pictures)
+        assert len(together.access_units) == len(pictures)
 
 
 OTHERS = st.sampled_from(
@@ -184,7 +184,7 @@ def test_pictures_come_whole_however_the_stream_is_cut(
     for size in [*cuts, len(data)]:
         heard.feed(data[at : at + size])
         at += size
-    assert [p.data for p in heard.pictures] == [b"\0\0\0\x06" + key(i) for i in range(12)]
+    assert [p.data for p in heard.access_units] == [b"\0\0\0\x06" + key(i) for i in range(12)]
     assert (heard.counters.packets, heard.counters.lost_packets) == (12, 0)
     assert len(heard.messages) == sum(o[:1] in (b"R", b"O") for o in others)
 
@@ -204,7 +204,7 @@ def test_the_options_of_an_rtp_header_are_taken_off(
 ) -> None:
     heard = Heard()
     heard.feed(serialise_frame(2, rtp(1, 1, key(1) + tail, first=first, options=options)))
-    assert [p.data for p in heard.pictures] == [b"\0\0\0\x06" + key(1)]
+    assert [p.data for p in heard.access_units] == [b"\0\0\0\x06" + key(1)]
 
 
 def test_a_missing_packet_is_counted() -> None:
@@ -212,7 +212,7 @@ def test_a_missing_packet_is_counted() -> None:
     frames = list(video(5))
     heard.feed(b"".join(frames[:2] + frames[4:]))
     assert heard.counters.lost_packets == 2
-    assert len(heard.pictures) == 3
+    assert len(heard.access_units) == 3
 
 
 def test_a_sender_report_is_kept_and_a_receiver_report_answers_it() -> None:
@@ -236,7 +236,7 @@ def test_octets_between_packets_are_passed_over(garbage: bytes) -> None:
     first, *rest = video(3)
     heard = Heard()
     heard.feed(first + garbage + b"".join(rest))
-    assert len(heard.pictures) == 3
+    assert len(heard.access_units) == 3
     assert heard.counters.garbage_bytes == len(garbage)
 
 
@@ -245,14 +245,14 @@ def test_garbage_is_passed_over_however_it_is_cut() -> None:
     heard = Heard()
     for octet in first + b"\x00\x17\xff$\x09\xff\xffzz$\x00\x00" + b"".join(rest):
         heard.feed(bytes([octet]))
-    assert len(heard.pictures) == 3
+    assert len(heard.access_units) == 3
 
 
 def test_a_little_garbage_for_ever_is_borne_and_much_of_it_is_not() -> None:
     heard = Heard()
     for packet in video(100):
         heard.feed(b"\x00" * 1000 + packet)
-    assert len(heard.pictures) == 100
+    assert len(heard.access_units) == 100
     with pytest.raises(MessageError):
         heard.feed(b"\x00" * 70_000)
 
@@ -271,4 +271,4 @@ def test_no_octets_raise_anything_but_message_error(parts: list[bytes]) -> None:
 def test_no_rtp_packet_breaks_the_receiver(packet: bytes) -> None:
     heard = Heard()
     heard.feed(serialise_frame(2, packet[:1] + b"\xe0" + packet[2:]) + next(video(1)))
-    assert heard.pictures or heard.counters.packets == 2
+    assert heard.access_units or heard.counters.packets == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.media.counters import LoopCounters
-from camfleet_worker.media.sink_fanout import Channel
+from camfleet_worker.media.sink_fanout import SinkFanout
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
@@ -56,28 +56,28 @@ class AudioSink(PictureSink):
 
 def test_audio_begins_behind_a_key_frame_and_goes_to_sinks_that_take_it() -> None:
     deaf, hearing = PictureSink(), AudioSink()
-    channel = Channel("gate", [deaf, hearing], LoopCounters())
-    channel.push(picture(key=False))
-    channel.push_audio(AUDIO)
+    fanout = SinkFanout("gate", [deaf, hearing], LoopCounters())
+    fanout.push(picture(key=False))
+    fanout.push_audio(AUDIO)
     assert hearing.audio == []
-    channel.push(picture(key=True))
-    channel.push_audio(AUDIO)
+    fanout.push(picture(key=True))
+    fanout.push_audio(AUDIO)
     assert hearing.audio == [AUDIO]
     assert deaf.pictures == hearing.pictures == 1
 
 
 def test_a_sink_that_joins_later_has_audio_from_its_first_key_frame_on() -> None:
     first, later = AudioSink(), AudioSink()
-    channel = Channel("gate", [first], LoopCounters())
-    channel.push(picture(key=True))
-    channel.replace_sinks([first, later])
-    channel.push_audio(AUDIO)
+    fanout = SinkFanout("gate", [first], LoopCounters())
+    fanout.push(picture(key=True))
+    fanout.replace_sinks([first, later])
+    fanout.push_audio(AUDIO)
     assert (len(first.audio), len(later.audio)) == (1, 0)
-    channel.push(picture(key=True))
-    channel.push_audio(AUDIO)
+    fanout.push(picture(key=True))
+    fanout.push_audio(AUDIO)
     assert (len(first.audio), len(later.audio)) == (2, 1)
-    channel.replace_sinks([later])
-    channel.push_audio(AUDIO)
+    fanout.replace_sinks([later])
+    fanout.push_audio(AUDIO)
     assert (len(first.audio), len(later.audio)) == (2, 2)
 
 
@@ -85,12 +85,12 @@ def test_a_bug_in_one_sink_takes_the_audio_from_no_other() -> None:
     broken, whole = AudioSink(), AudioSink()
     broken.broken = True
     counters = LoopCounters()
-    channel = Channel("gate", [broken, whole], counters)
-    channel.push(picture(key=True))
-    channel.push_audio(AUDIO)
-    channel.push_audio(AUDIO)
+    fanout = SinkFanout("gate", [broken, whole], counters)
+    fanout.push(picture(key=True))
+    fanout.push_audio(AUDIO)
+    fanout.push_audio(AUDIO)
     assert (len(whole.audio), counters.sink_faults) == (2, 1)
     broken.broken = False
-    channel.push(picture(key=True))
-    channel.push_audio(AUDIO)
+    fanout.push(picture(key=True))
+    fanout.push_audio(AUDIO)
     assert len(broken.audio) == 1

@@ -7,7 +7,7 @@ from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import (
     PAUSE_US,
     SILENCE_US,
-    Evidence,
+    DeliveryLog,
     Failure,
     Stretch,
 )
@@ -15,14 +15,14 @@ from camfleet_worker.media_types.delivery_log import (
 SECOND = 1_000_000
 
 
-def seen(*at_us: int) -> Evidence:
-    evidence = Evidence()
+def seen(*at_us: int) -> DeliveryLog:
+    evidence = DeliveryLog()
     for one in at_us:
         evidence.seen(one)
     return evidence
 
 
-def stretches(evidence: Evidence) -> list[Stretch]:
+def stretches(evidence: DeliveryLog) -> list[Stretch]:
     assert evidence.under_way is not None
     return [*evidence.ended, evidence.under_way]
 
@@ -66,7 +66,7 @@ def test_a_failure_that_is_told_again_and_again_is_noted_once() -> None:
 
 
 def test_nothing_is_kept_for_a_reader_that_never_comes() -> None:
-    evidence = Evidence()
+    evidence = DeliveryLog()
     for number in range(5_000):
         evidence.seen(number * 10 * SECOND)
         evidence.key_frames.append(number)

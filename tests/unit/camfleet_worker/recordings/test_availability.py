@@ -149,7 +149,7 @@ def volume(tmp_path: Path) -> Path:
     store = JournalStore(tmp_path / "phu-yen" / "gate.0a1b2c3d")
     store.append(period(RELAYED, UP, 0, 30), tally(RELAYED, m31=0, m32=0))
     going_on = (period(RELAYED, down(Cause.VMS), 30, 33), period(RELAYED, UP, 33, 60))
-    store.keep(Checkpoint(going_on, Cause.US))
+    store.keep(Checkpoint(going_on, Cause.SYSTEM))
     JournalStore(tmp_path / "phu-yen" / "yard.11111111").append(period(ARRIVING, UP, 0, 60))
     return tmp_path
 

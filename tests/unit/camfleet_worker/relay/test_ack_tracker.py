@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.relay.ack_tracker import ASK_EVERY_S, Deliveries
 
 FORMAT = VideoFormat(Codec.H264, (), 320, 240)
@@ -21,7 +21,7 @@ def unit(at_s: float, key: bool = False) -> AccessUnit:
 
 
 def test_a_picture_of_which_an_octet_is_missing_is_not_there() -> None:
-    evidence = Evidence()
+    evidence = DeliveryLog()
     deliveries = Deliveries(evidence)
     deliveries.sent(100, [unit(10, key=True), unit(11)])
     deliveries.sent(100, [unit(12)])
@@ -35,7 +35,7 @@ def test_a_picture_of_which_an_octet_is_missing_is_not_there() -> None:
 
 
 def test_what_was_under_way_when_the_connection_broke_never_counts() -> None:
-    evidence = Evidence()
+    evidence = DeliveryLog()
     deliveries = Deliveries(evidence)
     deliveries.sent(100, [unit(10, key=True)])
     deliveries.unacknowledged(0)
@@ -51,7 +51,7 @@ def test_what_was_under_way_when_the_connection_broke_never_counts() -> None:
 
 
 def test_pictures_that_were_left_out_are_a_gap_where_they_are_missing() -> None:
-    evidence = Evidence()
+    evidence = DeliveryLog()
     deliveries = Deliveries(evidence)
     deliveries.sent(100, [unit(10)])
     deliveries.dropped()
@@ -61,7 +61,7 @@ def test_pictures_that_were_left_out_are_a_gap_where_they_are_missing() -> None:
 
 
 def test_it_is_asked_only_while_something_is_under_way_and_not_at_every_tick() -> None:
-    deliveries = Deliveries(Evidence())
+    deliveries = Deliveries(DeliveryLog())
     assert not deliveries.due(100.0)
     deliveries.sent(100, [unit(10)])
     assert deliveries.due(100.0)
@@ -78,7 +78,7 @@ def test_it_is_asked_only_while_something_is_under_way_and_not_at_every_tick() -
 def test_whatever_was_acknowledged_what_counts_is_what_lies_before_it(
     sizes: list[int], answers: list[int]
 ) -> None:
-    evidence = Evidence()
+    evidence = DeliveryLog()
     deliveries = Deliveries(evidence)
     for number, size in enumerate(sizes):
         deliveries.sent(size, [unit(100 + number / 10)])

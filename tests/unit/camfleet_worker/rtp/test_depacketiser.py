@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtp import depacketiser as module
-from camfleet_worker.rtp.depacketiser import Depacketiser, Picture, depacketiser_for
+from camfleet_worker.rtp.depacketiser import Depacketiser, UntimedAccessUnit, depacketiser_for
 
 H264_SETS = (
     bytes.fromhex("6742c00addec0440000003004000000c83c489a8"),
@@ -84,7 +84,7 @@ def prefixed(nals: list[bytes]) -> bytes:
 
 def feed(
     target: Depacketiser, packets: list[Packet], lost: frozenset[int] = frozenset()
-) -> list[Picture]:
+) -> list[UntimedAccessUnit]:
     gap = False
     for index, packet in enumerate(packets):
         if index in lost:
@@ -96,7 +96,7 @@ def feed(
         target.push(memoryview(buffer), 7, end, packet.timestamp, packet.marker, gap)
         buffer[:] = bytes(len(buffer))
         gap = False
-    return target.pictures
+    return target.access_units
 
 
 @st.composite
@@ -236,7 +236,7 @@ def test_a_key_frame_without_any_parameter_sets_is_counted_and_dropped(codec: Co
 def test_a_fragment_unit_that_never_ends_is_bounded(
     codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_PICTURE_BYTES", 10_000)
+    monkeypatch.setattr(module, "MAX_ACCESS_UNIT_BYTES", 10_000)
     target = depacketiser_for(codec, SETS[codec])
     first, *rest = fragments(codec, make_picture(codec, True, [bytes(1000)])[0], 100)
     endless = [Packet(first, 0, False)] + [Packet(rest[0], 0, False)] * 500
@@ -292,7 +292,7 @@ def test_no_payload_breaks_it_and_all_it_hands_out_is_well_formed(
     target = depacketiser_for(codec, SETS[codec])
     for payload, timestamp, marker, lost in packets:
         target.push(memoryview(payload), 0, len(payload), timestamp, marker, lost)
-    for picture in target.pictures:
+    for picture in target.access_units:
         at = 0
         while at < len(picture.data):
             (size,) = struct.unpack_from("!I", picture.data, at)

@@ -30,7 +30,7 @@ from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
 from camfleet_worker.media_types.causes import Cause, cause_of
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.relay.ack_tracker import Deliveries
 from camfleet_worker.relay.gop_queue import GopQueue
@@ -63,9 +63,9 @@ class RtmpRelay:
     ) -> None:
         self.name = name
         self.counters = SinkCounters()
-        self.evidence = Evidence()
+        self.delivery_log = DeliveryLog()
         """Of what the other side's TCP has acknowledged."""
-        self._deliveries = Deliveries(self.evidence)  # the thread's own
+        self._deliveries = Deliveries(self.delivery_log)  # the thread's own
         self._target = target
         if target.protocol is RelayProtocol.RTMPS:
             vms_tls(target.authorities)  # authorities that are none are told at once
@@ -114,7 +114,7 @@ class RtmpRelay:
                 if self._publishing:
                     self._too_slow_until = self._now + _TOO_SLOW_S
                     self._dropped = True
-                    self.evidence.failed(Cause.VMS)
+                    self.delivery_log.failed(Cause.VMS)
         if not self._thread.is_alive() and not self._closed:
             self._thread.start()
 
@@ -145,7 +145,7 @@ class RtmpRelay:
         refused = unsupported_codec(self._target, video.codec)
         self._refused_codec = None if refused is None else SinkState(SinkPhase.FAILED, refused)
         if refused is not None:
-            self.evidence.failed(cause_of(refused.condition, refused.reason))
+            self.delivery_log.failed(cause_of(refused.condition, refused.reason))
 
     def _tell_not_relayed(self, codec: AudioCodec) -> None:
         if codec is not self._not_relayed:
@@ -163,7 +163,7 @@ class RtmpRelay:
                 self._publish(first.format)
             except IngestError as error:
                 self._state = SinkState(SinkPhase.FAILED, error)
-                self.evidence.failed(cause_of(error.condition, error.reason))
+                self.delivery_log.failed(cause_of(error.condition, error.reason))
                 self._reconnect.failed(time.monotonic(), error.retry)
             finally:
                 self._publishing = False

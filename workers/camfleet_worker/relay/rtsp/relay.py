@@ -24,7 +24,7 @@ from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.media_types.causes import Cause, cause_of
-from camfleet_worker.media_types.delivery_log import Evidence
+from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.relay.ack_tracker import Deliveries
 from camfleet_worker.relay.gop_queue import GopQueue
@@ -123,9 +123,9 @@ class RtspRelay:
     ) -> None:
         self.name = name
         self.counters = SinkCounters()
-        self.evidence = Evidence()
+        self.delivery_log = DeliveryLog()
         """Of what the other side's TCP has acknowledged."""
-        self._deliveries = Deliveries(self.evidence)
+        self._deliveries = Deliveries(self.delivery_log)
         self._target = target
         self._tls = vms_tls(target.authorities) if target.protocol is RelayProtocol.RTSPS else None
         self._resolver = resolver
@@ -167,7 +167,7 @@ class RtspRelay:
             if self._recording():
                 self._too_slow_until = self._now + _TOO_SLOW_S
                 self._deliveries.dropped()
-                self.evidence.failed(Cause.VMS)
+                self.delivery_log.failed(Cause.VMS)
 
     def push_audio(self, unit: AudioUnit) -> None:
         """Queue one audio unit. One in another format is announced at the next key frame."""
@@ -469,7 +469,7 @@ class RtspRelay:
 
     def _fail(self, error: IngestError, now: float) -> None:
         self._state = SinkState(SinkPhase.FAILED, error)
-        self.evidence.failed(cause_of(error.condition, error.reason))
+        self.delivery_log.failed(cause_of(error.condition, error.reason))
         self._reconnect.failed(now, error.retry)
         self._hang_up()
 

@@ -96,6 +96,7 @@ image: prerequisites ## Build the product image localhost/camfleet:dev into the 
 generate: setup ## Write CRDs, chart copies and references from the models
 	@$(PYTHON) -m camfleet_api.generate
 	@$(PYTHON) -m camera_simulator.quirk_table
+	@$(PYTHON) -m camfleet_worker.metrics.reference
 
 .PHONY: format
 format: setup ## Format the code
@@ -109,6 +110,7 @@ lint: setup ## Style, import directions, generated files
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m camfleet_api.generate --check
 	@$(PYTHON) -m camera_simulator.quirk_table --check
+	@$(PYTHON) -m camfleet_worker.metrics.reference --check
 
 .PHONY: types
 types: setup ## mypy, strict

@@ -37,7 +37,8 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
 from camfleet_worker.picture.pool import PicturePool
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.housekeeping import VolumeSettings
+from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.recordings.listing import recorded_between
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.reporter.reporter import Reporter
@@ -116,9 +117,9 @@ class WorkerParts:
         objects: CameraObjects,
         secrets: SecretObjects,
         pace: Pace | None = None,
-        recordings: Path | None = None,
+        volume: VolumeSettings | None = None,
     ) -> None:
-        """`recordings`: the root of the recording volume, if it is not below `folder`."""
+        """`volume`: what is recorded to, if it is not a folder below `folder`."""
         self.folder = folder
         self._pace = pace or Pace()
         self.objects = objects
@@ -126,11 +127,11 @@ class WorkerParts:
         self.reporter = Reporter(objects, wall_clock, TokenBucket(100, 100))
         self.accounts = Accounts(secrets.follow, lambda name: self.fleet.secret_changed(name))
         self._media = MediaLoop(0.05)
-        root = recordings or folder / "recordings"
-        self.volume = VolumeWriter(VolumeSettings(root))
+        settings = volume or VolumeSettings(folder / "recordings")
+        self.volume = VolumeWriter(settings)
         self.journals = Journals(
             NAMESPACE,
-            JournalPlaces(root, folder / "state" / "journals"),
+            JournalPlaces(settings.root, folder / "state" / "journals"),
             self.volume.submit,
             recorded_between,
         )

@@ -18,8 +18,9 @@ from audio_units import audio_format, prepared_audio, push_side_by_side
 from camera_simulator.footage import prepared_clip
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.recordings.__main__ import main
 from camfleet_worker.recordings.listing import time_text
 

@@ -24,10 +24,11 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.audio_unit import AudioUnit
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.metrics import WorkerCollector
+from camfleet_worker.metrics.collector import WorkerCollector
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.layout import Span, parse_key, spans
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.volume import VolumeWriter
 from eventually import eventually, eventually_async
 from rtsp_ingest import Ingest, camera_settings
 from worker_parts import PASSWORD as WORKER_PASSWORD
@@ -336,6 +337,7 @@ async def test_audio_that_the_policy_asks_for_is_recorded(
                 worker.pictures.counters,
                 lambda: 0,
                 worker.journals.counters,
+                dict,
             ).collect()
             series = {
                 sample.labels["sink"]: sample.value

@@ -24,10 +24,12 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.record import retention
+from camfleet_worker.record import declarations, retention
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.layout import ObjectKey, parse_key, spans
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter, repair
+from camfleet_worker.record.repair import repair
+from camfleet_worker.record.volume import VolumeWriter
 from eventually import eventually
 
 PREFIX = "phu-yen/gate.0a1b2c3d"
@@ -289,7 +291,8 @@ from typing import Any
 from access_units import access_units
 from camera_simulator.footage import prepared_clip
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.housekeeping import VolumeSettings
+from camfleet_worker.record.volume import VolumeWriter
 
 volume = VolumeWriter(VolumeSettings(Path(sys.argv[1])))
 volume.start()
@@ -422,14 +425,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_deletes_the_oldest_recordings_and_goes_on(
     h264: Clip, small_disk: Path
 ) -> None:
-    volume = VolumeWriter(VolumeSettings(small_disk))
-    volume.room_bytes = 500_000
+    volume = VolumeWriter(VolumeSettings(small_disk, room_bytes=500_000))
     volume.start()
     units = list(islice(access_units(h264, START_S), 10_000))
     sink = record(volume, units, segment_s=5, queue_bytes=1 << 30)
     assert sink.counters.access_units == 10_000
     assert sink.state.phase is SinkPhase.WORKING
-    assert volume.deleted_for_space_bytes > 0
+    assert sum(volume.housekeeper.deleted_for_space.values()) > 0
     kept = spans(recorded(small_disk))[-1]
     found = [data for key in kept.segments for data, _, _ in packets(small_disk / str(key))]
     assert found == [unit.data for unit in units[-len(found) :]]
@@ -527,7 +529,7 @@ def keep(tmp_path: Path) -> Callable[[], VolumeWriter]:
         keeper = VolumeWriter(VolumeSettings(tmp_path), wall=lambda: START_S)
         keeper.start()
         assert keeper.close(within_s=10)
-        keeper._keeper.join()
+        keeper.housekeeper.join()
         return keeper
 
     return look
@@ -555,7 +557,9 @@ def test_a_site_over_its_bound_loses_its_oldest_and_no_other_site_anything(
     assert stayed
     assert max(gone) <= min(stayed), "the oldest of both cameras first"
     assert left[other] == used[other]
-    assert keeper.deleted_for_space_bytes == sum(used.values()) - sum(left.values())
+    assert keeper.housekeeper.deleted_for_space == {
+        ("phu-yen", "hotel"): sum(used.values()) - sum(left.values())
+    }
     (said,) = [each for each in caplog.records if "oldest recordings deleted" in each.message]
     assert said.site == "hotel"  # type: ignore[attr-defined]
 
@@ -573,7 +577,7 @@ def test_the_bound_of_a_site_holds_until_it_is_lifted(
     eventually(lambda: volume.idle)
     keep()
     assert kept(gate) == []
-    assert (gate / retention.RETENTION_FILE).exists(), "nothing but recordings is deleted"
+    assert (gate / declarations.RETENTION_FILE).exists(), "nothing but recordings is deleted"
 
 
 def test_a_bound_of_a_site_takes_nothing_that_is_being_written(
@@ -595,13 +599,13 @@ def test_what_is_written_after_the_volume_was_measured_counts_too(
     h264: Clip, tmp_path: Path
 ) -> None:
     volume = VolumeWriter(VolumeSettings(tmp_path), wall=lambda: START_S)
-    volume._writer.start()  # and no keeper: it is the test that looks
+    volume.start(housekeeping=False)  # it is the test that looks
     volume.bound_site("phu-yen", "hotel", 1)
     gate = recorded_of(volume, "gate", h264, START_S, "hotel")
-    volume._delete_what_is_over()
+    volume.housekeeper.look()
     assert kept(gate) == []
     recorded_of(volume, "gate", h264, START_S + 60, "hotel")
-    volume._delete_what_is_over()
+    volume.housekeeper.look()
     assert kept(gate) == []
-    assert volume._used.of([gate]) == 0
+    assert volume.housekeeper.used.of([gate]) == 0
     assert volume.close(within_s=10)

@@ -15,8 +15,9 @@ import pytest
 from access_units import access_units
 from camera_simulator.footage import prepared_clip
 from camfleet_worker.media_types.access_unit import AccessUnit
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.recordings.__main__ import main
 from camfleet_worker.recordings.listing import time_text
 

@@ -22,8 +22,9 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase, SinkState
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.relay.rtsp.relay import RtspRelay
 from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target

@@ -27,9 +27,10 @@ from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.layout import parse_key, spans
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.relay.rtmp.relay import RtmpRelay
 from camfleet_worker.relay.rtsp.relay import RtspRelay

@@ -11,8 +11,9 @@ import pytest
 
 from camera_simulator import Simulator
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.volume import VolumeWriter
 from rtsp_ingest import Ingest, camera_settings, is_the_clip
 
 

@@ -14,9 +14,10 @@ import pytest
 from camera_simulator import Simulator
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.causes import Cause
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.layout import parse_key, spans
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.volume import VolumeWriter
 from eventually import eventually_async
 from rtsp_ingest import Ingest, camera_settings, is_the_clip
 

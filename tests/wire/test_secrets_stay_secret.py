@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from camera_simulator import CameraSettings, Simulator
 from camfleet_worker.media.loop import MediaLoop
-from camfleet_worker.metrics import WorkerCollector
+from camfleet_worker.metrics.collector import WorkerCollector
 from eventually import eventually_async
 from worker_parts import CameraObjects, SecretObjects, WorkerParts, entry, policy_to
 
@@ -62,7 +62,13 @@ def said(objects: CameraObjects, worker: WorkerParts, log: pytest.LogCaptureFixt
     pictures = worker.pictures.counters
     registry.register(
         WorkerCollector(
-            "phu-yen", worker.fleet, MediaLoop(), pictures, lambda: 0, worker.journals.counters
+            "phu-yen",
+            worker.fleet,
+            MediaLoop(),
+            pictures,
+            lambda: 0,
+            worker.journals.counters,
+            dict,
         )
     )
     records = "\n".join(f"{record.getMessage()} {vars(record)}" for record in log.records)

@@ -44,11 +44,17 @@ from camfleet_worker.journal.keeper import JournalPlaces, Journals
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.media.loop import MediaLoop
-from camfleet_worker.metrics import ViewerCollector, WorkerCollector, registry_of, rendered
+from camfleet_worker.metrics.collector import (
+    ViewerCollector,
+    WorkerCollector,
+    registry_of,
+    rendered,
+)
 from camfleet_worker.onvif.ports import port_trouble
 from camfleet_worker.onvif.resolver import OnvifResolver
 from camfleet_worker.picture.pool import PicturePool
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.housekeeping import VolumeSettings
+from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.recordings.listing import recorded_between
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.reporter.reporter import Reporter
@@ -121,6 +127,7 @@ class Worker:
                 self._pictures.counters,
                 lambda: self._reporter.writes,
                 self._journals.counters,
+                lambda: self._volume.housekeeper.deleted_for_space,
             )
         )
         self._first_shard = asyncio.Event()

@@ -25,9 +25,10 @@ from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters
 from camfleet_worker.onvif import wsdl
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.layout import camera_prefix
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
-from camfleet_worker.record.volume import VolumeSettings, VolumeWriter
+from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.relay.rtmp.relay import RtmpRelay
 from camfleet_worker.relay.rtsp.relay import RtspRelay

@@ -14,6 +14,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.media_types.sink import Sink
+from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.recording import RecordingSink
 from camfleet_worker.relay.rtsp.relay import RtspRelay
 from eventually import eventually_async
@@ -44,10 +45,10 @@ async def labelled_camera(simulator: Simulator, name: str, **settings: object) -
 class ProvenWorker(WorkerParts):
     """A worker whose cameras are recorded, and relayed where a monitoring system is named."""
 
-    def __init__(self, folder: Path, recordings: Path | None = None) -> None:
+    def __init__(self, folder: Path, volume: VolumeSettings | None = None) -> None:
         objects, secrets = CameraObjects(), SecretObjects()
         secrets.put("cameras", username="ingest", password=PASSWORD)
-        super().__init__(folder, objects, secrets, recordings=recordings)
+        super().__init__(folder, objects, secrets, volume=volume)
 
     async def take(self, *held: tuple[Policy, Sequence[CameraPlace]]) -> None:
         """Run these cameras, each held to the policy before it, and wait until all are Ready."""

@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from camfleet_worker.record.housekeeping import VolumeSettings
+
 from .proving_ground import ProvenWorker, policy
 
 SEGMENT_S = 10
@@ -30,7 +32,7 @@ class DistantCamera:
 
 
 async def _record(folder: Path, volume: Path, cameras: list[DistantCamera]) -> None:
-    async with ProvenWorker(folder, volume) as worker:
+    async with ProvenWorker(folder, VolumeSettings(volume)) as worker:
         for camera in cameras:
             worker.objects.adopt(camera.name, camera.uid)
         await worker.take((policy("", SEGMENT_S), cameras))

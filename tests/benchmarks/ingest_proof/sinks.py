@@ -22,6 +22,7 @@ from av.container import InputContainer
 from camera_simulator import Camera, Simulator
 from camera_simulator.clips import Clip
 from camfleet_worker.media_types.sink_state import SinkCounters
+from camfleet_worker.record.housekeeping import VolumeSettings
 from vms import RecordServer
 
 from ..figures import Figures, percentile
@@ -74,8 +75,8 @@ async def _prove(down_s: float) -> int:
         vms = running.enter_context(RecordServer())
         line = running.enter_context(NarrowLine(("127.0.0.1", vms.rtsp_port), LINE_BITS_PER_S))
         cameras = await _install(simulator)
-        async with ProvenWorker(folder) as worker, ProvenWorker(folder / "2", disk) as cramped:
-            cramped.volume.room_bytes = int(recorded_bytes / FILLINGS * 0.4)
+        small = VolumeSettings(disk, room_bytes=int(recorded_bytes / FILLINGS * 0.4))
+        async with ProvenWorker(folder) as worker, ProvenWorker(folder / "2", small) as cramped:
             to_vms = policy(template("127.0.0.1", vms.rtsp_port), segment_s=5)
             await worker.take(
                 (policy(template("127.0.0.1", dead_vms.rtsp_port)), cameras.dead),
@@ -250,7 +251,7 @@ def _small_disk(
     disk: Path,
     worker: ProvenWorker,
 ) -> None:
-    deleted = worker.volume.deleted_for_space_bytes
+    deleted = sum(worker.volume.housekeeper.deleted_for_space.values())
     figures.add("full disk: deleted, MB", f"{deleted / 1e6:.0f}", "> 0")
     figures.demand(deleted > 0, "the disk never was full")
     for camera in cameras:

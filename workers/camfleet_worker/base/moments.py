@@ -1,15 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moments as people and programs write them (RFC 3339), in microseconds since the epoch. Pure."""
+"""Moments: microseconds since the epoch, and what they are to clocks, people and programs. Pure.
+
+Wherever a time of day is kept, compared or written, it is a whole number of microseconds since
+1970-01-01T00:00:00Z; this module alone turns other forms into it and back.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-DAY_US = 86_400_000_000
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_END_US = (datetime(5000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_END_US = (datetime(5000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 """Far from the end of what a datetime can tell, in whatever zone."""
+
+
+def microseconds(seconds: float) -> int:
+    """Seconds of a clock in whole microseconds; the rest of one is cut off."""
+    return int(seconds * SECOND_US)
+
+
+def utc(at_us: int) -> datetime:
+    """A moment as a date and time in UTC. Raises OverflowError past the year 9999."""
+    return EPOCH + timedelta(microseconds=at_us)
+
+
+def day_of(at_us: int) -> str:
+    """The UTC day of a moment, as in `2026-05-01`; what lies before 1970 counts as its first."""
+    return f"{utc(max(at_us, 0)):%Y-%m-%d}"
 
 
 def moment_us(text: str) -> int:
@@ -21,7 +41,7 @@ def moment_us(text: str) -> int:
         at = None
     if at is None or at.tzinfo is None:
         raise ValueError(f"{text!r} is no time with an offset, such as 2026-05-01T07:00:00+07:00")
-    at_us = (at - _EPOCH) // timedelta(microseconds=1)
+    at_us = (at - EPOCH) // timedelta(microseconds=1)
     if not 0 <= at_us < _END_US:
         raise ValueError(f"{text!r} is not between the years 1970 and 5000")
     return at_us

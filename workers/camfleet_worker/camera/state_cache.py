@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from camfleet_api.camera import CameraStatus
 from camfleet_api.ingest_shard import IngestShardSpec
+from camfleet_worker.base.files import replace_file
 from camfleet_worker.login.accounts import SecretContent
 
 log = logging.getLogger(__name__)
@@ -89,12 +89,8 @@ class StateCache:
     def _write(self, name: str, wire: object) -> None:
         """Replace one file; a reader finds the old one or the new one whole."""
         path = self._folder / name
-        fresh = path.with_suffix(".new")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(wire, file)
-            fresh.replace(path)
+            replace_file(path, json.dumps(wire).encode(), mode=0o600)
         except OSError as error:
             log.warning("state not kept", extra={"file": name, "cause": type(error).__name__})

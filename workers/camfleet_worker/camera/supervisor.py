@@ -41,6 +41,7 @@ from camfleet_worker.login.attempts import Login
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.session_events import SessionEvents
+from camfleet_worker.media.session_totals import added
 from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.causes import cause_of
 from camfleet_worker.reporter.facts import CameraFacts, Failure
@@ -103,7 +104,7 @@ class CameraSupervisor:
     @property
     def received(self) -> StreamCounters:
         """What has arrived since the camera was assigned, over all sessions."""
-        return _sum(self._past, self._session)
+        return added(self._past, self._session)
 
     @property
     def sinks(self) -> SinkSet:
@@ -349,7 +350,7 @@ class CameraSupervisor:
         finally:
             session.stop()
             self._device.doubt()
-            self._past = _sum(self._past, self._session)
+            self._past = added(self._past, self._session)
             self._session = StreamCounters()
 
     async def _refresh_until(self, events: SessionEvents) -> None:
@@ -473,23 +474,6 @@ class _NoLogin:
 
     async def unanswered(self, scheme: str) -> None:
         """Nobody tells."""
-
-
-def _sum(past: StreamCounters, session: StreamCounters) -> StreamCounters:
-    return StreamCounters(
-        bytes=past.bytes + session.bytes,
-        packets=past.packets + session.packets,
-        lost_packets=past.lost_packets + session.lost_packets,
-        lost_audio_packets=past.lost_audio_packets + session.lost_audio_packets,
-        audio_units=past.audio_units + session.audio_units,
-        access_units=past.access_units + session.access_units,
-        stamped_by_arrival=past.stamped_by_arrival + session.stamped_by_arrival,
-        camera_clock_offset_s=session.camera_clock_offset_s,
-        drift_ppm=session.drift_ppm,
-        last_access_unit_monotonic=max(
-            past.last_access_unit_monotonic, session.last_access_unit_monotonic
-        ),
-    )
 
 
 def _now() -> float:

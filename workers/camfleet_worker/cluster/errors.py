@@ -14,6 +14,8 @@ from enum import StrEnum
 import aiohttp
 from kubernetes.aio.client.exceptions import ApiException
 
+from camfleet_worker.base.whole_number import whole_number
+
 
 class Trouble(StrEnum):
     """Why a request did not do what was asked."""
@@ -72,4 +74,5 @@ def cluster_errors(what: str) -> Iterator[None]:
 
 def _seconds(retry_after: str | None) -> float | None:
     """Retry-After in seconds (RFC 9110 section 10.2.3); the API server sends no dates."""
-    return float(retry_after) if retry_after and retry_after.isdigit() else None
+    seconds = whole_number(retry_after, digits=6)
+    return None if seconds is None else float(seconds)

@@ -19,6 +19,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from camfleet_worker.base.moments import moment_us
+from camfleet_worker.base.whole_number import whole_number
 from camfleet_worker.endpoints.http_server import Answer, Request
 from camfleet_worker.journal.keeper import Journals, KeptJournal
 from camfleet_worker.journal.lines import Entry, line_of
@@ -166,9 +167,8 @@ def _moment_asked(query: Mapping[str, str], name: str, otherwise: str) -> int:
 
 def _moment(text: str) -> int:
     """Microseconds since the epoch, or RFC 3339 with an offset. Raises ValueError."""
-    if text.isascii() and text.isdigit() and len(text) <= _LONGEST:
-        return int(text)
-    return moment_us(text)
+    number = whole_number(text, _LONGEST)
+    return moment_us(text) if number is None else number
 
 
 def _refused(error: ValueError) -> Answer:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.moments import microseconds
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.sink_set import SinkSet
 from camfleet_worker.camera.surroundings import Journal
@@ -354,7 +355,7 @@ class Journals:
         return JournalStore(self._places.memory / prefix, IN_MEMORY_BYTES)
 
     def _wall_us(self) -> int:
-        return int(self._wall() * 1_000_000)
+        return microseconds(self._wall())
 
 
 def _facts(assignment: Assignment) -> list[Fact]:

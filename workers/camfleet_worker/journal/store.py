@@ -13,9 +13,10 @@ import errno
 import os
 import shutil
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from camfleet_worker.base.files import replace_file, sync_folder
+from camfleet_worker.base.moments import day_of
 from camfleet_worker.journal.lines import (
     Checkpoint,
     Entry,
@@ -30,7 +31,6 @@ from camfleet_worker.journal.tally import HOUR_US, Tally
 FOLDER = "journal"
 CHECKPOINT = "open.json"
 _SUFFIX = ".jsonl"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_BYTES = 4 << 20
 """Some 30,000 periods of one camera."""
 
@@ -49,7 +49,7 @@ class JournalStore:
         """Add what is finished. It is on the disk for good when this returns."""
         of_days: dict[str, bytes] = {}
         for entry in entries:
-            day = _day(ended_us(entry))
+            day = day_of(ended_us(entry))
             of_days[day] = of_days.get(day, b"") + line_of(entry)
         for day, lines in of_days.items():
             self._append(day, lines)
@@ -57,9 +57,7 @@ class JournalStore:
     def keep(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint: it survives the process, not the loss of power."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        fresh = self._folder / f".{CHECKPOINT}.{os.getpid()}"
-        fresh.write_bytes(checkpoint_text(checkpoint))
-        fresh.replace(self._folder / CHECKPOINT)
+        replace_file(self._folder / CHECKPOINT, checkpoint_text(checkpoint))
 
     def checkpoint(self) -> Checkpoint | None:
         """What the last writer left; None where nobody has, or it cannot be read."""
@@ -70,7 +68,7 @@ class JournalStore:
 
     def entries(self, since_us: int = 0) -> list[Entry]:
         """Everything that is kept of the days from a moment's on, each once, by its end."""
-        first = _day(since_us)
+        first = day_of(since_us)
         found = {
             entry
             for path in self._days()
@@ -92,7 +90,7 @@ class JournalStore:
 
     def acknowledge(self, until_us: int) -> None:
         """Let go of the days of which everything ended before `until_us`."""
-        today = _day(until_us)
+        today = day_of(until_us)
         for path in self._days():
             if path.stem < today:
                 path.unlink(missing_ok=True)
@@ -109,7 +107,7 @@ class JournalStore:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             os.fsync(file.fileno())
         if new:
-            self._sync_folder()
+            sync_folder(self._folder)
 
     def _make_room(self, wanted: int) -> None:
         """Give up the oldest days, unacknowledged, where the bound asks for it: today last."""
@@ -125,13 +123,6 @@ class JournalStore:
 
     def _days(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{_SUFFIX}"))
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def cameras_with_journal(root: Path) -> list[Path]:
@@ -183,7 +174,3 @@ def _is_torn(descriptor: int) -> bool:
     """Whether the writer before died within a line."""
     size = os.fstat(descriptor).st_size
     return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-
-
-def _day(at_us: int) -> str:
-    return f"{_EPOCH + timedelta(microseconds=at_us):%Y-%m-%d}"

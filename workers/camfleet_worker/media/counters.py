@@ -13,6 +13,10 @@ class StreamCounters:
     bytes: int = 0
     packets: int = 0
     lost_packets: int = 0
+    late_packets: int = 0
+    """Over UDP: they came when their successors had been handed on, and count as lost too."""
+    foreign_datagrams: int = 0
+    """Over UDP, from another address than the camera's."""
     access_units: int = 0
     key_frames: int = 0
     damaged_access_units: int = 0

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.moments import microseconds
 from camfleet_worker.media.audio_receiver import AudioReceiver
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
@@ -24,6 +25,7 @@ from camfleet_worker.rtp.rtcp import SenderReport
 from camfleet_worker.rtsp.message import MessageError, Request, Response
 from camfleet_worker.rtsp.playing import PlayingStream
 from camfleet_worker.rtsp.session import answer_request
+from camfleet_worker.rtsp.udp import UdpSocket
 from camfleet_worker.timeline.timeline import CLOCK_HZ, burst_s
 
 RECEIVER_REPORT_INTERVAL_S = 10.0
@@ -70,6 +72,7 @@ class Stream:
         self.listener = listener
         self.counters = StreamCounters()
         self._socket = playing.socket
+        self._udp = playing.socket if isinstance(playing.socket, UdpSocket) else None
         self._session = playing.session
         self._limits = limits
         self._began_at = now
@@ -101,6 +104,9 @@ class Stream:
         if self.counters.packets != packets_before:
             self._watchdog.packets_seen(now)
             self._deliver(now, ahead_s)
+        if self._udp is not None:
+            self.counters.late_packets = self._udp.late_packets
+            self.counters.foreign_datagrams = self._udp.foreign_packets
         receiver = self._receiver
         if receiver.audio is not None:
             self._deliver_audio(receiver.audio, now, ahead_s)
@@ -198,7 +204,7 @@ class Stream:
             origin_at = timeline.origin_s + ahead_s
             if burst:
                 arrived_at = min(max(origin_at + pts / CLOCK_HZ, arrived_at), wall)
-                self.fanout.arrivals.seen(int(arrived_at * 1_000_000))
+                self.fanout.arrivals.seen(microseconds(arrived_at))
             unit = AccessUnit(one.data, one.key, pts, arrived_at, origin_at, one.format, pts - dts)
             counters.access_units += 1
             if unit.key:
@@ -206,7 +212,7 @@ class Stream:
             self.fanout.push(unit)
             counters.last_access_unit_monotonic = now
         if counters.last_access_unit_monotonic == now:
-            self.fanout.arrivals.seen(int(wall * 1_000_000))
+            self.fanout.arrivals.seen(microseconds(wall))
         counters.drift_s = timeline.lag_s
         counters.drift_ppm = timeline.drift_ppm
         counters.stamped_by_arrival = timeline.by_arrival - self._by_arrival_before
@@ -238,7 +244,7 @@ class Stream:
 
     def _note_key_frame(self, now: float, arrived_at: float, video_format: VideoFormat) -> None:
         self._watchdog.key_frame_seen(now)
-        self.fanout.arrivals.key_frames.append(int(arrived_at * 1_000_000))
+        self.fanout.arrivals.key_frames.append(microseconds(arrived_at))
         self.counters.key_frames += 1
         if self.counters.key_frames == 1:
             self.listener.first_key_frame(video_format)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from camfleet_worker.base.moments import microseconds
+
 
 class Codec(StrEnum):
     """Video codecs that pass through, by their SDP encoding name (RFC 6184, RFC 7798)."""
@@ -94,4 +96,4 @@ class AccessUnit:
     @property
     def shown_us(self) -> int:
         """Its presentation time by our clock, in microseconds since the epoch."""
-        return int(self.origin_at * 1_000_000) + (self.pts_90k * 200 + 9) // 18
+        return microseconds(self.origin_at) + (self.pts_90k * 200 + 9) // 18

@@ -20,10 +20,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from camfleet_worker.base.moments import EPOCH, SECOND_US, utc
+
 EXTENSION = "mp4"
 _END = "_end"
-_SECOND_US = 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _KEY = re.compile(
     r"(?:(?P<prefix>.+)/)?(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
@@ -46,7 +46,7 @@ class ObjectKey:
     end: bool = False
 
     def __str__(self) -> str:
-        at = _EPOCH + timedelta(microseconds=self.at_us)
+        at = utc(self.at_us)
         lead = f"{self.prefix}/" if self.prefix else ""
         # Six digits always: names then sort as times do.
         return (
@@ -90,13 +90,13 @@ def parse_key(text: str) -> ObjectKey | None:
         day = datetime.strptime(match["date"], "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         return None
-    if day < _EPOCH:
+    if day < EPOCH:
         return None
-    seconds = (day - _EPOCH) // timedelta(seconds=1) + hour * 3600 + minute * 60 + second
+    seconds = (day - EPOCH) // timedelta(seconds=1) + hour * 3600 + minute * 60 + second
     fraction_us = int((match["frac"] or "0").ljust(6, "0"))
     return ObjectKey(
         prefix=match["prefix"] or "",
-        at_us=seconds * _SECOND_US + fraction_us,
+        at_us=seconds * SECOND_US + fraction_us,
         counter=int(match["counter"]),
         end=match["end"] is not None,
     )
@@ -113,7 +113,7 @@ def segment_is_over(start_us: int, at_us: int, segment_s: int) -> bool:
     Cuts lie on a grid of UTC, so that the segments of all cameras of a site stand side by side; a
     segment may be shorter than the grid at the start of a span, and longer by up to one GOP.
     """
-    grid_us = segment_s * _SECOND_US
+    grid_us = segment_s * SECOND_US
     return at_us // grid_us > start_us // grid_us
 
 

@@ -20,8 +20,9 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 
-from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.conditions import ConditionType
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.moments import microseconds
 from camfleet_worker.containers.codec_template import CLOCK_RATE
 from camfleet_worker.containers.mp4 import Mp4Segment, Muxed
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
@@ -31,7 +32,9 @@ from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState, Units
 from camfleet_worker.record.layout import ObjectKey, segment_is_over
-from camfleet_worker.record.volume import Content, SegmentFile, VolumeWriter
+from camfleet_worker.record.segment_file import Content, SegmentFile
+from camfleet_worker.record.storage_error import storage_failed
+from camfleet_worker.record.volume import VolumeWriter
 
 log = logging.getLogger(__name__)
 
@@ -155,13 +158,13 @@ class RecordingSink:
         """Working means: the last write reached the file."""
         if self._stalled:
             return SinkState(
-                SinkPhase.FAILED, _storage_failed("The recording volume does not answer")
+                SinkPhase.FAILED, storage_failed("The recording volume does not answer")
             )
         state = self._state
         if state.phase is SinkPhase.WORKING and self._now < self._lagging_until:
             return SinkState(
                 SinkPhase.FAILED,
-                _storage_failed("The recording volume takes less than arrives; pictures are lost"),
+                storage_failed("The recording volume takes less than arrives; pictures are lost"),
             )
         return state
 
@@ -490,14 +493,10 @@ def _content(span: _Span, units: Units) -> Content:
         return Content(units)
     first, last = span.arrived[0], span.arrived[units.access_units - 1]
     del span.arrived[: units.access_units]
-    key_frames_us = tuple(_us(at) for at in span.key_frames if at <= last)
+    key_frames_us = tuple(microseconds(at) for at in span.key_frames if at <= last)
     span.key_frames = [at for at in span.key_frames if at > last]
     begins, span.begins = span.begins, False
-    return Content(units, _us(first), _us(last), key_frames_us, begins)
-
-
-def _us(at_s: float) -> int:
-    return int(at_s * 1_000_000)
+    return Content(units, microseconds(first), microseconds(last), key_frames_us, begins)
 
 
 def _has_adts_header(data: bytes) -> bool:
@@ -508,7 +507,3 @@ def _has_adts_header(data: bytes) -> bool:
 
 def _in_band(video: VideoFormat) -> bytes:
     return b"".join(len(unit).to_bytes(4, "big") + unit for unit in video.parameter_sets)
-
-
-def _storage_failed(fact: str) -> IngestError:
-    return IngestError(ConditionType.RECORDING, Reason.STORAGE_FAILED, fact)

@@ -2,11 +2,10 @@
 """Deleting old recordings of a volume: by age, by what a site or all of them take, and when the
 disk is full.
 
-Called by the volume's threads. A volume may be shared by several workers: a segment that someone
-still writes holds a lock (flock) and is left alone. What is no recording is never touched. How long
-a camera's recordings are kept stands in a file beside them, so that they expire also after the
-camera is no longer declared or has moved to another worker. So does which site they are of, and
-beside the cameras of a namespace, what those of a site may take.
+Called by the volume's threads: housekeeping.py says when. A volume may be shared by several
+workers: a segment that someone still writes holds a lock (flock) and is left alone. What is no
+recording is never touched. How long a camera's recordings are kept, and what a site's may take, is
+read from declarations.py's files.
 """
 
 from __future__ import annotations
@@ -19,12 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camfleet_worker.base.moments import DAY_US
+from camfleet_worker.record import declarations
 from camfleet_worker.record.layout import ObjectKey, is_day, parse_key
 
-RETENTION_FILE = "retention_days"
-SITE_FILE = "site"
-_BOUND_SUFFIX = ".retention_bytes"
-"""Behind the name of a site. No camera's folder ends so: behind its dot stands a uid."""
 _DEPTH = 3
 """Folders between the root and the days: namespace, camera, and one to spare."""
 
@@ -41,36 +37,16 @@ class BoundedSite:
     folders: tuple[Path, ...]
 
 
-def declare_retention(folder: Path, days: int) -> None:
-    """Write beside a camera's recordings how long they are kept."""
-    _declare(folder / RETENTION_FILE, f"{days}\n")
-
-
-def declare_site(folder: Path, site: str) -> None:
-    """Write beside a camera's recordings which site they are of; nothing where it has none."""
-    if site:
-        _declare(folder / SITE_FILE, f"{site}\n")
-
-
-def declare_site_bound(namespace: Path, site: str, max_bytes: int | None) -> None:
-    """Write beside a namespace's cameras what the recordings of a site may take; None: no bound."""
-    file = namespace / f"{site}{_BOUND_SUFFIX}"
-    if max_bytes is None:
-        file.unlink(missing_ok=True)
-    else:
-        _declare(file, f"{max_bytes}\n")
-
-
 def bounded_sites(root: Path) -> list[BoundedSite]:
     """The sites with a bound, each with all cameras whose recordings are of it."""
     folders: dict[tuple[Path, str], list[Path]] = {}
     for folder in camera_folders(root):
-        site = _text(folder / SITE_FILE)
+        site = declarations.site_of(folder)
         if site:
             folders.setdefault((folder.parent, site), []).append(folder)
     found = []
     for (namespace, site), of_site in folders.items():
-        bound = _number(namespace / f"{site}{_BOUND_SUFFIX}")
+        bound = declarations.site_bound(namespace, site)
         if bound is not None:
             found.append(BoundedSite(site, bound, tuple(of_site)))
     return found
@@ -80,7 +56,7 @@ def delete_expired(root: Path, now_us: int, deleted: Deleted = lambda folder, si
     """Delete what is older than the retention declared beside it; answers bytes set free."""
     freed = 0
     for folder in camera_folders(root):
-        days = _number(folder / RETENTION_FILE)
+        days = declarations.retention_days(folder)
         if days is not None:
             for path, key in oldest_first(folder):
                 if key.at_us >= now_us - days * DAY_US:
@@ -201,7 +177,7 @@ def _oldest_of_all(folders: tuple[Path, ...]) -> Iterator[tuple[Path, Path]]:
 
 def _camera_folders(folder: Path, depth: int) -> Iterator[Path]:
     names = _sorted_names(folder)
-    if any(is_day(name) for name in names) or RETENTION_FILE in names:
+    if any(is_day(name) for name in names) or declarations.RETENTION_FILE in names:
         yield folder
     elif depth > 0:
         for name in names:
@@ -214,27 +190,6 @@ def _sorted_names(folder: Path) -> list[str]:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _declare(file: Path, wanted: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if not file.exists() or file.read_text() != wanted:
-        # Replaced whole: half a number must never be read.
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
-        temporary.write_text(wanted)
-        temporary.replace(file)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except FileNotFoundError:
-        return ""
-
-
-def _number(file: Path) -> int | None:
-    text = _text(file)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _beside_the_days_bytes(folder: Path) -> int:

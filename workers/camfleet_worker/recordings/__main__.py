@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from camfleet_worker.base.moments import DAY_US, moment_us
+from camfleet_worker.base.moments import DAY_US, microseconds, moment_us
 from camfleet_worker.journal.minutes import Verdict
 from camfleet_worker.journal.period import Period
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
@@ -204,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     available.add_argument("camera", nargs="?", help="namespace/name; without: all there are")
     available.add_argument("--json", action="store_true", help="for programs")
     available.set_defaults(run=_availability)
-    now_us = int(time.time() * 1_000_000)
+    now_us = microseconds(time.time())
     begins = {listing: 0, exporting: 0, available: now_us - DAY_US}
     for command in begins:
         needed = command is exporting

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from camfleet_worker.base.moments import SECOND_US, day_of, utc
 from camfleet_worker.containers.codec_template import CLOCK_RATE
 from camfleet_worker.containers.mp4 import played_90k
 from camfleet_worker.record.layout import ObjectKey, Span, is_day, spans
 from camfleet_worker.record.retention import camera_folders, objects_of_day
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +101,14 @@ def gaps(recorded: list[Interval], wanted: Interval) -> list[Interval]:
 
 def time_text(at_us: int) -> str:
     """UTC to the millisecond, as RFC 3339 writes it."""
-    at = _EPOCH + timedelta(microseconds=at_us)
+    at = utc(at_us)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
 def _keys(folder: Path, wanted: Interval) -> Iterator[ObjectKey]:
     # A segment lies in the hour in which it began, at most an hour and a GOP before its end.
-    first = _day(wanted.start_us - 2 * 3600 * _SECOND_US)
-    last = _day(wanted.end_us)
+    first = day_of(wanted.start_us - 2 * 3600 * SECOND_US)
+    last = day_of(wanted.end_us)
     for entry in sorted(path.name for path in folder.iterdir()):
         if is_day(entry) and first <= entry <= last:
             yield from (key for _, key in objects_of_day(folder, entry))
@@ -131,10 +128,6 @@ def _segments(folder: Path, span: Span) -> Iterator[RecordedSegment]:
 
 def _played_us(path: Path) -> int:
     try:
-        return played_90k(path) * _SECOND_US // CLOCK_RATE
+        return played_90k(path) * SECOND_US // CLOCK_RATE
     except FileNotFoundError:
         return 0
-
-
-def _day(at_us: int) -> str:
-    return f"{_EPOCH + timedelta(microseconds=max(at_us, 0)):%Y-%m-%d}"

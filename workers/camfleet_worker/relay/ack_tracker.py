@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from camfleet_worker.base.moments import microseconds
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 
@@ -78,4 +79,4 @@ class Deliveries:
 
 
 def _us(unit: AccessUnit) -> int:
-    return int(unit.arrived_at * 1_000_000)
+    return microseconds(unit.arrived_at)

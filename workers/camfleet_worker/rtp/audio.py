@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from camfleet_worker.base.whole_number import whole_number
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.rtp.bits import BitReader, BitsExhausted
 
@@ -53,6 +54,8 @@ _UNREAD_FIELDS = (
 )
 """RFC 3640 section 4.1: fields that AAC modes do not have."""
 _MOST_BITS = 16
+_DIGITS = 6
+"""Of a parameter of the format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,5 +289,5 @@ def _octets(text: str) -> bytes:
 
 
 def _number(text: str) -> int:
-    """Of one to six digits; 0 for anything else."""
-    return int(text) if text.isdecimal() and len(text) <= 6 else 0
+    """A parameter's value; 0 where it is none."""
+    return whole_number(text, _DIGITS) or 0

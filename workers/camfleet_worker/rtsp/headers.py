@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from camfleet_worker.base.whole_number import whole_number
+
 DEFAULT_SESSION_TIMEOUT_S = 60
 """RFC 2326 section 12.37."""
 _SHORTEST_TIMEOUT_S, _LONGEST_TIMEOUT_S = 2, 3600
@@ -28,11 +30,11 @@ def parse_session(value: str) -> SessionHeader | None:
     session_id, *parameters = (part.strip() for part in value.split(";"))
     if not session_id or not session_id.isprintable():
         return None
-    timeout = _parameter(parameters, "timeout")
-    if timeout is None or not timeout.isdecimal() or len(timeout) > 9:
+    timeout = whole_number(_parameter(parameters, "timeout"), digits=9)
+    if timeout is None:
         return SessionHeader(session_id, stated=False)
     # Zero is sent by cameras that mean "never"; an hour without a sign of life is long enough.
-    seconds = int(timeout) or _LONGEST_TIMEOUT_S
+    seconds = timeout or _LONGEST_TIMEOUT_S
     return SessionHeader(session_id, min(max(seconds, _SHORTEST_TIMEOUT_S), _LONGEST_TIMEOUT_S))
 
 
@@ -54,7 +56,7 @@ def parse_interleaved(value: str) -> Channels | None:
     if channels is None:
         return None
     low, _, high = channels.partition("-")
-    numbers = [int(text) for text in (low, high) if text.isdecimal() and len(text) <= 3]
+    numbers = [n for text in (low, high) if (n := whole_number(text, digits=3)) is not None]
     if not numbers or max(numbers) > 255:
         return None
     return Channels(numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] + 1 & 0xFF)
@@ -79,7 +81,7 @@ def parse_server_ports(value: str) -> UdpPorts | None:
     `source` and `destination` name hosts that nobody declared."""
     parameters = [part.strip() for part in value.split(",")[0].split(";")]
     low, _, high = (_parameter(parameters, "server_port") or "").partition("-")
-    ports = [int(text) for text in (low, high) if text.isdecimal() and len(text) <= 5]
+    ports = [n for text in (low, high) if (n := whole_number(text, digits=5)) is not None]
     if not ports or not all(0 < port <= 0xFFFF for port in ports):
         return None
     return UdpPorts(ports[0], ports[1] if len(ports) > 1 else min(ports[0] + 1, 0xFFFF))

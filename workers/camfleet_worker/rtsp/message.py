@@ -14,6 +14,8 @@ import struct
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from camfleet_worker.base.whole_number import whole_number
+
 MAX_HEAD_BYTES = 16 * 1024
 """Start line and headers together; the longest seen from a camera are some 2 KiB."""
 MAX_BODY_BYTES = 256 * 1024
@@ -31,6 +33,8 @@ OCTETS = "surrogateescape"
 """How octets of a peer that are no UTF-8 stand in text that goes back to it, and nowhere else."""
 
 _VERSION = "RTSP/1.0"
+_DIGITS = 9
+"""Of a sequence number, a status and a length."""
 _LINE_END = re.compile(rb"\r?\n")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _BLANK = b"\r\n"
@@ -84,7 +88,7 @@ class Response:
     @property
     def cseq(self) -> int | None:
         """The request this answers, or None where a camera leaves it out."""
-        return _number(self.headers.get("cseq"))
+        return whole_number(self.headers.get("cseq"), _DIGITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class Request:
     @property
     def cseq(self) -> int | None:
         """What the answer has to repeat."""
-        return _number(self.headers.get("cseq"))
+        return whole_number(self.headers.get("cseq"), _DIGITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +275,7 @@ def _body_length(headers: Headers) -> int:
     text = headers.get("content-length")
     if text is None:
         return 0
-    length = _number(text)
+    length = whole_number(text, _DIGITS)
     if length is None:
         raise MessageError("Content-Length is not a number")
     if length > MAX_BODY_BYTES:
@@ -282,7 +286,7 @@ def _body_length(headers: Headers) -> int:
 def _message(start_line: str, headers: Headers, body: bytes) -> Request | Response:
     parts = start_line.split(None, 2)
     if len(parts) >= 2 and _is_version(parts[0], headers):
-        status = _number(parts[1])
+        status = whole_number(parts[1], _DIGITS)
         if status is None or not 100 <= status <= 999:
             raise MessageError("the status is not a number")
         return Response(status, parts[2] if len(parts) > 2 else "", headers, body)
@@ -297,9 +301,3 @@ def _is_version(word: str, headers: Headers) -> bool:
     return word.startswith("RTSP/") or (
         word.startswith("HTTP/") and headers.get("cseq") is not None
     )
-
-
-def _number(text: str | None) -> int | None:
-    """A decimal number of at most nine digits; Python's int() takes far more than that."""
-    text = (text or "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None

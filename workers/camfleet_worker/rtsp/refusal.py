@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.base.whole_number import whole_number
 from camfleet_worker.resolve import lockout
 from camfleet_worker.rtsp.headers import DEFAULT_SESSION_TIMEOUT_S, parse_session
 from camfleet_worker.rtsp.message import Response
@@ -69,8 +70,8 @@ _MEANINGS = {
 
 def _patience_s(response: Response, session_timeout_s: float) -> float:
     """How long a session of ours that the camera still keeps can last."""
-    retry_after = (response.headers.get("retry-after") or "").strip()
-    if retry_after.isdecimal() and len(retry_after) <= 6:
+    retry_after = whole_number(response.headers.get("retry-after"), digits=6)
+    if retry_after is not None:
         return min(float(retry_after), _LONGEST_WAIT_S)
     session = parse_session(response.headers.get("session") or "")
     if session is not None and session.stated:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from camfleet_worker.base.whole_number import whole_number
 from camfleet_worker.media_types.access_unit import Codec
 
 _MAX_LINES = 1000
@@ -93,9 +94,10 @@ def parse_description(body: bytes) -> Description:
 def _media_section(value: str) -> MediaSection | None:
     """`video 0 RTP/AVP 96`: of several payload types the first is what a camera sends."""
     words = value.split()
-    if len(words) < 4 or not words[3].isdecimal() or len(words[3]) > 3:
+    payload_type = whole_number(words[3], digits=3) if len(words) > 3 else None
+    if payload_type is None:
         return None
-    section = MediaSection(words[0].lower(), int(words[3]))
+    section = MediaSection(words[0].lower(), payload_type)
     if section.kind == "audio" and section.payload_type in _STATIC_AUDIO:
         section.encoding, section.clock_hz = _STATIC_AUDIO[section.payload_type], 8000
     return section
@@ -126,8 +128,9 @@ def _read_rtpmap(section: MediaSection, value: str) -> None:
     name, _, rest = encoding.strip().partition("/")
     clock, _, channels = rest.partition("/")
     section.encoding = name.strip().upper()
-    section.clock_hz = int(clock) if clock.isdecimal() and len(clock) <= 9 else 0
-    section.channels = int(channels) if channels.isdecimal() and len(channels) <= 3 else 1
+    section.clock_hz = whole_number(clock, digits=9) or 0
+    stated = whole_number(channels, digits=3)
+    section.channels = 1 if stated is None else stated
 
 
 def _parameters(text: str) -> dict[str, str]:

@@ -16,8 +16,9 @@ from camfleet_worker.journal.period import UNKNOWN, UP, Condition, Fact, Period,
 from camfleet_worker.journal.store import FOLDER, JournalStore
 from camfleet_worker.journal.tally import HOUR_US, Tally
 from camfleet_worker.media_types.causes import Cause
+from camfleet_worker.record.declarations import declare_retention
 from camfleet_worker.record.layout import ObjectKey
-from camfleet_worker.record.retention import declare_retention, delete_expired, delete_oldest
+from camfleet_worker.record.retention import delete_expired, delete_oldest
 
 DAY_US = 86_400_000_000
 facts = st.one_of(

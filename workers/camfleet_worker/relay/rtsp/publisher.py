@@ -13,6 +13,7 @@ from enum import Enum, auto
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.base.whole_number import whole_number
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioFormat
 from camfleet_worker.relay.rtsp.audio import (
@@ -177,8 +178,9 @@ class Announcement:
         self._session = session
         for parameter in parameters:
             name, _, number = parameter.partition("=")
-            if name.lower() == "timeout" and number.isascii() and number.isdigit():
-                self.keepalive_s = max(_SHORTEST_TIMEOUT_S, int(number[:6])) / 2
+            timeout_s = whole_number(number[:6], digits=6)
+            if name.lower() == "timeout" and timeout_s is not None:
+                self.keepalive_s = max(_SHORTEST_TIMEOUT_S, timeout_s) / 2
 
 
 def describe(video: VideoFormat, session_id: int, audio: AudioFormat | None = None) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 
 from camera_simulator import Simulator
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media.watchdog import Patience
 from vms import RecordServer
 from worker_parts import PASSWORD, CameraObjects, SecretObjects, WorkerParts
 
@@ -23,9 +24,15 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-def media_loop() -> Iterator[MediaLoop]:
+def patience() -> Patience:
+    """Of the media loop with its sessions; a test that ends one for want of something sets it."""
+    return Patience()
+
+
+@pytest.fixture
+def media_loop(patience: Patience) -> Iterator[MediaLoop]:
     """Stopped at the end; a bug that ended a stream in it fails the test."""
-    running = MediaLoop(tick_s=0.02)
+    running = MediaLoop(tick_s=0.02, patience=patience)
     running.start()
     yield running
     running.stop()

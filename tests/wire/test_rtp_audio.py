@@ -16,8 +16,8 @@ from camera_simulator import Camera, Simulator
 from camera_simulator.rtsp.audio import AudioTrack, audio_track
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.login.credentials import Credentials
-from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media.watchdog import Patience
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.rtsp import handshake as handshake_module
 from camfleet_worker.rtsp.headers import Channels
@@ -258,10 +258,10 @@ async def test_octets_between_packets_cost_no_audio(
 
 
 @pytest.mark.quirk(39)
+@pytest.mark.parametrize("patience", [Patience(no_packets_s=0.5)])
 async def test_audio_that_was_set_up_and_no_picture_says_audio_only(
-    simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, media_loop: MediaLoop
 ) -> None:
-    monkeypatch.setattr(watchdog_module, "NO_PACKETS_S", 0.5)
     camera = await simulator.add(camera_settings(audio="pcma", media="audio-without-picture"))
     ingest = Ingest(camera, media_loop, audio=True)
     await ingest.play()

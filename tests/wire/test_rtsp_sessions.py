@@ -13,8 +13,8 @@ from camera_simulator import Simulator
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import Retry
 from camfleet_worker.login.credentials import Credentials
-from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media.watchdog import Patience
 from camfleet_worker.rtsp.auth import parse_challenges
 from eventually import eventually_async
 from rtsp_ingest import Ingest, camera_settings, first_error, is_the_clip
@@ -251,10 +251,10 @@ async def test_packets_of_a_dead_session_do_not_get_into_the_new_one(
 
 
 @pytest.mark.quirk(39)
+@pytest.mark.parametrize("patience", [Patience(no_packets_s=0.5)])
 async def test_a_session_without_packets_says_no_frames(
-    simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, media_loop: MediaLoop
 ) -> None:
-    monkeypatch.setattr(watchdog_module, "NO_PACKETS_S", 0.5)
     camera = await simulator.add(camera_settings(faults=("frozen",)))
     ingest = Ingest(camera, media_loop)
     await ingest.play()
@@ -264,10 +264,10 @@ async def test_a_session_without_packets_says_no_frames(
 
 
 @pytest.mark.quirk(39)
+@pytest.mark.parametrize("patience", [Patience(no_key_frame_s=0.5)])
 async def test_packets_without_a_key_frame_say_no_keyframe(
-    simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, media_loop: MediaLoop
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.media.sink_fanout.NO_KEY_FRAME_S", 0.5)
     camera = await simulator.add(camera_settings(media="p-frames-only"))
     ingest = Ingest(camera, media_loop)
     await ingest.play()
@@ -276,10 +276,10 @@ async def test_packets_without_a_key_frame_say_no_keyframe(
 
 
 @pytest.mark.quirk(39)
+@pytest.mark.parametrize("patience", [Patience(no_packets_s=0.5)])
 async def test_audio_without_a_picture_says_audio_only(
-    simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, media_loop: MediaLoop
 ) -> None:
-    monkeypatch.setattr(watchdog_module, "NO_PACKETS_S", 0.5)
     camera = await simulator.add(camera_settings(faults=("audio-without-picture",)))
     ingest = Ingest(camera, media_loop)
     await ingest.play()

@@ -23,9 +23,9 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media import loop as loop_module
-from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.loop import CameraFeed, MediaLoop, StreamHandle
 from camfleet_worker.media.stream import Stream
+from camfleet_worker.media.watchdog import Patience
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
@@ -91,8 +91,8 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-def loop() -> Iterator[MediaLoop]:
-    running = MediaLoop(tick_s=0.02)
+def loop(patience: Patience) -> Iterator[MediaLoop]:
+    running = MediaLoop(tick_s=0.02, patience=patience)
     running.start()
     yield running
     running.stop()
@@ -487,10 +487,10 @@ async def test_a_camera_whose_clock_does_not_notice_the_break_still_leaves_a_gap
 
 
 @pytest.mark.quirk(39)
+@pytest.mark.parametrize("patience", [Patience(no_packets_s=1.0)])
 async def test_a_stream_that_freezes_ends_for_want_of_frames(
-    simulator: Simulator, loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, loop: MediaLoop
 ) -> None:
-    monkeypatch.setattr(watchdog_module, "NO_PACKETS_S", 1.0)
     camera = await simulator.add(camera_settings())
     memory = Memory()
     _, _, ears = await played(loop, camera, memory)
@@ -502,10 +502,10 @@ async def test_a_stream_that_freezes_ends_for_want_of_frames(
 
 
 @pytest.mark.quirk(39)
+@pytest.mark.parametrize("patience", [Patience(no_key_frame_s=1.0)])
 async def test_pictures_without_a_key_frame_end_for_want_of_one(
-    simulator: Simulator, loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, loop: MediaLoop
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.media.sink_fanout.NO_KEY_FRAME_S", 1.0)
     camera = await simulator.add(camera_settings(media="p-frames-only"))
     memory = Memory()
     _, handle, ears = await played(loop, camera, memory)

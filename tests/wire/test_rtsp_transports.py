@@ -15,8 +15,8 @@ import pytest
 from camera_simulator import Simulator
 from camera_simulator.certificates import fingerprint
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.media import watchdog as watchdog_module
 from camfleet_worker.media.loop import MediaLoop
+from camfleet_worker.media.watchdog import Patience
 from eventually import eventually_async
 from rtsp_ingest import Ingest, camera_settings, first_error, is_the_clip, is_the_clip_with_gaps
 
@@ -146,10 +146,10 @@ async def test_a_camera_that_answers_udp_to_a_question_for_tcp(
 
 
 @pytest.mark.quirk(32)
+@pytest.mark.parametrize("patience", [Patience(no_packets_s=0.5)])
 async def test_blocked_udp_is_named_when_nothing_arrives(
-    simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, media_loop: MediaLoop
 ) -> None:
-    monkeypatch.setattr(watchdog_module, "NO_PACKETS_S", 0.5)
     camera = await simulator.add(camera_settings(faults=("udp-blocked",)))
     ingest = Ingest(camera, media_loop, udp_allowed=True)
     await ingest.play()
@@ -187,10 +187,10 @@ async def test_datagrams_that_overtake_each_other_are_put_in_order(
 
 
 @pytest.mark.quirk(45)
+@pytest.mark.parametrize("patience", [Patience(no_key_frame_s=1.0)])
 async def test_key_frames_cut_up_on_the_way_say_no_keyframe_and_fill_no_queue(
-    simulator: Simulator, media_loop: MediaLoop, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, media_loop: MediaLoop
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.media.sink_fanout.NO_KEY_FRAME_S", 1.0)
     camera = await simulator.add(camera_settings(faults=("udp-shallow",), resolution="720p"))
     ingest = Ingest(camera, media_loop, udp_allowed=True)
     await ingest.play()

@@ -21,6 +21,7 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.counters import LoopCounters, StreamCounters
 from camfleet_worker.media.sink_fanout import SinkFanout
 from camfleet_worker.media.stream import Stream, StreamListener, TickLimits
+from camfleet_worker.media.watchdog import USUAL_PATIENCE, Patience
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
@@ -50,6 +51,7 @@ class MediaLoop:
         tick_s: float = TICK_S,
         limits: TickLimits | None = None,
         wall: Callable[[], float] = time.time,
+        patience: Patience = USUAL_PATIENCE,
     ) -> None:
         """`wall` tells the time of day, in seconds since the epoch; it names what is recorded."""
         self.counters = LoopCounters()
@@ -57,6 +59,7 @@ class MediaLoop:
         self._wall = wall
         self._clock_steps = ClockSteps()
         self._limits = limits or TickLimits()
+        self._patience = patience
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -84,7 +87,7 @@ class MediaLoop:
 
     def open_feed(self, camera: str, sinks: Sequence[Sink]) -> CameraFeed:
         """A place for one camera. Its sinks are ticked from now on, with or without a stream."""
-        fanout = SinkFanout(camera, sinks, self.counters)
+        fanout = SinkFanout(camera, sinks, self.counters, self._patience)
         self.submit(lambda: self._fanouts.append(fanout))
         return CameraFeed(self, fanout, self._limits)
 

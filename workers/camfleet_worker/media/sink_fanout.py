@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.counters import LoopCounters
-from camfleet_worker.media.watchdog import NO_KEY_FRAME_S, longer_patience
+from camfleet_worker.media.watchdog import USUAL_PATIENCE, Patience
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.audio_unit import AudioUnit
 from camfleet_worker.media_types.delivery_log import DeliveryLog
@@ -28,13 +28,19 @@ log = logging.getLogger(__name__)
 class SinkFanout:
     """Gives each access unit to each sink."""
 
-    def __init__(self, camera: str, sinks: Sequence[Sink], counters: LoopCounters) -> None:
+    def __init__(
+        self,
+        camera: str,
+        sinks: Sequence[Sink],
+        counters: LoopCounters,
+        patience: Patience = USUAL_PATIENCE,
+    ) -> None:
         self.camera = camera
         self.arrivals = DeliveryLog()
         self.timeline = Timeline()
         self.audio_timeline = AudioTimeline(self.timeline)
         self.order = DisplayOrder()
-        self.key_frame_patience_s = NO_KEY_FRAME_S
+        self.patience = patience
         self._sinks = list(sinks)
         self._audio_sinks = _taking_audio(sinks)
         self._started: list[Sink] = []
@@ -50,7 +56,7 @@ class SinkFanout:
     def session_ended(self, error: IngestError) -> None:
         """Remember for the next session what this one has shown of the camera."""
         if error.reason is Reason.NO_KEYFRAME:
-            self.key_frame_patience_s = longer_patience(self.key_frame_patience_s)
+            self.patience = self.patience.longer()
 
     def push(self, unit: AccessUnit) -> None:
         """Hand one access unit to every sink that has seen a key frame."""

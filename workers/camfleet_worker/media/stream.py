@@ -82,9 +82,7 @@ class Stream:
         """Of an item that is not complete yet."""
         self._outgoing = bytearray()
         self._receiver = StreamReceiver(playing, self.counters, self._on_message)
-        self._watchdog = Watchdog(
-            now, fanout.key_frame_patience_s, over_udp=playing.transport == "udp"
-        )
+        self._watchdog = Watchdog(now, fanout.patience, over_udp=playing.transport == "udp")
         # The first keepalive goes out at once: its answer tells which method the camera takes.
         self._keepalive_at = now
         # There are cameras that take no other sign of life than these (quirk 29).

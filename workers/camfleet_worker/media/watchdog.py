@@ -3,25 +3,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
 
-NO_PACKETS_S = 10.0
-NO_KEY_FRAME_S = 10.0
-"""How long pictures may have to be dropped for want of a key frame: most cameras send one on
-PLAY, so opening the session again gets one."""
-LONGEST_PATIENCE_S = 60.0
-FLOWING_WITHOUT_KEY_FRAME_S = 60.0
-"""Pictures that follow on each other are useful without a key frame, up to this age: longer than
-the intervals of cameras that stretch them while nothing moves."""
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a session may go on without what it was opened for, in seconds.
+
+    `no_key_frame_s`: how long access units may have to be dropped for want of a key frame; most
+    cameras send one on PLAY, so opening the session again gets one. It grows up to
+    `longest_no_key_frame_s`. `flowing_without_key_frame_s`: access units that follow on each other
+    are useful without a key frame, up to this age: longer than the intervals of cameras that
+    stretch them while nothing moves.
+    """
+
+    no_packets_s: float = 10.0
+    no_key_frame_s: float = 10.0
+    longest_no_key_frame_s: float = 60.0
+    flowing_without_key_frame_s: float = 60.0
+
+    def longer(self) -> Patience:
+        """After a session without a key frame: some cameras send one every 20 s and none on
+        PLAY."""
+        return Patience(
+            self.no_packets_s,
+            min(2 * self.no_key_frame_s, self.longest_no_key_frame_s),
+            self.longest_no_key_frame_s,
+            self.flowing_without_key_frame_s,
+        )
+
+
+USUAL_PATIENCE = Patience()
 
 
 class Watchdog:
-    """Judges one session. `patience_s`: how long to wait for the first key frame; `over_udp`: its
-    packets come by a way of their own, which may be blocked while the session stands (quirk 32)."""
+    """Judges one session. `over_udp`: its packets come by a way of their own, which may be blocked
+    while the session stands (quirk 32)."""
 
     def __init__(
-        self, now: float, patience_s: float = NO_KEY_FRAME_S, over_udp: bool = False
+        self, now: float, patience: Patience = USUAL_PATIENCE, over_udp: bool = False
     ) -> None:
         self._over_udp = over_udp
         self._others = 0
@@ -29,7 +52,7 @@ class Watchdog:
         self._last_packet = now
         self._last_key = now
         self._longest_interval_s = 0.0
-        self._patience_s = patience_s
+        self._patience = patience
 
     def packets_seen(self, now: float) -> None:
         """Video packets arrived."""
@@ -44,10 +67,10 @@ class Watchdog:
         """Why the session has to end, or None. `others` counts media packets that are no video."""
         if others != self._others:
             self._others, self._last_other = others, now
-        if now - self._last_packet >= NO_PACKETS_S:
+        if now - self._last_packet >= self._patience.no_packets_s:
             return self._nothing_seen(now)
-        usual = max(self._patience_s, 2 * self._longest_interval_s)
-        limit = usual if awaiting_key else max(FLOWING_WITHOUT_KEY_FRAME_S, usual)
+        usual = max(self._patience.no_key_frame_s, 2 * self._longest_interval_s)
+        limit = usual if awaiting_key else max(self._patience.flowing_without_key_frame_s, usual)
         if now - self._last_key >= limit:
             return IngestError(
                 ConditionType.STREAMING,
@@ -57,7 +80,8 @@ class Watchdog:
         return None
 
     def _nothing_seen(self, now: float) -> IngestError:
-        if self._last_other is not None and now - self._last_other < NO_PACKETS_S:
+        patience_s = self._patience.no_packets_s
+        if self._last_other is not None and now - self._last_other < patience_s:
             return IngestError(
                 ConditionType.STREAMING,
                 Reason.AUDIO_ONLY,
@@ -67,10 +91,5 @@ class Watchdog:
         return IngestError(
             ConditionType.STREAMING,
             Reason.NO_FRAMES,
-            f"The session is open and no video has arrived for {NO_PACKETS_S:.0f} seconds{way}",
+            f"The session is open and no video has arrived for {patience_s:g} seconds{way}",
         )
-
-
-def longer_patience(patience_s: float) -> float:
-    """After a session without a key frame: some cameras send them every 20 s and none on PLAY."""
-    return min(2 * patience_s, LONGEST_PATIENCE_S)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from camfleet_api.conditions import Reason
-from camfleet_worker.media.watchdog import LONGEST_PATIENCE_S, Watchdog, longer_patience
+from camfleet_worker.media.watchdog import Patience, Watchdog
 
 
 def reason(watchdog: Watchdog, now: float, awaiting_key: bool) -> Reason | None:
@@ -70,11 +70,11 @@ def test_after_a_loss_twice_the_usual_interval_is_waited() -> None:
 
 
 def test_patience_grows_for_cameras_with_rare_key_frames_and_ends() -> None:
-    patience, seen = 10.0, []
+    patience, seen = Patience(), []
     for _ in range(4):
-        patience = longer_patience(patience)
-        seen.append(patience)
-    assert seen == [20.0, 40.0, LONGEST_PATIENCE_S, LONGEST_PATIENCE_S]
+        patience = patience.longer()
+        seen.append(patience.no_key_frame_s)
+    assert seen == [20.0, 40.0, 60.0, 60.0]
 
 
 def test_the_message_does_not_change_while_the_fact_is_the_same() -> None:

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of one camera is in files, on its way to them, or lost: where two threads meet.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
+
+Made by the recording sink, whose media loop hands bytes over; the volume's writer thread tells what
+became of them. It decides nothing: whether there is room and when to try again is the sink's.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from camfleet_worker.base.errors import IngestError
+from camfleet_worker.media_types.causes import Cause
+from camfleet_worker.media_types.delivery_log import DeliveryLog
+from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState, Units
+from camfleet_worker.record.segment_file import Content
+
+_STARTING = SinkState(SinkPhase.STARTING)
+_WORKING = SinkState(SinkPhase.WORKING)
+
+
+class WriteProgress:
+    """A WriteObserver. `wrote`, `lost` and `failed` run on the writer's thread, `handed_over` and
+    `dropped` on the media loop's; the rest may be read by any thread."""
+
+    def __init__(self, counters: SinkCounters, delivery_log: DeliveryLog) -> None:
+        self.counters = counters
+        self.delivery_log = delivery_log
+        """Of what is in files."""
+        self.lock = threading.Lock()
+        """Around the counters: both threads write them."""
+        self.queued_bytes = 0
+        """Handed over, and neither in a file nor lost yet."""
+        self.state = _STARTING
+        """WORKING: the last write reached the file."""
+
+    def handed_over(self, size: int) -> None:
+        """So many bytes are on their way."""
+        with self.lock:
+            self.queued_bytes += size
+
+    def dropped(self, access_units: int, audio_units: int = 0, gops: int = 0) -> None:
+        """These were not handed over and never will be."""
+        counters = self.counters
+        with self.lock:
+            counters.dropped_access_units += access_units
+            counters.dropped_audio_units += audio_units
+            counters.dropped_gops += gops
+
+    def wrote(self, size: int, content: Content) -> None:
+        """Count what is in the file now."""
+        units, counters = content.units, self.counters
+        with self.lock:
+            self.queued_bytes -= size
+            counters.access_units += units.access_units
+            counters.audio_units += units.audio_units
+            counters.bytes += size
+            self.state = _WORKING
+        if content.begins:
+            self.delivery_log.broken()
+        if units.access_units:
+            self.delivery_log.seen(content.first_us)
+            self.delivery_log.seen(content.last_us)
+            self.delivery_log.key_frames.extend(content.key_frames_us)
+
+    def lost(self, size: int, units: Units, error: IngestError | None) -> None:
+        """Count what will never be, and say why."""
+        counters = self.counters
+        with self.lock:
+            self.queued_bytes -= size
+            counters.dropped_access_units += units.access_units
+            counters.dropped_audio_units += units.audio_units
+        if error is not None:
+            self.failed(error)
+
+    def failed(self, error: IngestError) -> None:
+        """Nothing reaches the disk for now."""
+        self.state = SinkState(SinkPhase.FAILED, error)
+        self.delivery_log.failed(Cause.DISK)
+        self.delivery_log.broken()

@@ -97,6 +97,7 @@ generate: setup ## Write CRDs, chart copies and references from the models
 	@$(PYTHON) -m camfleet_api.generate
 	@$(PYTHON) -m camera_simulator.quirk_table
 	@$(PYTHON) -m camfleet_worker.metrics.reference
+	@$(PYTHON) -m camfleet_operator.metrics.reference
 
 .PHONY: format
 format: setup ## Format the code
@@ -111,6 +112,7 @@ lint: setup ## Style, import directions, generated files
 	@$(PYTHON) -m camfleet_api.generate --check
 	@$(PYTHON) -m camera_simulator.quirk_table --check
 	@$(PYTHON) -m camfleet_worker.metrics.reference --check
+	@$(PYTHON) -m camfleet_operator.metrics.reference --check
 
 .PHONY: types
 types: setup ## mypy, strict

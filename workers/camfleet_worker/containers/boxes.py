@@ -3,6 +3,9 @@
 
 Pure; called by mp4.py and fragment.py. It knows boxes as that muxer writes them, with sizes of 32
 bits, and is no parser for the files of others.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

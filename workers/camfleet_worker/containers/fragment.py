@@ -3,6 +3,9 @@
 
 Pure; called by mp4.py for every access unit, so it does next to nothing for each: a sample's octets
 are kept by reference until the kernel takes them. The header before the first fragment is av's.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

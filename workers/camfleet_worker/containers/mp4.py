@@ -5,6 +5,9 @@ Called by the recording sink, and for the template by the RTMP relay. av makes t
 are fragment.py's. No encoder is involved: the bytes of every access unit pass unchanged. Files are
 not its business: it hands out whole fragments, each playable with the header before it, so that a
 torn file loses at most its last fragment.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audio of one playing session: its packets to the depacketiser, its losses to the counters.
 
-Without I/O; the stream's receiver hands it each frame that is not a picture's, so a session
+Without I/O; the stream's receiver hands it each frame that is not an access unit's, so a session
 without audio pays nothing for it.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has passed through a stream and through the loop; written by the loop, read by metrics."""
+"""What has passed through a stream and through the loop; written by the loop, read by metrics.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +38,13 @@ class StreamCounters:
     """Ticks that left octets in the socket because the camera had used up its share."""
     last_access_unit_monotonic: float = 0.0
     stamped_by_arrival: int = 0
-    """Pictures whose own timestamps do not rise."""
+    """Access units whose own timestamps do not rise."""
     camera_clock_offset_s: float | None = None
     """The camera's wall clock minus ours, by its last sender report; None while it tells none."""
     drift_ppm: float | None = None
     """How much faster than ours its RTP clock runs; None while that cannot be told."""
     drift_s: float = 0.0
-    """How late the earliest picture of late arrived, against the camera's own clock."""
+    """How late the earliest access unit of late arrived, against the camera's own clock."""
 
 
 @dataclass(slots=True)

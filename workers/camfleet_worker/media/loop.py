@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 _STALL_S = 2.0
-"""A tick so late is a gap of ours, should one be found there."""
+"""If a tick begins this late and the journal finds a gap there, the gap's cause is this worker."""
 _READ_TOGETHER_S = 0.01
 _BUFFER_BYTES = 2 * 1024 * 1024
 """Shared by all streams: holds the rest of the last tick (at most a flood before PLAY, or an
@@ -154,7 +154,7 @@ class MediaLoop:
             )
 
     def _note_gap_of_ours(self) -> None:
-        """Should time be missing here, it is nobody else's."""
+        """If access units are missing about now, this worker is the cause and not the camera."""
         for fanout in self._fanouts:
             fanout.arrivals.failed(Cause.SYSTEM)
 

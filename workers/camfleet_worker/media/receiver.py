@@ -3,6 +3,9 @@
 
 Without I/O and without a clock of its own; the media loop hands it what a socket gave. Video
 packets are recognised and unpacked by one struct call each; everything else takes the slow path.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ _OWN_SSRC = 0x63616D66
 
 
 class StreamReceiver:
-    """Takes octets, gives pictures."""
+    """Takes octets, gives access units."""
 
     def __init__(
         self,
@@ -71,7 +74,7 @@ class StreamReceiver:
 
     @property
     def awaiting_key(self) -> bool:
-        """Whether pictures are dropped until a key frame."""
+        """Whether access units are dropped until a key frame."""
         return self._depacketiser.awaiting_key
 
     def consume(self, view: memoryview, end: int, now: float) -> int:

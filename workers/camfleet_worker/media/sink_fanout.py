@@ -3,6 +3,9 @@
 
 Used on the loop's thread only. A sink first sees a key frame, and after a reconnect or a fault of
 its own a key frame again.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -48,7 +51,8 @@ class SinkFanout:
         self._counters = counters
 
     def begin_session(self) -> None:
-        """Another session starts: its clock starts anywhere. (Its first picture is a key frame.)"""
+        """Another session starts: its clock starts anywhere. (Its first access unit is a key
+        frame.)"""
         self.arrivals.broken()
         self.timeline.restart()
         self.audio_timeline.restart()

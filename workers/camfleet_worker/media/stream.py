@@ -3,6 +3,9 @@
 
 Used on the loop's thread only. `tick` never blocks and raises IngestError when the session has
 ended; every other exception is a bug, which the loop counts and which ends this session alone.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -93,7 +96,7 @@ class Stream:
         self._closing_until = 0.0
 
     def tick(self, now: float, ahead_s: float, buffer: memoryview) -> None:
-        """Read what has arrived, pass the pictures on, write what is due. Raises IngestError.
+        """Read what has arrived, pass the access units on, write what is due. Raises IngestError.
 
         `ahead_s`: what makes a time of day of `now`.
         """

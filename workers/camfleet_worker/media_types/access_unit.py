@@ -3,6 +3,9 @@
 
 One access unit is one coded picture (ITU-T H.264 section 3.1, H.265 section 3.1). All sinks of a
 camera share one copy of it.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -32,11 +35,11 @@ class SliceFields:
 
 @dataclass(frozen=True, slots=True)
 class Reordering:
-    """How many pictures may come before another in decoding order and after it on the screen.
+    """How many access units may come before another in decoding order and after it on the screen.
 
     `declared`: what the SPS says; None where it says nothing. `most`: what the standard allows it
-    to say, 0 where pictures are always shown in the order they are decoded. `slices` is known
-    where the pictures themselves have to tell.
+    to say, 0 where access units are always shown in the order they are decoded. `slices` is known
+    where the access units themselves have to tell.
     """
 
     declared: int | None = 0
@@ -46,7 +49,7 @@ class Reordering:
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """What a decoder needs before the first picture.
+    """What a decoder needs before the first access unit.
 
     `parameter_sets` are NAL units without start code or length: (SPS, PPS…) for H.264, (VPS, SPS,
     PPS…) for H.265. A source keeps handing out the same object while nothing changes; another
@@ -73,8 +76,8 @@ class AccessUnit:
     `arrived_at`: our clock when its last packet was read, seconds since the epoch. Of several that
     begin a session and are read at once, only the last one has just come: the others have their
     time on the timeline, but none from before the session.
-    `origin_at`: where our clock, as it is set, puts the timeline's 0. No delay of a picture moves
-    it, only the setting of our clock does.
+    `origin_at`: where our clock, as it is set, puts the timeline's 0. No delay of an access unit
+    moves it, only the setting of our clock does.
     `composition_offset_90k`: how much later it is shown than decoded, never negative; 0 for
     streams without B-frames (the name is that of ISO/IEC 14496-12 section 8.6.1.3).
     """
@@ -89,7 +92,7 @@ class AccessUnit:
 
     @property
     def dts_90k(self) -> int:
-        """Decoding time: strictly increasing. Below zero for the first pictures of a timeline
+        """Decoding time: strictly increasing. Below zero for the first access units of a timeline
         with B-frames."""
         return self.pts_90k - self.composition_offset_90k
 

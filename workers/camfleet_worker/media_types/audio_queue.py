@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Audio on its way out beside the pictures of a GopQueue: bounded, and dropped with its GOP.
+"""Audio on its way out beside the access units of a GopQueue: bounded, and dropped with its GOP.
 
-Used by the RTSP relay. The pictures decide: audio leaves with the picture it belongs to, and what
-belongs to none that is left goes. Not safe for two threads.
+Used by the RTSP relay. The access units decide: audio leaves with the access unit it belongs to,
+and what belongs to none that is left goes. Not safe for two threads.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from camfleet_worker.media_types.audio_unit import AudioUnit
 from camfleet_worker.media_types.sink_state import SinkCounters
 
 AUDIO_BYTES = 256 << 10
-"""A quarter of a minute at the 128 kbit/s of the loudest cameras: as long as pictures wait."""
+"""A quarter of a minute at the 128 kbit/s of the loudest cameras: as long as access units wait."""
 
 
 class AudioQueue:
@@ -37,12 +40,12 @@ class AudioQueue:
             self._drop_first()
 
     def take(self, until_90k: int | None) -> Iterator[AudioUnit]:
-        """What is heard until the picture of that time; all of it for None."""
+        """What is heard until the access unit of that time; all of it for None."""
         while self._units and (until_90k is None or self._units[0].pts_90k <= until_90k):
             yield self._pop()
 
     def drop_before(self, pts_90k: int | None) -> None:
-        """Drop what is heard before the picture of that time; all of it for None."""
+        """Drop what is heard before the access unit of that time; all of it for None."""
         while self._units and (pts_90k is None or self._units[0].pts_90k < pts_90k):
             self._drop_first()
 

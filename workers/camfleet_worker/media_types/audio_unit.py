@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Audio units: the audio that a source yields beside its pictures, where the policy asks for it.
+"""Audio units: the audio that a source yields beside its access units, where the policy asks for
+it.
 
 One unit is what a decoder takes at once: an AAC access unit, an Opus packet, the samples of one
 G.711 packet. Sinks that take none never see one.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -38,8 +42,8 @@ class AudioFormat:
 class AudioUnit:
     """One audio unit.
 
-    `pts_90k`: on the timeline of the camera's pictures, ticks of 1/90000 s, strictly increasing,
-    never negative.
+    `pts_90k`: on the timeline of the camera's access units, ticks of 1/90000 s, strictly
+    increasing, never negative.
     `arrived_at`: our clock when its last packet was read, seconds since the epoch.
     """
 

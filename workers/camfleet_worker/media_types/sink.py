@@ -54,6 +54,6 @@ class AudioSink(Sink, Protocol):
     """A sink that takes audio too. One without `push_audio` is never given any."""
 
     def push_audio(self, unit: AudioUnit) -> None:
-        """Take one audio unit, or drop it and count. Of one tick it comes after the pictures:
+        """Take one audio unit, or drop it and count. Of one tick it comes after the access units:
         `pts_90k` says where it belongs."""
         ...

@@ -3,14 +3,17 @@
 
 ONVIF Recording Control specification, annex "Object storage recording format":
 
-    [prefix/]YYYY-MM-DD/HH/MM-SS[.frac]Z.<counter>.mp4        a segment, named by its first picture
-    [prefix/]YYYY-MM-DD/HH/MM-SS[.frac]Z.<counter>.mp4_end    empty: the end of a span
+    [prefix/]YYYY-MM-DD/HH/MM-SS[.frac]Z.<counter>.mp4        a segment, named by its first access
+    unit [prefix/]YYYY-MM-DD/HH/MM-SS[.frac]Z.<counter>.mp4_end    empty: the end of a span
 
 All in UTC. A span is a run of segments without a gap; its counter starts at 0, and the end object
 carries the counter after the last segment's. So a day is deleted by its prefix, and gaps are found
 by listing names alone.
 
 Pure: called by the recording sink, by retention and by whoever indexes a volume. It opens nothing.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -36,8 +39,8 @@ _KEY = re.compile(
 class ObjectKey:
     """One object of a recording: a segment, or the end of a span.
 
-    `at_us` is microseconds since the epoch: of a segment its first picture, of an end object the
-    end of the last picture.
+    `at_us` is microseconds since the epoch: of a segment its first access unit, of an end object
+    the end of the last access unit.
     """
 
     prefix: str
@@ -64,7 +67,7 @@ class Span:
 
     @property
     def start_us(self) -> int:
-        """When its first picture was taken."""
+        """When its first access unit was taken."""
         return self.segments[0].at_us
 
 

@@ -4,6 +4,9 @@
 A relay says with each batch how far the connection's octets then go, and now and then how many of
 them were acknowledged. What is acknowledged becomes evidence; what was under way when a connection
 broke never does.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

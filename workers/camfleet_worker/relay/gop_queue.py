@@ -4,6 +4,9 @@
 Used by the relays. Dropping single pictures would leave the viewer grey smear until the next key
 frame, so what goes is always everything up to a key frame. The oldest goes first: a monitoring
 system that lags shall show what is now. Not safe for two threads: the caller that has two locks.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ audio here: MP4A-LATM (RFC 6416) carries its configuration in band, G.726 and G.
 in the containers we write.
 
 A packet that contradicts itself is dropped whole and counted; nothing is guessed from it.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bits of a NAL unit: fixed fields and Exp-Golomb codes. Pure; used by the SPS parsers."""
+"""The bits of a NAL unit: fixed fields and Exp-Golomb codes. Pure; used by the SPS parsers.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
+"""
 
 from __future__ import annotations
 

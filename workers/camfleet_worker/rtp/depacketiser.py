@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From RTP payloads to whole pictures in length-prefixed form, with as few copies as possible.
+"""From RTP payloads to whole access units in length-prefixed form, with as few copies as possible.
 
 Called by the media loop's receiver, once per packet: this is the hottest code of the worker. Each
-octet is copied twice, out of the loop's buffer and into the picture, which is joined once: one that
-grows by each fragment is moved several times on its way.
+octet is copied twice, out of the loop's buffer and into the access unit, which is joined once: one
+that grows by each fragment is moved several times on its way.
 
-A picture with a hole is never handed out, and nor is what refers to it: after a loss everything is
-dropped until the next key frame. A recorder of evidence prefers an honest gap, which is counted
-and can be shown, over a picture that a decoder has made up; over TCP losses are rare, they come
-from cameras whose send buffer overflows.
+An access unit with a hole is never handed out, and nor is what refers to it: after a loss
+everything is dropped until the next key frame. A recorder of evidence prefers an honest gap, which
+is counted and can be shown, over a picture that a decoder has made up; over TCP losses are rare,
+they come from cameras whose send buffer overflows.
 
 Sequence numbers are the receiver's business; it says when one is missing.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ from camfleet_worker.rtp.parameter_sets import ParameterSets
 MAX_ACCESS_UNIT_BYTES = 8 * 1024 * 1024
 """An 8K key frame at the best quality takes some 4 MiB."""
 MAX_PARTS = 65_536
-"""Of a picture. The largest arrives in some 3,000 fragments; a fragment of an octet takes forty
-octets of memory."""
+"""Of an access unit. The largest arrives in some 3,000 fragments; a fragment of an octet takes
+forty octets of memory."""
 
 _LENGTH = struct.Struct("!I")
 _WHOLE_HEAD = struct.Struct("!QQI")
@@ -34,7 +37,8 @@ _WHOLE_HEAD = struct.Struct("!QQI")
 number last; timestamp and SSRC; the first four octets of the payload."""
 _BEFORE_PAYLOAD = 16
 _SAME_IN_LAST = 0xFFFF0000_FF7FFFFF
-"""Of all that comes before the timestamp: not the length, not the marker."""
+"""Mask over that first number: the bits which do not change from fragment to fragment of one unit,
+so neither the length of the frame nor the marker bit."""
 _MARKER = 0x00800000
 _START_BIT, _END_BIT = 0x80, 0x40
 """Of a fragment header, in both codecs the last octet before the fragment."""
@@ -62,18 +66,18 @@ class UntimedAccessUnit:
 
 @dataclass(slots=True)
 class Losses:
-    """Pictures that arrived and were not handed out."""
+    """Access units that arrived and were not handed out."""
 
     damaged: int = 0
     """With a hole, without their beginning, or too large."""
     awaiting_key: int = 0
-    """Whole, but they refer to pictures that were lost or never seen."""
+    """Whole, but they refer to access units that were lost or never seen."""
     without_format: int = 0
     """Key frames before any parameter sets."""
 
 
 class Depacketiser(ABC):
-    """Puts pictures together; the codec's payload format is the subclass's part."""
+    """Puts access units together; the codec's payload format is the subclass's part."""
 
     _meaning: tuple[int, ...]
     """By NAL unit type."""
@@ -93,11 +97,11 @@ class Depacketiser(ABC):
     def __init__(self, parameter_sets: ParameterSets) -> None:
         self._parameter_sets = parameter_sets
         self.access_units: list[UntimedAccessUnit] = []
-        """Whole pictures; the receiver takes them out."""
+        """Whole access units; the receiver takes them out."""
         self.losses = Losses()
         self.awaiting_key = True
         self._parts: list[bytes] = []
-        """Of the picture under construction."""
+        """Of the access unit under construction."""
         self._size = 0
         """Of the parts together."""
         self._timestamp = -1
@@ -141,12 +145,12 @@ class Depacketiser(ABC):
             self._note_loss()
         if timestamp != self._timestamp:
             if self._parts or self._damaged:
-                # The end of a picture whose marker was never set or was lost.
+                # The end of an access unit whose marker was never set or was lost.
                 self._finish()
             self._timestamp = timestamp
         self._unpack(view, start, end)
         if marker and self._marker_ends_unit and self._has_slice:
-            self._finish()  # a marker before any slice is misused: it ends no picture
+            self._finish()  # a marker before any slice is misused: it ends no access unit
 
     def run_on(self, view: memoryview, at: int, following: int, end: int) -> tuple[int, int]:
         """Take what of the unit under construction lies behind the packet just pushed.
@@ -219,8 +223,8 @@ class Depacketiser(ABC):
         """Split a payload into NAL units or fragments of them."""
 
     def _note_loss(self) -> None:
-        # What is missing may be the tail of this picture, the head of the next, or whole
-        # pictures between: none of what follows may refer to it.
+        # What is missing may be the tail of this access unit, the head of the next, or whole
+        # access units between: none of what follows may refer to it.
         self.awaiting_key = True
         if self._has_slice or self.unit_at >= 0:
             self._damaged = True
@@ -265,7 +269,8 @@ class Depacketiser(ABC):
             if not slice_head & 0x80:
                 self._damaged = True
                 if self._timestamp == self._finished_timestamp:
-                    # A marker on every slice (quirk 34): only the timestamp tells pictures apart.
+                    # A marker on every slice (quirk 34): only the timestamp tells access units
+                    # apart.
                     self._marker_ends_unit = False
         if meaning & _KEY:
             self._key = True
@@ -281,7 +286,7 @@ class Depacketiser(ABC):
         self._size += 4 + len(header)
 
     def _append(self, view: memoryview, start: int, end: int) -> None:
-        """Octets of the open NAL unit; past the bounds of a picture they are dropped."""
+        """Octets of the open NAL unit; past the bounds of an access unit they are dropped."""
         size = self._size + end - start
         if self.unit_at < 0 or size > MAX_ACCESS_UNIT_BYTES or len(self._parts) >= MAX_PARTS:
             self._damaged = True
@@ -317,7 +322,7 @@ class Depacketiser(ABC):
                 self._add_unit(kind, memoryview(unit), 0, len(unit), unit[head])
 
     def _finish(self) -> None:
-        """End the picture: hand it out, or count why not."""
+        """End the access unit: hand it out, or count why not."""
         if self.unit_at >= 0:
             self._damaged = True
         if self._has_slice:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RTCP (RFC 3550 section 6): reading sender reports, writing receiver reports. Pure."""
+"""RTCP (RFC 3550 section 6): reading sender reports, writing receiver reports. Pure.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 """The few fields of an H.264 slice header that tell of B-frames (ITU-T H.264 section 7.3.3). Pure.
 
 Called by the timeline, at most once a GOP while it is not known whether a camera makes B-frames.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

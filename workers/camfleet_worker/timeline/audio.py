@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times of audio on the timeline of the pictures. Pure.
+"""Times of audio on the timeline of the access units. Pure.
 
-Audio has a timeline of its own that starts where the pictures' one started: both count from the
+Audio has a timeline of its own that starts where the access units' one started: both count from the
 same instant of our clock, and each follows its own RTP clock, anchored by the arrival of its first
 packet of a session. Sender reports would tie the two closer together, where a camera sends them
 for both tracks and means the same clock in both; too many do not.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from camfleet_worker.timeline.timeline import CLOCK_HZ, Timeline, burst_s, diffe
 
 
 class AudioTimeline:
-    """Gives each audio unit its time. Lives as long as the timeline of the pictures."""
+    """Gives each audio unit its time. Lives as long as the timeline of the access units."""
 
     def __init__(self, pictures: Timeline) -> None:
         self._pictures = pictures
@@ -39,7 +42,7 @@ class AudioTimeline:
         self, timestamps: Sequence[int], clock_hz: int, arrival_s: float, session_s: float
     ) -> tuple[int, float]:
         """Of the units that begin a session and are read at once (Timeline.burst_began_s): the
-        number of the first that does not lie before the pictures, and when it came."""
+        number of the first that does not lie before the access units, and when it came."""
         timeline = self._begun()
         if timeline is None:
             return 0, arrival_s
@@ -58,7 +61,7 @@ class AudioTimeline:
         return self._timeline
 
     def stamp(self, timestamp: int, clock_hz: int, arrival_s: float) -> int | None:
-        """Time in 1/90000 s, rising with every call; None before the first picture had its."""
+        """Time in 1/90000 s, rising with every call; None before the first access unit had its."""
         timeline = self._begun()
         if timeline is None:
             return None

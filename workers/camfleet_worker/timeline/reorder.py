@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""B-frames: decoding times for pictures that are shown in another order than they arrive in. Pure.
+"""B-frames: decoding times for access units that do not arrive in the order they are shown. Pure.
 
-Called by the media loop with what the timeline says of each picture. No picture waits for another:
-where up to N pictures are shown after one that follows them, a picture is decoded at the time at
-which the one N places before it is shown (ITU-T H.264 section C.4.5.3 has the same N). So decoding
-times rise, none lies behind its presentation time, and streams without B-frames, whose N is 0, are
-decoded when they are shown.
+Called by the media loop with what the timeline says of each access unit. No access unit waits for
+another: where up to N access units are shown after one that follows them, an access unit is decoded
+at the time at which the one N places before it is shown (ITU-T H.264 section C.4.5.3 has the same
+N). So decoding times rise, none lies behind its presentation time, and streams without B-frames,
+whose N is 0, are decoded when they are shown.
 
-N comes from the SPS. Where the SPS is silent the pictures tell: the picture order count of the
-first picture behind a key frame says whether others are to be shown before it, and a B-frame whose
-time steps back tells that it was overlooked. Steps back that no B-frame explains are a clock's, and
-pressed into order.
+N comes from the SPS. Where the SPS is silent the access units tell: the picture order count of the
+first access unit behind a key frame says whether others are to be shown before it, and a B-frame
+whose time steps back tells that it was overlooked. Steps back that no B-frame explains are a
+clock's, and pressed into order.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -24,12 +27,13 @@ from camfleet_worker.rtp.slice_header import is_b_picture, picture_order_count
 _GAP_90K = 5 * 90_000
 """Presentation time that leaps further leaves the window: the decoding times leap along."""
 _SPACING_90K = 90_000 // 25
-"""Between decoding times before the first picture of all, where no presentation time gives them."""
+"""Between decoding times before the first access unit of all, where no presentation time gives
+them."""
 _ORDER_STEP = 2
 """Between picture order counts of frames that follow each other: fields have their own (ITU-T
 H.264 section 8.2.1)."""
 _MOST_LEARNT = 4
-"""Pyramids of four levels span sixteen pictures; what seems to reorder more is a clock."""
+"""Pyramids of four levels span sixteen access units; what seems to reorder more is a clock."""
 
 
 class DisplayOrder:
@@ -42,14 +46,14 @@ class DisplayOrder:
         self._behind_key = False
         self._since_key: deque[int] = deque(maxlen=_MOST_LEARNT + 1)
         self.depth = 0
-        """How many pictures are taken to be shown after one that follows them."""
+        """How many access units are taken to be shown after one that follows them."""
 
     def place(
         self, data: bytes, key: bool, video: VideoFormat, rising: int, taken: int
     ) -> tuple[int, int]:
         """Presentation time and decoding time.
 
-        `taken` is the picture's time on the timeline, `rising` the same pressed into order.
+        `taken` is the access unit's time on the timeline, `rising` the same pressed into order.
         """
         if video is not self._format:
             self._take_format(video)
@@ -67,7 +71,7 @@ class DisplayOrder:
             self.depth = video.reordering.declared or 0
 
     def _learn(self, data: bytes, key: bool, taken: int) -> None:
-        """Find out, or find that more pictures change places than was said or known."""
+        """Find out, or find that more access units change places than was said or known."""
         behind_key, self._behind_key = self._behind_key, key
         if key:
             self._since_key.clear()
@@ -85,7 +89,8 @@ class DisplayOrder:
         self.depth = max(self.depth, min(depth, self._reordering.most, _MOST_LEARNT))
 
     def _shown_before(self, data: bytes) -> int:
-        """How many pictures are still to come between a key frame and the picture behind it."""
+        """How many access units are still to come between a key frame and the access unit behind
+        it."""
         fields = self._reordering.slices
         count = picture_order_count(data, fields) if fields else None
         # The count of the key frame is 0: it is an IDR picture.
@@ -104,7 +109,7 @@ class ReorderWindow:
         self._waiting: list[int] = []
 
     def in_order(self, pts: int) -> int:
-        """The time at which the next picture is both decoded and shown."""
+        """The time at which the next access unit is both decoded and shown."""
         newest = self.floor
         if self._waiting:
             newest = self._waiting.pop()
@@ -131,12 +136,12 @@ class ReorderWindow:
         return pts, self.floor
 
     def _fill_below(self, pts: int, depth: int) -> None:
-        """Nothing waits any more: decoding begins shortly before this picture is shown."""
+        """Nothing waits any more: decoding begins shortly before this access unit is shown."""
         spacing = min(_SPACING_90K, (pts - self.floor - 1) // depth)
         self._waiting[:] = range(pts - depth * spacing, pts, spacing) if spacing else ()
 
     def _fill_above_floor(self, pts: int, depth: int) -> None:
-        """Times for what is known to change places only now: as low as any picture to come."""
+        """Times for what is known to change places only now: as low as any access unit to come."""
         waiting = self._waiting
         del waiting[: max(len(waiting) - depth, 0)]
         time, spacing = self.floor, max((pts - self.floor) // (depth + 1) ** 2, 1)

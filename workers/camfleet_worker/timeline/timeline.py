@@ -6,8 +6,11 @@ length. Durations come from RTP while RTP makes sense. Our clock (monotonic seco
 sets where the timeline starts, bridges reconnects and jumps, and holds the two together: a
 camera whose clock runs fast or slow is followed slowly, within `TOLERANCE_S`.
 
-Only the earliest arrival of a window says how late the timeline is: a picture can be delayed on
-its way by seconds, and none arrives before it was taken.
+Only the earliest arrival of a window says how late the timeline is: an access unit can be delayed
+on its way by seconds, and none arrives before it was taken.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ REORDER_S = 0.5
 TOLERANCE_S = 1.0
 """Network delay and encoder bursts move arrival by less; beyond it the timeline is corrected."""
 MOST_REORDERED = 16
-"""Pictures in a row that do not come after the newest: B-frames are fewer (ITU-T H.264 section
+"""Access units in a row that do not come after the newest: B-frames are fewer (ITU-T H.264 section
 A.3.1, max_dec_frame_buffering). Behind them the timestamps mean nothing, and arrival counts."""
 DRIFT_AFTER_S = 600.0
 """Arrival is known to some 50 ms: a shorter time tells no drift of less than 100 ppm."""
@@ -34,28 +37,29 @@ WINDOW_S = 10.0
 _JUMP_90K, _REORDER_90K = int(JUMP_S * CLOCK_HZ), int(REORDER_S * CLOCK_HZ)
 _TOLERANCE_90K, _WINDOW_90K = int(TOLERANCE_S * CLOCK_HZ), int(WINDOW_S * CLOCK_HZ)
 _MAX_SLEW = 4
-"""A correction is at most a fourth of a picture's duration: 20 pictures a second stamped as 25
-(quirk 36) are followed, and the order of pictures is kept. Where the timeline leads by more than a
-jump it is three fourths: 50 pictures a second stamped as 25 would lead by more and more."""
+"""A correction is at most a fourth of an access unit's duration: 20 access units a second stamped
+as 25 (quirk 36) are followed, and the order of access units is kept. Where the timeline leads by
+more than a jump it is three fourths: 50 access units a second stamped as 25 would lead by more and
+more."""
 
 
 class Timeline:
-    """Gives each picture its presentation time."""
+    """Gives each access unit its presentation time."""
 
     def __init__(self, origin_s: float | None = None) -> None:
         self.begun = origin_s is not None
         self.origin_s = origin_s or 0.0
-        """Our clock where this time is 0: the first picture's arrival, unless told. It means
+        """Our clock where this time is 0: the first access unit's arrival, unless told. It means
         nothing before the timeline has begun."""
         self._last_pts = -1
         self._last_timestamp: int | None = None
         self._raw_pts = 0
-        """Where RTP and corrections alone put the last picture; differs from the time handed out
-        only where that had to be pushed up to keep rising."""
+        """Where RTP and corrections alone put the last access unit; differs from the time handed
+        out only where that had to be pushed up to keep rising."""
         self._newest = 0
         """The furthest `_raw_pts`: B-frames lie behind it."""
         self._stretch = (0, 1)
-        """Correction and step of that picture: what the B-frames behind it are stretched by."""
+        """Correction and step of that access unit: what the B-frames behind it are stretched by."""
         self._window_from = 0
         self._earliest = 0
         self._earliest_before: int | None = None
@@ -64,21 +68,21 @@ class Timeline:
         self.slewed_90k = 0
         """Sum of the corrections: the camera's clock against ours since the last anchor."""
         self.by_arrival = 0
-        """Pictures stamped by their arrival, because their timestamps do not rise."""
+        """Access units stamped by their arrival, because their timestamps do not rise."""
         self._not_rising = 0
         self._anchored_at = self._arrived_at = 0
 
     def restart(self) -> None:
-        """The next picture is the first of another session: its RTP clock starts anywhere."""
+        """The next access unit is the first of another session: its RTP clock starts anywhere."""
         self._last_timestamp = None
 
     @property
     def anchored(self) -> bool:
-        """Whether a picture of this session has its time."""
+        """Whether an access unit of this session has its time."""
         return self._last_timestamp is not None
 
     def burst_began_s(self, length_s: float, arrival_s: float, session_s: float) -> float:
-        """When the first of the pictures came that begin a session and are read at once.
+        """When the first of the access units came that begin a session and are read at once.
 
         There is more than one where nobody has read for a while. Then only the last one has just
         come; anchored by the first, the timeline would lead by the length of the burst. Nothing
@@ -106,8 +110,8 @@ class Timeline:
 
     @property
     def taken_90k(self) -> int:
-        """The time of the picture stamped last, not pressed into order: with B-frames (quirk 48)
-        it steps back."""
+        """The time of the access unit stamped last, not pressed into order: with B-frames (quirk
+        48) it steps back."""
         return max(self._raw_pts, 0)
 
     @property
@@ -148,7 +152,7 @@ class Timeline:
         self._observe(lag, arrival)
         lag = self._lag()
         if rises and step > 0 and -_TOLERANCE_90K <= lag <= _TOLERANCE_90K:
-            # Nearly every picture: nothing to correct.
+            # Nearly every access unit: nothing to correct.
             self._stretch = (0, step)
             self._newest = self._raw_pts
         else:
@@ -169,7 +173,7 @@ class Timeline:
 
     def _correct(self, step: int, arrival: int, lag: int) -> None:
         if lag > _JUMP_90K:
-            # The camera counts pictures it did not send, or its clock stood still.
+            # The camera counts access units it did not send, or its clock stood still.
             self._anchor(arrival)
         elif step > 0 and self._raw_pts > self._newest:
             excess = lag - _TOLERANCE_90K if lag > 0 else lag + _TOLERANCE_90K

@@ -4,6 +4,9 @@
 Pure; called by the RTSP relay. AAC by RFC 3640 in mode AAC-hbr with one access unit a packet, or in
 fragments; G.711 by RFC 3551 section 4.5.14; Opus by RFC 7587. Beside rtp_packets.py, with an SSRC
 and sequence numbers of its own and the same clock.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

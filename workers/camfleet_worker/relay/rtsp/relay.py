@@ -5,6 +5,9 @@ Called by the media loop on its thread. Nothing here waits: the socket is non-bl
 tick moves the connection one step or sends what has gathered. It reconnects by itself, with its
 own rhythm, and never raises: what went wrong is its state. Words are announcement.py's, packets
 rtp_packets.py's, dropping gop_queue.py's.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations

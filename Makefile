@@ -42,7 +42,7 @@ setup: .venv/.synced ## Python environment from the lock file
 # run it; unit tests run the sources.
 COMPILED := .compiled
 COMPILED_FROM := workers/compile_media.py uv.lock \
-  $(sort $(shell find crds/camfleet_api operator/camfleet_operator workers/camfleet_worker \
+  $(sort $(shell find crds/camfleet_api crds/camfleet_base operator/camfleet_operator workers/camfleet_worker \
       -name '*.py'))
 # A source that has gone has no date: the list of names tells.
 ifneq ($(strip $(file <$(COMPILED)/.from)),$(strip $(COMPILED_FROM)))
@@ -95,6 +95,8 @@ image: prerequisites ## Build the product image localhost/camfleet:dev into the 
 .PHONY: generate
 generate: setup ## Write CRDs, chart copies and references from the models
 	@$(PYTHON) -m camfleet_api.generate
+	@$(PYTHON) -m camfleet_operator.settings_reference
+	@$(PYTHON) -m camfleet_worker.settings_reference
 	@$(PYTHON) -m camera_simulator.quirk_table
 	@$(PYTHON) -m camfleet_worker.metrics.reference
 	@$(PYTHON) -m camfleet_operator.metrics.reference
@@ -110,6 +112,8 @@ lint: setup ## Style, import directions, generated files
 	@.venv/bin/ruff check .
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m camfleet_api.generate --check
+	@$(PYTHON) -m camfleet_operator.settings_reference --check
+	@$(PYTHON) -m camfleet_worker.settings_reference --check
 	@$(PYTHON) -m camera_simulator.quirk_table --check
 	@$(PYTHON) -m camfleet_worker.metrics.reference --check
 	@$(PYTHON) -m camfleet_operator.metrics.reference --check

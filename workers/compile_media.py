@@ -3,7 +3,7 @@
 
     python workers/compile_media.py FOLDER
 
-FOLDER holds `camfleet_worker` and `camfleet_api`, as `pip install --target` leaves them. Beside
+FOLDER holds `camfleet_worker` and what it imports, as `pip install --target` leaves them. Beside
 each module named below, mypyc puts an extension module made from that very file, which Python
 imports instead of it; the sources stay and run as well without. Called by the image's build and by
 `make compiled`. Exit status 1, with mypyc's words, where it refuses or no compiler is there.

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import sys
 
-from camfleet_operator.settings import SettingsError, settings_from_env
+from camfleet_base.environment import SettingsError
+from camfleet_operator.settings import settings_from_env
 
 
 def main() -> None:

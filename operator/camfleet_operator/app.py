@@ -19,9 +19,10 @@ import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from camfleet_base.log import set_up_logging
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_operator.cluster.api import Access, KubernetesApi, open_api
 from camfleet_operator.cluster.apply import Writer
-from camfleet_operator.cluster.bucket import TokenBucket
 from camfleet_operator.cluster.election import Election
 from camfleet_operator.cluster.listing import Listing, all_crds_established
 from camfleet_operator.errors import ApiError, OperatorError
@@ -29,7 +30,6 @@ from camfleet_operator.event_aggregation import EventAggregator, site_is_in_inci
 from camfleet_operator.event_handler import EventHandler
 from camfleet_operator.event_recorder import EventRecorder, may_post
 from camfleet_operator.event_source import EventSource
-from camfleet_operator.log import set_up_logging
 from camfleet_operator.metrics import REGISTRY, FleetCollector, measure_loop_lag
 from camfleet_operator.pace import BatchPeriods
 from camfleet_operator.probes import serve_probes
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 LISTING_TIMEOUT_S = 60.0
 """A page of 500 objects from a busy API server."""
 STOP_WITHIN_S = 5.0
+LOG_LEVELS = {"": "WARNING", "kopf": "ERROR"}
+"""kopf warns that signals are not its own, which is as it should be."""
 
 
 class WatchDead(OperatorError):
@@ -53,17 +55,17 @@ class WatchDead(OperatorError):
 
 def run(settings: Settings) -> int:
     """Run until SIGTERM (0) or until something is wrong that a new process sets right (1)."""
-    set_up_logging(settings.log_level)
+    set_up_logging(LOG_LEVELS | {"camfleet_operator": settings.log_level})
     try:
         asyncio.run(_main(settings))
     except (OperatorError, ExceptionGroup) as error:
-        log.error("the process ends", extra={"fields": {"error": _first(error)}})
+        log.error("the process ends", extra={"cause": _first(error)})
         return 1
     return 0
 
 
 async def _main(settings: Settings) -> None:
-    access = await Access.load()
+    access = await Access.load(settings.kubeconfig)
     async with open_api(access) as api:
         await App(settings, access, api).run()
 
@@ -141,7 +143,7 @@ class App:
         self._event_source.start()
         await self._repeat_until_done("the first listing", self._listing.fill)
         self._synced = True
-        log.info("store is synced", extra={"fields": {"namespaces": len(self._store.namespaces())}})
+        log.info("store is synced", extra={"namespaces": len(self._store.namespaces())})
         async with asyncio.TaskGroup() as group:
             for work in (self._end_with_a_dead_watch, self._resync, measure_loop_lag, self._lead):
                 group.create_task(work(), name=work.__name__)
@@ -165,7 +167,7 @@ class App:
             try:
                 return await work()
             except ApiError as error:
-                log.warning("waiting", extra={"fields": {"for": what, "error": str(error)}})
+                log.warning("waiting", extra={"what": what, "cause": str(error)})
                 await asyncio.sleep(1 + random.random())
 
     async def _end_with_a_dead_watch(self) -> None:
@@ -180,7 +182,7 @@ class App:
             try:
                 await self._listing.mend()
             except ApiError as error:
-                log.warning("no listing this time", extra={"fields": {"error": str(error)}})
+                log.warning("no listing this time", extra={"cause": str(error)})
             self._handler.enqueue_all(Priority.RESYNC)
 
     def _trouble(self) -> str:

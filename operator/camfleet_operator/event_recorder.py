@@ -79,8 +79,15 @@ class EventRecorder:
         try:
             await self._writer.post_event(one.namespace, event_body(one, self._identity))
         except ApiError as error:
-            fields = {"namespace": one.namespace, "name": one.name, "error": str(error)}
-            log.warning("an Event was dropped", extra={"fields": fields})
+            log.warning(
+                "an Event was dropped",
+                extra={
+                    "namespace": one.namespace,
+                    "kind": one.kind,
+                    "object": one.name,
+                    "cause": str(error),
+                },
+            )
         else:
             EVENTS_POSTED.inc()
 

@@ -80,7 +80,6 @@ class Reconciler:
 
     async def _reconcile(self, namespace: str) -> str:
         """One round; its result for the metric. What fails is tried again by the queue."""
-        fields = {"namespace": namespace}
         try:
             with RECONCILE_SECONDS.labels(CONTROLLER).time():
                 failures = await self._round(namespace)
@@ -88,10 +87,10 @@ class Reconciler:
             return "not_leading"
         except Exception:
             # A bug of ours must cost one namespace its updates, not the fleet its operator.
-            log.exception("planning failed", extra={"fields": fields})
+            log.exception("planning failed", extra={"namespace": namespace})
             return "error"
         for error in failures[:3]:
-            log.warning("a write failed", extra={"fields": fields | {"error": str(error)}})
+            log.warning("a write failed", extra={"namespace": namespace, "cause": str(error)})
         return "error" if failures else "success"
 
     async def _round(self, namespace: str) -> list[ApiError]:
@@ -112,11 +111,9 @@ class Reconciler:
             log.info(
                 "plan",
                 extra={
-                    "fields": {
-                        "namespace": namespace,
-                        "actions": len(plan.actions),
-                        "first": [_summary(action) for action in plan.actions[:4]],
-                    }
+                    "namespace": namespace,
+                    "actions": len(plan.actions),
+                    "first_actions": [_summary(action) for action in plan.actions[:4]],
                 },
             )
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import ast
 import configparser
+import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from camfleet_api.conditions import Reason
+from camfleet_base.log import FIELDS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "camfleet_api": ROOT / "crds" / "camfleet_api",
+    "camfleet_base": ROOT / "crds" / "camfleet_base",
     "camfleet_operator": ROOT / "operator" / "camfleet_operator",
     "camfleet_worker": ROOT / "workers" / "camfleet_worker",
 }
@@ -163,3 +166,39 @@ def test_every_reason_is_said_somewhere() -> None:
         and node.value.id == "Reason"
     }
     assert {reason.name for reason in Reason} - said - SAID_OF_A_TRUE_CONDITION == NOT_YET_SAID
+
+
+def test_a_log_line_has_only_fields_that_are_named() -> None:
+    """Whoever searches logs finds a camera under one name, whichever process wrote the line."""
+
+    def unnamed(module: Path) -> list[str]:
+        return [
+            f"{key.value!r} in line {key.lineno}"
+            for node in ast.walk(_tree(module))
+            if isinstance(node, ast.keyword) and node.arg == "extra"
+            for part in ast.walk(node.value)
+            if isinstance(part, ast.Dict)
+            for key in part.keys
+            if isinstance(key, ast.Constant) and key.value not in FIELDS
+        ]
+
+    assert _offences(MODULES, unnamed) == []
+    reserved = set(vars(logging.makeLogRecord({}))) | {"time", "level", "logger", "message"}
+    assert not FIELDS.keys() & reserved
+
+
+def test_the_environment_is_read_by_settings_alone() -> None:
+    """Where a process starts it hands its environment to `settings`, and nowhere else."""
+    starts = {
+        "operator/camfleet_operator/__main__.py",
+        "workers/camfleet_worker/app.py",
+        # Whether it runs inside a cluster is Kubernetes' to say and no setting of ours.
+        "workers/camfleet_worker/cluster/connection.py",
+    }
+    read = {
+        module.relative_to(ROOT).as_posix()
+        for module in MODULES
+        for node in ast.walk(_tree(module))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+    }
+    assert read == starts

@@ -21,9 +21,9 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.names import CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef, StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import wall_clock
-from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.camera.connect_budget import ConnectBudget
 from camfleet_worker.camera.fleet import Fleet
 from camfleet_worker.camera.sink_factory import SinkFactory

@@ -18,10 +18,11 @@ from http import HTTPStatus
 from pydantic import ValidationError
 
 from camfleet_api.ingest_shard import IngestShardSpec, IngestShardStatus
+from camfleet_base.environment import SettingsError
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker import log as logs
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import wall_clock
-from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.camera.connect_budget import ConnectBudget
 from camfleet_worker.camera.fleet import Fleet
 from camfleet_worker.camera.other_cameras import OtherCameras
@@ -59,7 +60,7 @@ from camfleet_worker.recordings.listing import recorded_between
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.rtsp.client import open_stream
-from camfleet_worker.settings import Settings, SettingsInvalid
+from camfleet_worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -321,7 +322,7 @@ def run() -> int:
     logs.set_up(redactor)
     try:
         settings = Settings.of(os.environ)
-    except SettingsInvalid as error:
+    except SettingsError as error:
         log.error("settings are wrong", extra={"cause": str(error)})
         return 2
     try:

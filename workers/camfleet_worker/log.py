@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Log lines: one JSON object each, and no secret in any.
+"""What the worker adds to `camfleet_base.log`: no secret in any line.
 
 Secrets that the worker holds are known by value, so they are masked by value, whatever message,
 library or traceback they turn up in; credentials in URLs are masked by their shape.
@@ -8,19 +8,12 @@ library or traceback they turn up in; credentials in URLs are masked by their sh
 from __future__ import annotations
 
 import html
-import json
-import logging
-import re
-import sys
-from datetime import UTC, datetime
 from urllib.parse import quote, quote_plus
 
-MASK = "***"
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@]+@")
+from camfleet_base.log import MASK, mask_userinfo, set_up_logging
+
 _SHORTEST = 4
 """Shorter passwords would mask ordinary text; they are never logged by our own lines anyway."""
-# Keys of LogRecord that are no field of ours.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class Redactor:
@@ -36,7 +29,7 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """The text without credentials."""
-        text = _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
+        text = mask_userinfo(text)
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         return text
@@ -54,35 +47,8 @@ def _forms(secret: str) -> tuple[str, ...]:
     )
 
 
-class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; `extra=` fields become fields."""
-
-    def __init__(self, redactor: Redactor) -> None:
-        super().__init__()
-        self._redactor = redactor
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": self._redactor.redact(record.getMessage()),
-        }
-        for key, value in vars(record).items():
-            if key not in _STANDARD:
-                fields[key] = self._redactor.redact(str(value))
-        if record.exc_info:
-            fields["exception"] = self._redactor.redact(self.formatException(record.exc_info))
-        return json.dumps(fields, ensure_ascii=False)
-
-
-def set_up(redactor: Redactor, level: int = logging.INFO) -> None:
-    """Send every record of the process to stderr through one redacting handler."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(redactor))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
+def set_up(redactor: Redactor) -> None:
+    """Send every record of the process to standard error, redacted."""
     # httpx logs every request's URL at INFO: noise at 200 cameras.
-    for noisy in ("httpx", "httpcore", "zeep", "libav"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    noisy = dict.fromkeys(("httpx", "httpcore", "zeep", "libav"), "WARNING")
+    set_up_logging({"": "INFO"} | noisy, redactor.redact)

@@ -1,41 +1,115 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that the environment says, read once at start.
+"""Everything that the environment configures, read once at start.
 
 The operator writes these variables into the worker's Deployment; `app` passes the result on.
-Nothing else in the package reads the environment.
+Nothing else in the package reads the environment. SETTINGS.md beside this file is generated from
+the declarations.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-SHARD = "CAMFLEET_SHARD"
-NAMESPACE = "CAMFLEET_NAMESPACE"
-RECORDINGS = "CAMFLEET_RECORDINGS"
-RECORDINGS_MAX_BYTES = "CAMFLEET_RECORDINGS_MAX_BYTES"
-STATE = "CAMFLEET_STATE"
-METRICS_PORT = "CAMFLEET_METRICS_PORT"
-METRICS_ADDRESS = "CAMFLEET_METRICS_ADDRESS"
-SNAPSHOT_PORT = "CAMFLEET_SNAPSHOT_PORT"
-SNAPSHOT_VIEWER_AUDIENCE = "CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE"
-SNAPSHOT_VIEWER_ACCOUNT = "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT"
-SNAPSHOT_VIEWER_PORT = "CAMFLEET_SNAPSHOT_VIEWER_PORT"
-POD_IP = "POD_IP"
-TICK_MS = "CAMFLEET_TICK_MS"
-STATUS_WRITES_PER_S = "CAMFLEET_STATUS_WRITES_PER_S"
-LEASE_SECONDS = "CAMFLEET_LEASE_SECONDS"
-POD_NAME = "POD_NAME"
-KUBECONFIG = "KUBECONFIG"
+from camfleet_base.environment import (
+    Variable,
+    number,
+    service_account,
+    text,
+    whole,
+)
 
+SHARD = text("CAMFLEET_SHARD", "Name of the IngestShard, of the Lease and of the Deployment.")
+NAMESPACE = text("CAMFLEET_NAMESPACE", "Namespace of the worker and of its cameras.")
+POD_NAME = text("POD_NAME", "Name of the pod: the holder of the Lease; none: the shard's name.", "")
+POD_IP = text("POD_IP", "Address of the pod, on which the viewer's listener is.", "")
+KUBECONFIG = text(
+    "KUBECONFIG", "A kubeconfig, used where there is no service account: outside a cluster.", ""
+)
+RECORDINGS = text(
+    "CAMFLEET_RECORDINGS", "Where the recording volume is mounted.", "/recordings", "a path"
+)
+RECORDINGS_MAX_BYTES = whole(
+    "CAMFLEET_RECORDINGS_MAX_BYTES",
+    "The oldest recordings are deleted beyond it; 0: when the volume is full.",
+    0,
+    2**60,
+    0,
+)
+STATE = text(
+    "CAMFLEET_STATE",
+    "Folder of what must survive the container, in memory of the pod.",
+    "/state",
+    "a path",
+)
+LEASE_SECONDS = number(
+    "CAMFLEET_LEASE_SECONDS",
+    "How long the operator believes in the worker without a renewal.",
+    2,
+    600,
+    40,
+)
+STATUS_WRITES_PER_S = number(
+    "CAMFLEET_STATUS_WRITES_PER_S",
+    "Status writes a second, on average, after a burst of ten seconds' worth.",
+    0.1,
+    1000,
+    10,
+)
+TICK_MS = number(
+    "CAMFLEET_TICK_MS",
+    "How often, in milliseconds, the media loop hands on what was received.",
+    10,
+    1000,
+    100,
+)
+METRICS_ADDRESS = text(
+    "CAMFLEET_METRICS_ADDRESS", "Address of probes and metrics.", "0.0.0.0", "an IP address"
+)
+METRICS_PORT = whole(
+    "CAMFLEET_METRICS_PORT", "Port of probes and metrics; 0: any free one.", 0, 65535, 9090
+)
+SNAPSHOT_PORT = whole(
+    "CAMFLEET_SNAPSHOT_PORT",
+    "Port of snapshots and journals on the loopback address, for `kubectl port-forward`.",
+    0,
+    65535,
+    9091,
+)
+SNAPSHOT_VIEWER_AUDIENCE = text(
+    "CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE",
+    "Audience of the viewer's tokens; with it or the next, all of the viewer's must be set.",
+    "",
+)
+SNAPSHOT_VIEWER_ACCOUNT = service_account(
+    "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT", "ServiceAccount of the viewer.", ""
+)
+SNAPSHOT_VIEWER_PORT = whole(
+    "CAMFLEET_SNAPSHOT_VIEWER_PORT", "Port of the viewer's listener.", 0, 65535, 9092
+)
 
-class SettingsInvalid(ValueError):
-    """The environment lacks something, or holds something that cannot be meant."""
-
-
-_ACCOUNT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?:[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
+VARIABLES: tuple[Variable[Any], ...] = (
+    SHARD,
+    NAMESPACE,
+    POD_NAME,
+    POD_IP,
+    KUBECONFIG,
+    RECORDINGS,
+    RECORDINGS_MAX_BYTES,
+    STATE,
+    LEASE_SECONDS,
+    STATUS_WRITES_PER_S,
+    TICK_MS,
+    METRICS_ADDRESS,
+    METRICS_PORT,
+    SNAPSHOT_PORT,
+    SNAPSHOT_VIEWER_AUDIENCE,
+    SNAPSHOT_VIEWER_ACCOUNT,
+    SNAPSHOT_VIEWER_PORT,
+)
+"""All of them, in the order of the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +127,7 @@ class ViewerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one worker process is told from outside."""
+    """What configures one worker process."""
 
     shard: str
     """Name of the IngestShard, of the Lease and of the worker's Deployment."""
@@ -82,60 +156,35 @@ class Settings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the environment; SettingsInvalid names the variable that is wrong."""
-        shard = _required(environment, SHARD)
-        kubeconfig = environment.get(KUBECONFIG, "")
+        """Read the environment. Raises SettingsError."""
+        shard = SHARD.read(environment)
+        kubeconfig = KUBECONFIG.read(environment)
         return cls(
             shard=shard,
-            namespace=_required(environment, NAMESPACE),
-            holder=environment.get(POD_NAME) or shard,
-            recordings=Path(environment.get(RECORDINGS) or "/recordings"),
-            recordings_max_bytes=int(_number(environment, RECORDINGS_MAX_BYTES, 0, 0, 2**60))
-            or None,
-            state=Path(environment.get(STATE) or "/state"),
-            metrics_address=environment.get(METRICS_ADDRESS) or "0.0.0.0",
-            metrics_port=int(_number(environment, METRICS_PORT, 9090, 0, 65535)),
-            snapshot_port=int(_number(environment, SNAPSHOT_PORT, 9091, 0, 65535)),
+            namespace=NAMESPACE.read(environment),
+            holder=POD_NAME.read(environment) or shard,
+            recordings=Path(RECORDINGS.read(environment)),
+            recordings_max_bytes=RECORDINGS_MAX_BYTES.read(environment) or None,
+            state=Path(STATE.read(environment)),
+            metrics_address=METRICS_ADDRESS.read(environment),
+            metrics_port=METRICS_PORT.read(environment),
+            snapshot_port=SNAPSHOT_PORT.read(environment),
             viewer=_viewer(environment),
-            tick_s=_number(environment, TICK_MS, 100, 10, 1000) / 1000,
-            status_writes_per_s=_number(environment, STATUS_WRITES_PER_S, 10, 0.1, 1000),
-            lease_s=_number(environment, LEASE_SECONDS, 40, 2, 600),
+            tick_s=TICK_MS.read(environment) / 1000,
+            status_writes_per_s=STATUS_WRITES_PER_S.read(environment),
+            lease_s=LEASE_SECONDS.read(environment),
             kubeconfig=Path(kubeconfig) if kubeconfig else None,
         )
 
 
 def _viewer(environment: Mapping[str, str]) -> ViewerSettings | None:
     """The second listener; half of its settings is a mistake and must not pass for none."""
-    if not (environment.get(SNAPSHOT_VIEWER_AUDIENCE) or environment.get(SNAPSHOT_VIEWER_ACCOUNT)):
+    named = SNAPSHOT_VIEWER_AUDIENCE.read(environment) or SNAPSHOT_VIEWER_ACCOUNT.read(environment)
+    if not named:
         return None
-    account = _required(environment, SNAPSHOT_VIEWER_ACCOUNT)
-    if _ACCOUNT.fullmatch(account) is None:
-        raise SettingsInvalid(f"{SNAPSHOT_VIEWER_ACCOUNT} must be namespace:name: {account!r}")
     return ViewerSettings(
-        audience=_required(environment, SNAPSHOT_VIEWER_AUDIENCE),
-        user=f"system:serviceaccount:{account}",
-        address=_required(environment, POD_IP),
-        port=int(_number(environment, SNAPSHOT_VIEWER_PORT, 9092, 0, 65535)),
+        audience=SNAPSHOT_VIEWER_AUDIENCE.demand(environment),
+        user=f"system:serviceaccount:{SNAPSHOT_VIEWER_ACCOUNT.demand(environment)}",
+        address=POD_IP.demand(environment),
+        port=SNAPSHOT_VIEWER_PORT.read(environment),
     )
-
-
-def _required(environment: Mapping[str, str], name: str) -> str:
-    value = environment.get(name, "")
-    if not value:
-        raise SettingsInvalid(f"{name} is not set")
-    return value
-
-
-def _number(
-    environment: Mapping[str, str], name: str, default: float, least: float, most: float
-) -> float:
-    text = environment.get(name, "")
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        raise SettingsInvalid(f"{name} is not a number: {text!r}") from None
-    if not least <= value <= most:
-        raise SettingsInvalid(f"{name} must be between {least:g} and {most:g}: {text!r}")
-    return value

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -54,16 +53,17 @@ class Api(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How the API server is reached: kubeconfig when KUBECONFIG is set, else the pod's own."""
+    """How the API server is reached: by a kubeconfig, else by the pod's own account."""
 
     configuration: Configuration
 
     @classmethod
-    async def load(cls) -> Access:
-        """Read the access configuration. The in-cluster token is read again every minute."""
+    async def load(cls, kubeconfig: str) -> Access:
+        """Read the access configuration; `kubeconfig` is a path, empty for the pod's own account.
+        The in-cluster token is read again every minute."""
         configuration = Configuration()
-        if path := os.environ.get("KUBECONFIG"):
-            await load_kube_config(config_file=path, client_configuration=configuration)
+        if kubeconfig:
+            await load_kube_config(config_file=kubeconfig, client_configuration=configuration)
         else:
             load_incluster_config(client_configuration=configuration)
         return cls(configuration)

@@ -8,14 +8,15 @@ again, and nothing else: after any other failure the namespace is planned anew.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_operator.cluster.api import APPLY, Api
-from camfleet_operator.cluster.bucket import TokenBucket
 from camfleet_operator.errors import Conflict, NotFound, NotLeading, Throttled
-from camfleet_operator.metrics import FOREIGN_UID, WRITES
+from camfleet_operator.metrics import FOREIGN_UID, THROTTLE_SECONDS, WRITES
 from camfleet_operator.plan.actions import Apply, Delete
 from camfleet_operator.resources import EVENTS
 
@@ -59,7 +60,7 @@ class Writer:
             FOREIGN_UID.labels(action.resource.kind).inc()
             log.warning(
                 "status went to a newer object of the same name; it is planned again",
-                extra={"fields": {"kind": action.resource.kind, "name": action.name}},
+                extra={"kind": action.resource.kind, "object": action.name},
             )
             return None
         # The answer to an apply omits what a list shows; kind and version are not needed.
@@ -91,7 +92,7 @@ class Writer:
         attempt = 0
         while True:
             attempt += 1
-            await self._bucket.take()
+            THROTTLE_SECONDS.inc(await self._bucket.take())
             if not self._may_write():
                 raise NotLeading(f"{method} {path}")
             try:
@@ -104,6 +105,7 @@ class Writer:
                     timeout_s=self._timeout_s,
                 )
             except Throttled as error:
-                self._bucket.pause(error.retry_after_s)
+                now = asyncio.get_running_loop().time()
+                self._bucket.close_until(now + error.retry_after_s)
                 if attempt >= ATTEMPTS:
                     raise

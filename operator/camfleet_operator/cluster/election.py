@@ -64,7 +64,7 @@ class Election:
         while not await self._try():
             await self._sleep(self._settings.retry_seconds * (1 + random.random() / 5))
         LEADER.set(1)
-        log.info("leading", extra={"fields": {"identity": self._identity}})
+        log.info("leading", extra={"identity": self._identity})
 
     async def hold(self) -> None:
         """Renew for ever. Raises LeadershipLost."""
@@ -85,7 +85,7 @@ class Election:
             if lease is not None and _holder(lease) == self._identity:
                 await self._put(lease, holder="")
         except ApiError as error:
-            log.warning("the Lease runs out by itself", extra={"fields": {"error": str(error)}})
+            log.warning("the Lease runs out by itself", extra={"cause": str(error)})
 
     async def _try(self) -> bool:
         """One attempt to take or renew. Counts from before the request, for the safe side."""
@@ -102,7 +102,7 @@ class Election:
         except Conflict:
             return False  # Another candidate was faster.
         except ApiError as error:
-            log.warning("no answer about the Lease", extra={"fields": {"error": str(error)}})
+            log.warning("no answer about the Lease", extra={"cause": str(error)})
             return False
         self._renewed_at = began
         return True

@@ -104,7 +104,7 @@ class Listing:
         STORE_DRIFT.labels(resource.plural).inc()
         log.warning(
             "a watch missed this; repaired by listing",
-            extra={"fields": {"kind": resource.kind, "namespace": key[0], "name": key[1]}},
+            extra={"kind": resource.kind, "namespace": key[0], "object": key[1]},
         )
         self._pass_on(change)
         return 1

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from camfleet_operator.settings import SettingsError, settings_from_env
+from camfleet_base.environment import SettingsError
+from camfleet_operator.settings import VARIABLES, settings_from_env
 
 LEAST = {
     "CAMFLEET_NAMESPACE": "camfleet-system",
@@ -23,7 +26,7 @@ def test_four_variables_are_enough() -> None:
 
 @pytest.mark.parametrize("name", LEAST)
 def test_each_of_them_must_be_there(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name} must be set"):
+    with pytest.raises(SettingsError, match=f"{name} is not set"):
         settings_from_env({key: value for key, value in LEAST.items() if key != name})
 
 
@@ -73,5 +76,30 @@ def test_a_viewer_of_snapshots_is_named_whole_or_not_at_all() -> None:
     assert viewer.namespaces == {"phu-yen", "dak-lak"}
     assert viewer.port == 9092
     for name in ("CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE", "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT"):
-        with pytest.raises(SettingsError, match=f"{name} must be set"):
+        with pytest.raises(SettingsError, match=f"{name} is not set"):
             settings_from_env({**LEAST, **whole, name: ""})
+
+
+class NotingEnvironment(dict[str, str]):
+    """An environment that notes which variables are asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def test_every_variable_that_is_read_is_in_the_reference() -> None:
+    environment = NotingEnvironment(
+        {
+            **LEAST,
+            "CAMFLEET_SNAPSHOT_VIEWER_NAMESPACES": "phu-yen",
+            "CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE": "camfleet-snapshots",
+            "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": "camfleet-page:page",
+        }
+    )
+    settings_from_env(environment)
+    assert environment.asked == {one.name for one in VARIABLES}

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from camfleet_worker.settings import Settings, SettingsInvalid, ViewerSettings
+from camfleet_base.environment import SettingsError
+from camfleet_worker.settings import VARIABLES, Settings, ViewerSettings
 
 LEAST = {"CAMFLEET_SHARD": "shard-0", "CAMFLEET_NAMESPACE": "phu-yen"}
 
@@ -53,16 +55,34 @@ def test_recordings_have_a_limit_only_where_one_is_said() -> None:
         ({"CAMFLEET_SHARD": ""}, "CAMFLEET_SHARD"),
         ({"CAMFLEET_NAMESPACE": ""}, "CAMFLEET_NAMESPACE"),
         ({"CAMFLEET_TICK_MS": "soon"}, "CAMFLEET_TICK_MS"),
-        ({"CAMFLEET_TICK_MS": "1"}, "between 10 and 1000"),
+        ({"CAMFLEET_TICK_MS": "1"}, "from 10 to 1000"),
         ({"CAMFLEET_METRICS_PORT": "70000"}, "CAMFLEET_METRICS_PORT"),
         ({"CAMFLEET_LEASE_SECONDS": "0"}, "CAMFLEET_LEASE_SECONDS"),
         ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_AUDIENCE": ""}, "VIEWER_AUDIENCE is not set"),
         ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": ""}, "VIEWER_ACCOUNT is not set"),
-        ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": "page"}, "must be namespace:name"),
-        ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": "a:b:c"}, "must be namespace:name"),
+        ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": "page"}, "as namespace:name"),
+        ({**VIEWER, "CAMFLEET_SNAPSHOT_VIEWER_ACCOUNT": "a:b:c"}, "as namespace:name"),
         ({**VIEWER, "POD_IP": ""}, "POD_IP is not set"),
     ],
 )
 def test_what_is_wrong_is_named(changes: dict[str, str], named: str) -> None:
-    with pytest.raises(SettingsInvalid, match=named):
+    with pytest.raises(SettingsError, match=named):
         Settings.of(LEAST | changes)
+
+
+class NotingEnvironment(dict[str, str]):
+    """An environment that notes which variables are asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def test_every_variable_that_is_read_is_in_the_reference() -> None:
+    environment = NotingEnvironment(LEAST | VIEWER)
+    Settings.of(environment)
+    assert environment.asked == {one.name for one in VARIABLES}

@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from camfleet_worker.base.token_bucket import TokenBucket
+from camfleet_base.token_bucket import TokenBucket
 
 WORKER_PER_S = 25.0
 """Handshakes cost CPU that running streams need; 200 cameras are back in eight seconds."""

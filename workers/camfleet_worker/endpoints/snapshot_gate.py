@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from camfleet_worker.base.token_bucket import TokenBucket
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.cluster.errors import ClusterError
 from camfleet_worker.cluster.reviewed_token import ReviewedToken
 from camfleet_worker.endpoints.bearer import Verdicts, bearer_token, fingerprint, judged

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from camfleet_api.camera import Attempts, CameraStatus
 from camfleet_api.conditions import merge_transition
-from camfleet_worker.base.token_bucket import TokenBucket
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.reporter.conditions import runtime_status
 from camfleet_worker.reporter.debounce import new_generation, patience_s
 from camfleet_worker.reporter.facts import CameraFacts

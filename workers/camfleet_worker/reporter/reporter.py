@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from camfleet_api.camera import Attempts, CameraStatus
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import WallClock
-from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.cluster.errors import ClusterError, Trouble
 from camfleet_worker.reporter.conditions import runtime_part
 from camfleet_worker.reporter.facts import CameraFacts

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backoff and token bucket: what keeps a fleet from stampeding."""
+"""Backoff and connect budget: what keeps the cameras of a fleet from connecting all at once."""
 
 from __future__ import annotations
 
@@ -9,31 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.base.backoff import Backoff
-from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.camera.connect_budget import ConnectBudget
 from virtual_time import run_virtual
-
-
-@given(
-    per_s=st.integers(1, 100),
-    burst=st.integers(1, 50),
-    gaps=st.lists(st.floats(0, 2), min_size=1, max_size=80),
-)
-def test_no_window_holds_more_than_rate_and_burst(
-    per_s: int, burst: int, gaps: list[float]
-) -> None:
-    bucket, now, granted = TokenBucket(per_s, burst), 0.0, []
-    for gap in gaps:
-        now += gap
-        granted.append(now + bucket.reserve(now))
-    for begin in granted:
-        within = [at for at in granted if begin <= at <= begin + 1.0]
-        assert len(within) <= per_s + burst + 1
-
-
-def test_a_rested_bucket_gives_its_burst_at_once_and_then_its_rate() -> None:
-    bucket = TokenBucket(per_s=2, burst=3)
-    assert [bucket.reserve(100.0) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
 
 
 def test_full_jitter_doubles_its_bound_up_to_the_most_and_starts_anew() -> None:

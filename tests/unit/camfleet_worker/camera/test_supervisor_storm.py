@@ -21,9 +21,9 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
 from camfleet_api.policy import CredentialsRef, StreamRole
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.app import STATUS_BURST_S
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.connect_budget import WORKER_PER_S, ConnectBudget
 from camfleet_worker.camera.fleet import Fleet

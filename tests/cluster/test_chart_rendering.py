@@ -22,6 +22,7 @@ from camfleet_api.names import (
     WORKER_COMPONENT,
 )
 from camfleet_api.policy import Placement
+from camfleet_operator import settings as operator_settings
 from camfleet_operator.plan.desired import deployment
 from camfleet_operator.settings import SnapshotViewer, settings_from_env
 from camfleet_worker.settings import Settings, ViewerSettings
@@ -238,10 +239,16 @@ def test_every_value_reaches_the_operators_pods() -> None:
     assert egress[1]["ports"] == [{"port": 8443, "protocol": "TCP"}]
 
 
+def _worker_pod(settings: operator_settings.Settings) -> Object:
+    """The template of a worker's pod in a province."""
+    body = deployment("phu-yen", "shard", "key", Placement(), settings, replicas=1)
+    return dict(body["spec"]["template"])
+
+
 def test_the_worker_monitor_finds_workers_and_their_port() -> None:
     objects = _rendered("full")
     settings = settings_from_env(_env(_container(objects)))
-    pod = deployment("phu-yen", "shard", "key", Placement(), settings)["spec"]["template"]
+    pod = _worker_pod(settings)
     monitor = _named(objects, "PodMonitor", "camfleet-workers")["spec"]
     assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     (endpoint,) = monitor["podMetricsEndpoints"]
@@ -299,7 +306,7 @@ def test_what_reached_workers_before_reaches_them_beside_a_viewer() -> None:
 
 def test_the_policy_finds_workers_and_their_ports() -> None:
     settings = settings_from_env(_env(_container(_rendered("full"))))
-    pod = deployment("phu-yen", "shard", "key", Placement(), settings)["spec"]["template"]
+    pod = _worker_pod(settings)
     policy = _policies()["phu-yen"]
     assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     named = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
@@ -348,9 +355,7 @@ def test_a_viewer_reaches_workers_through_the_operator(
     values: str, expected: ViewerSettings | None
 ) -> None:
     settings = settings_from_env(_env(_container(_rendered(values))))
-    (container,) = deployment("phu-yen", "shard", "key", Placement(), settings)["spec"]["template"][
-        "spec"
-    ]["containers"]
+    (container,) = _worker_pod(settings)["spec"]["containers"]
     told = {one["name"]: one.get("value", "10.1.2.3") for one in container["env"]}
     assert Settings.of(told).viewer == expected
 

@@ -92,6 +92,21 @@ def test_a_declared_province_gets_a_worker_and_every_camera_says_where_it_is(
     eventually(lambda: get(cluster, province, "site", "barracks")["status"]["ready"] == "0/3")
 
 
+def test_a_new_shard_brings_no_warning(cluster: Cluster, province: str) -> None:
+    shard = shard_of(cluster, province)
+
+    def events() -> list[Raw]:
+        found = cluster.kubectl("get", "events", "-n", province, "-o", "json")
+        return list(json.loads(found)["items"])
+
+    def pod_made() -> bool:
+        return any(one["reason"] == "SuccessfulCreate" for one in events())
+
+    eventually(pod_made, within_s=30)
+    about_shard = [one for one in events() if one["involvedObject"]["name"].startswith(shard)]
+    assert [one["message"] for one in about_shard if one["type"] == "Warning"] == []
+
+
 def test_the_workers_pod_passes_the_restricted_pod_security_standard(
     cluster: Cluster, province: str
 ) -> None:

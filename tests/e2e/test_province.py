@@ -143,6 +143,23 @@ def _shards(province: Province) -> list[dict[str, Any]]:
     return list(get_json(province.target, "ingestshards", "-n", steps.PROVINCE)["items"])
 
 
+def test_a_new_shard_brings_no_warning(facility: Facility) -> None:
+    """Whoever declares a first site looks at the Events, and they are all he knows of it."""
+    target, namespace = facility.target, facility.namespace
+    facility.apply(site_document(), camera_document("gate", 1))
+
+    def started() -> bool:
+        pods = get_json(target, "pods", "-n", namespace, "-l", figures.WORKERS)["items"]
+        return bool(pods) and all(_is_ready(pod) for pod in pods)
+
+    eventually(started, within_s=90)
+    events = get_json(target, "events", "-n", namespace)["items"]
+    kinds = ("Deployment", "ReplicaSet", "Pod")
+    about_pods = [one for one in events if one["involvedObject"]["kind"] in kinds]
+    assert "SuccessfulCreate" in {one["reason"] for one in about_pods}
+    assert [one["message"] for one in about_pods if one["type"] == "Warning"] == []
+
+
 def test_an_unknown_field_is_refused_by_name(facility: Facility) -> None:
     with pytest.raises(DemoFailed, match="prot"):
         facility.apply(camera_document("gate", 1, prot=80))

@@ -16,15 +16,17 @@ class Phase(IntEnum):
     """Actions of a phase run side by side, phases one after the other."""
 
     ROOT = 0
-    """Deployments: their uid owns the rest."""
+    """New Deployments, without a pod yet: their uid owns the rest."""
     RIGHTS = 1
     """ServiceAccounts, Roles, RoleBindings, Leases: a worker's rights come before its work."""
     WORK = 2
     """IngestShards."""
-    RUNTIME_STATUS = 3
+    PODS = 3
+    """Deployments that exist: their pods need a ServiceAccount, or the first one is refused."""
+    RUNTIME_STATUS = 4
     """Before STATUS: these carry a resourceVersion, which our own next write would make old."""
-    STATUS = 4
-    REMOVAL = 5
+    STATUS = 5
+    REMOVAL = 6
 
 
 @dataclass(frozen=True, slots=True)

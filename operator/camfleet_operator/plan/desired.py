@@ -44,19 +44,22 @@ noticed."""
 METRICS_PORT = 9090
 SNAPSHOTS_PORT_NAME = "snapshots"
 """The chart's NetworkPolicy knows the second listener by it."""
+STARTS_WITHIN_S = 10
+"""Three seconds from its start a worker listens, on two cores with three times their load."""
 UID = 65532
 """The conventional non-root user of images without a user database."""
 
 
 def deployment(
-    namespace: str, shard: str, key: str, placement: Placement, settings: Settings
+    namespace: str, shard: str, key: str, placement: Placement, settings: Settings, replicas: int
 ) -> Manifest:
     """The root. Without a hash of the configuration in the pod template: workers follow their
-    IngestShard, and no change of it may restart 200 streams."""
+    IngestShard, and no change of it may restart 200 streams. `replicas` is 0 while the pod's
+    ServiceAccount is still to be made, else 1."""
     labels = {SHARD_LABEL: shard, COMPONENT_LABEL: WORKER_COMPONENT}
     body = _object(DEPLOYMENTS, namespace, shard, {PLACEMENT_LABEL: key, **labels})
     body["spec"] = {
-        "replicas": 1,
+        "replicas": replicas,
         # A surge pod would open second sessions with cameras that allow few.
         "strategy": {"type": "Recreate"},
         "selector": {"matchLabels": labels},
@@ -259,6 +262,7 @@ def _container(namespace: str, shard: str, placement: Placement, settings: Setti
         "command": ["camfleet-worker"],
         "env": env + [{"name": key, "value": value} for key, value in sorted(worker.env.items())],
         "ports": [_port("metrics", METRICS_PORT), *viewer_ports],
+        "startupProbe": _startup_probe(),
         "livenessProbe": _probe("/healthz", period_s=10, failures=6),
         "readinessProbe": _probe("/readyz", period_s=5, failures=3),
         "resources": dict(worker.resources),
@@ -310,6 +314,12 @@ def _most_recorded(volume: RecordingVolume) -> list[Manifest]:
 def _field(path: str) -> Manifest:
     # apiVersion is a default, but server-side apply compares what is stored.
     return {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}
+
+
+def _startup_probe() -> Manifest:
+    """No other probe runs before this one was answered, and it is first sent when a worker listens
+    on a busy node too: each probe that is refused would be a Warning about a pod that is well."""
+    return _probe("/healthz", period_s=2, failures=60) | {"initialDelaySeconds": STARTS_WITHIN_S}
 
 
 def _probe(path: str, period_s: int, failures: int) -> Manifest:

@@ -59,15 +59,16 @@ def keep(
 ) -> list[Action]:
     """Actions for a shard that has cameras. `placement` is None when no Site has it any more: the
     Deployment is then left as it is, for cameras that keep running."""
-    root, actions = view.root, []
+    root = view.root
     if root is not None and root.meta.deleting:
         return []  # Built anew when it is gone.
-    if placement is not None:
-        body = desired.deployment(view.namespace, view.name, *placement, view.settings)
-        actions += _apply(view, DEPLOYMENTS, Phase.ROOT, body, root)
     if root is None:
-        return actions  # Its uid must be known first: it owns the rest.
-    return actions + _children(view, root.meta.uid, spec)
+        # Its uid must be known first: it owns the rest, and its pod needs some of the rest.
+        return _deployment(view, Phase.ROOT, placement, replicas=0)
+    return [
+        *_children(view, root.meta.uid, spec),
+        *_deployment(view, Phase.PODS, placement, replicas=1),
+    ]
 
 
 def retire(view: ShardView) -> list[Action]:
@@ -85,6 +86,15 @@ def retire(view: ShardView) -> list[Action]:
         if not acknowledged(live):
             return []
     return [_delete(DEPLOYMENTS, view, root.meta, "no camera is left for it")]
+
+
+def _deployment(
+    view: ShardView, phase: Phase, placement: tuple[str, Placement] | None, replicas: int
+) -> list[Action]:
+    if placement is None:
+        return []
+    body = desired.deployment(view.namespace, view.name, *placement, view.settings, replicas)
+    return _apply(view, DEPLOYMENTS, phase, body, view.root)
 
 
 def _children(view: ShardView, owner: str, spec: IngestShardSpec) -> list[Action]:

@@ -16,7 +16,14 @@ from camfleet_api.camera import CameraStatus
 from camfleet_api.conditions import Condition, merge_transition
 from camfleet_operator.plan.actions import Apply, Delete, Plan
 from camfleet_operator.plan.namespace_plan import plan_namespace
-from camfleet_operator.resources import LEASES, SHARDS, WATCHED, Resource
+from camfleet_operator.resources import (
+    DEPLOYMENTS,
+    LEASES,
+    SERVICE_ACCOUNTS,
+    SHARDS,
+    WATCHED,
+    Resource,
+)
 from camfleet_operator.settings import Settings, WorkerSettings
 from camfleet_operator.store import Change, Store
 
@@ -166,6 +173,9 @@ class Province:
             raw["status"] = _merged_status(raw.get("status") or {}, body["status"], action.manager)
         else:
             raw = body
+            if action.resource is DEPLOYMENTS and body["spec"]["replicas"]:
+                # Kubernetes refuses a pod without it, with a Warning.
+                assert (SERVICE_ACCOUNTS.kind, namespace, action.name) in self._objects
             # Kubernetes: RBAC, a binding's roleRef cannot be changed.
             assert present is None or present.get("roleRef") == body.get("roleRef")
             if present is not None and "status" in present:

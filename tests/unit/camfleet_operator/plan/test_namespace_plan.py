@@ -62,6 +62,25 @@ def test_the_deployment_owns_all_the_rest(province: Any) -> None:
         assert [one["uid"] for one in references] == [owner], kind
 
 
+def test_a_new_shard_has_a_pod_only_when_its_service_account_is_there(province: Any) -> None:
+    with_cameras(province).round()
+    (shard,) = province.names("Deployment")
+    assert province.get("Deployment", shard)["spec"]["replicas"] == 0
+    assert province.names("ServiceAccount") == []
+    changes = [action.resource.kind for action in province.round().actions]
+    assert changes.index("ServiceAccount") < changes.index("Deployment")
+    assert province.get("Deployment", shard)["spec"]["replicas"] == 1
+    assert province.plan().actions == ()
+
+
+def test_no_probe_is_sent_before_a_worker_can_answer(province: Any) -> None:
+    with_cameras(province).done()
+    pod = province.get("Deployment", only_shard(province))["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["startupProbe"]["initialDelaySeconds"] >= 10
+    assert "initialDelaySeconds" not in container["readinessProbe"], "the first holds it back"
+
+
 def test_the_role_names_exactly_what_the_worker_needs(province: Any) -> None:
     running(province)
     shard = only_shard(province)
@@ -454,7 +473,7 @@ def test_workers_listen_for_a_viewer_where_it_is_declared_and_change_nowhere_els
     on = replace(off, worker=replace(off.worker, viewer=viewer))
 
     def made(namespace: str, chosen: Settings) -> dict[str, Any]:
-        return deployment(namespace, "shard", "key", Placement(), chosen)
+        return deployment(namespace, "shard", "key", Placement(), chosen, replicas=1)
 
     assert made(NAMESPACE, on) == made(NAMESPACE, off), "its workers do not restart"
     (container,) = made("dak-lak", on)["spec"]["template"]["spec"]["containers"]

@@ -94,6 +94,7 @@ image: prerequisites ## Build the product image localhost/camfleet:dev into the 
 
 .PHONY: generate
 generate: setup ## Write CRDs, chart copies and references from the models
+	@$(PYTHON) -m chart_values
 	@$(PYTHON) -m camfleet_api.generate
 	@$(PYTHON) -m camfleet_operator.settings_reference
 	@$(PYTHON) -m camfleet_worker.settings_reference
@@ -111,6 +112,7 @@ lint: setup ## Style, import directions, generated files
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/lint-imports
+	@$(PYTHON) -m chart_values --check
 	@$(PYTHON) -m camfleet_api.generate --check
 	@$(PYTHON) -m camfleet_operator.settings_reference --check
 	@$(PYTHON) -m camfleet_worker.settings_reference --check

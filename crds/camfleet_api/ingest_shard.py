@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -115,6 +116,23 @@ class IngestShardStatus(Model):
     )
 
     atomic: ClassVar[bool] = False
+
+
+def secrets_of_camera(camera: ShardCamera, policy: Policy) -> frozenset[str]:
+    """Names of the Secrets that running this camera under this policy needs."""
+    return _names((camera.credentials, *(relay.credentials for relay in policy.relays)))
+
+
+def secrets_of_shard(spec: IngestShardSpec) -> frozenset[str]:
+    """Names of the Secrets that a work list needs: the operator grants these, the worker reads
+    these."""
+    cameras = (camera.credentials for camera in spec.cameras)
+    relays = (relay.credentials for policy in spec.policies for relay in policy.relays)
+    return _names((*cameras, *relays))
+
+
+def _names(refs: Iterable[CredentialsRef | None]) -> frozenset[str]:
+    return frozenset(ref.secret_name for ref in refs if ref is not None)
 
 
 INGEST_SHARD = Kind(

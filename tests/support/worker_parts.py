@@ -12,37 +12,22 @@ import asyncio
 import base64
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from camfleet_api.camera import Scheme, VideoSource
-from camfleet_api.ingest_shard import IngestShardSpec, Policy, Relay, ShardCamera
+from camfleet_api.ingest_shard import IngestShardSpec, Policy, Relay, ShardCamera, secrets_of_shard
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.names import CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef, StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
-from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.base.backoff import Backoff
-from camfleet_worker.base.clock import wall_clock
-from camfleet_worker.camera.connect_budget import ConnectBudget
-from camfleet_worker.camera.fleet import Fleet
-from camfleet_worker.camera.sink_factory import SinkFactory
-from camfleet_worker.camera.state_cache import StateCache
-from camfleet_worker.camera.status_restore import Recollection
-from camfleet_worker.camera.surroundings import Pace, Surroundings
-from camfleet_worker.journal.keeper import JournalPlaces, Journals
+from camfleet_worker.camera.surroundings import Pace
+from camfleet_worker.ingest import Ingest
 from camfleet_worker.login.accounts import Accounts
-from camfleet_worker.login.attempts import AttemptLedger
-from camfleet_worker.media.loop import MediaLoop
-from camfleet_worker.onvif.ports import port_trouble
-from camfleet_worker.onvif.resolver import OnvifResolver
-from camfleet_worker.picture.pool import PicturePool
 from camfleet_worker.record.housekeeping import VolumeSettings
-from camfleet_worker.record.volume import VolumeWriter
-from camfleet_worker.recordings.listing import recorded_between
-from camfleet_worker.relay.name_resolver import Resolver
-from camfleet_worker.reporter.reporter import Reporter
-from camfleet_worker.rtsp.client import open_stream
+from camfleet_worker.settings import Settings
 from vms import RecordServer
 
 PASSWORD = "p@ss#w0rd%/:"
@@ -121,79 +106,46 @@ class WorkerParts:
     ) -> None:
         """`volume`: what is recorded to, if it is not a folder below `folder`."""
         self.folder = folder
-        self._pace = pace or Pace()
         self.objects = objects
         self.secrets = secrets
-        self.reporter = Reporter(objects, wall_clock, TokenBucket(100, 100))
-        self.accounts = Accounts(secrets.follow, lambda name: self.fleet.secret_changed(name))
-        self._media = MediaLoop(0.05)
-        settings = volume or VolumeSettings(folder / "recordings")
-        self.volume = VolumeWriter(settings)
-        self.journals = Journals(
-            NAMESPACE,
-            JournalPlaces(settings.root, folder / "state" / "journals"),
-            self.volume.submit,
-            recorded_between,
+        settings = Settings.of(
+            {
+                "CAMFLEET_SHARD": "shard",
+                "CAMFLEET_NAMESPACE": NAMESPACE,
+                "CAMFLEET_STATE": str(folder / "state"),
+                "CAMFLEET_TICK_MS": "50",
+                "CAMFLEET_STATUS_WRITES_PER_S": "100",
+            }
         )
-        self.pictures = PicturePool()
-        self._names = Resolver()
-        self._onvif = OnvifResolver()
-        self.fleet = self._fleet()
+        accounts = Accounts(secrets.follow)
+        backoff = partial(Backoff, first_s=0.2, most_s=0.5)
+        volume = volume or VolumeSettings(folder / "recordings")
+        self.ingest = Ingest(settings, objects, accounts, volume, pace, backoff)
+        self.accounts = accounts
+        self.fleet = self.ingest.fleet
+        self.reporter = self.ingest.reporter
+        self.volume = self.ingest.volume
+        self.journals = self.ingest.journals
+        self.pictures = self.ingest.pictures
         self._tasks: list[asyncio.Task[None]] = []
 
-    def _fleet(self) -> Fleet:
-        ledger = AttemptLedger(wall_clock)
-        cache = StateCache(self.folder / "state")
-        recollection = Recollection(
-            self.reporter, cache, ledger, lambda host: self.fleet.siblings(host)
-        )
-        sinks = SinkFactory(NAMESPACE, self.volume, self._names, self.accounts, self.pictures)
-        around = Surroundings(
-            resolver=self._onvif,
-            open_stream=open_stream,
-            probe=port_trouble,
-            accounts=self.accounts,
-            ledger=ledger,
-            reports=self.reporter,
-            recollect=recollection.recollect,
-            budget=ConnectBudget(),
-            make_sinks=sinks.make,
-            backoff=lambda: Backoff(first_s=0.2, most_s=0.5),
-            pace=self._pace,
-            journals=self.journals,
-        )
-        return Fleet(around, self.reporter, lambda camera: self._media.open_feed(camera, ()))
-
     async def __aenter__(self) -> Self:
-        self._media.start()
-        self.volume.start()
-        self.pictures.start()
-        self._tasks = [
-            asyncio.create_task(self.reporter.run()),
-            asyncio.create_task(self.fleet.poll()),
-        ]
+        self.ingest.start()
+        self._tasks = [asyncio.create_task(part) for part in self.ingest.parts().values()]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.fleet.stop()
-        await self.accounts.close()
-        await asyncio.to_thread(self._media.stop)
-        await asyncio.to_thread(self.volume.close, 5.0)
-        await asyncio.to_thread(self.pictures.close, 5.0)
-        self._names.close()
-        self._onvif.close()
+        await self.ingest.stop()
 
     async def run(self, policy: Policy, *cameras: ShardCamera) -> None:
         await self.run_all([policy], cameras)
 
     async def run_all(self, policies: Sequence[Policy], cameras: Sequence[ShardCamera]) -> None:
         spec = IngestShardSpec(hash="h", policies=list(policies), cameras=list(cameras))
-        refs = [camera.credentials for camera in cameras]
-        refs += [relay.credentials for policy in policies for relay in policy.relays]
-        self.accounts.want({ref.secret_name for ref in refs if ref is not None})
+        self.accounts.want(secrets_of_shard(spec))
         await self.fleet.apply(spec)
 
     def recorded_bytes(self) -> int:

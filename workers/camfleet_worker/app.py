@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker: puts the parts together, runs them, and ends them within ten seconds.
+"""The worker process: makes its parts, runs them, and ends them within ten seconds.
 
-Flow: shard and Secrets in, supervisors in between, statuses, metrics and the Lease out. Anything
-that ends unexpectedly here ends the process; the parent starts it again at once.
+The parent starts `run`. The shard follower, what ingests (`ingest.py`), the Lease and the endpoints
+are made here and know nothing of each other. A part that ends by itself ends the process; the
+parent starts it again at once. Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -15,24 +16,11 @@ import signal
 import time
 from http import HTTPStatus
 
-from pydantic import ValidationError
-
-from camfleet_api.ingest_shard import IngestShardSpec, IngestShardStatus
 from camfleet_base.environment import SettingsError
-from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker import log as logs
-from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import wall_clock
-from camfleet_worker.camera.connect_budget import ConnectBudget
-from camfleet_worker.camera.fleet import Fleet
-from camfleet_worker.camera.other_cameras import OtherCameras
-from camfleet_worker.camera.sink_factory import SinkFactory
-from camfleet_worker.camera.state_cache import StateCache
-from camfleet_worker.camera.status_restore import Recollection
-from camfleet_worker.camera.surroundings import Surroundings
 from camfleet_worker.cluster.api import Cluster
 from camfleet_worker.cluster.connection import Connection
-from camfleet_worker.cluster.errors import ClusterError
 from camfleet_worker.cluster.heartbeat import Heartbeat
 from camfleet_worker.cluster.token_reviews import TokenReviews
 from camfleet_worker.endpoints.http_server import READING, Answer, HttpServer
@@ -41,38 +29,20 @@ from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
 from camfleet_worker.endpoints.probes import Page, ProbeServer, Progress
 from camfleet_worker.endpoints.snapshot_gate import SnapshotGate
 from camfleet_worker.endpoints.snapshots import snapshot_page
-from camfleet_worker.journal.keeper import JournalPlaces, Journals
+from camfleet_worker.ingest import Ingest
 from camfleet_worker.login.accounts import Accounts
-from camfleet_worker.login.attempts import AttemptLedger
-from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.metrics.collector import (
     ViewerCollector,
     WorkerCollector,
     registry_of,
     rendered,
 )
-from camfleet_worker.onvif.ports import port_trouble
-from camfleet_worker.onvif.resolver import OnvifResolver
-from camfleet_worker.picture.pool import PicturePool
 from camfleet_worker.record.housekeeping import VolumeSettings
-from camfleet_worker.record.volume import VolumeWriter
-from camfleet_worker.recordings.listing import recorded_between
-from camfleet_worker.relay.name_resolver import Resolver
-from camfleet_worker.reporter.reporter import Reporter
-from camfleet_worker.rtsp.client import open_stream
 from camfleet_worker.settings import Settings
+from camfleet_worker.shard_follower import ShardFollower
 
 log = logging.getLogger(__name__)
 
-SHARD_PATIENCE_S = 5.0
-"""How long the API server may take before the copy of the last shard is run."""
-STATUS_BURST_S = 10.0
-"""The burst of status writes is what the budget gives in this time."""
-STOP_S = 9.0
-"""Everything after SIGTERM; the pod's grace period is longer."""
-FLUSH_S = 2.0
-DISK_S = 2.0
-PICTURE_S = 0.5
 JOURNAL_S = 60.0
 """A journal of many days, over a forwarded port."""
 VIEWER_CONNECTIONS = 64
@@ -86,52 +56,36 @@ class Worker:
         self._settings = settings
         self._redactor = redactor
         self._connection = connection
-        self._cluster = Cluster(connection, settings.namespace)
-        self._cache = StateCache(settings.state)
-        self._accounts = Accounts(self._cluster.secret, self._secret_changed)
-        per_s = settings.status_writes_per_s
-        self._reporter = Reporter(
-            self._cluster,
-            wall_clock,
-            TokenBucket(per_s, max(1.0, per_s * STATUS_BURST_S)),
-            self._cache.keep_status,
+        cluster = Cluster(connection, settings.namespace)
+        accounts = Accounts(cluster.secret)
+        accounts.on_change(self._mask)  # before all others: what they log is masked
+        volume = VolumeSettings(settings.recordings, settings.recordings_max_bytes)
+        self._ingest = Ingest(settings, cluster, accounts, volume)
+        self._follower = ShardFollower(
+            settings.shard, cluster, accounts, self._ingest.fleet, self._ingest.cache
         )
-        self._media = MediaLoop(settings.tick_s)
-        self._ticks = Progress(lambda: self._media.counters.ticks)
-        self._volume = VolumeWriter(
-            VolumeSettings(settings.recordings, settings.recordings_max_bytes)
-        )
-        self._journals = Journals(
-            settings.namespace,
-            JournalPlaces(settings.recordings, settings.state / "journals"),
-            self._volume.submit,
-            recorded_between,
-        )
-        self._pictures = PicturePool()
-        self._names = Resolver()
-        self._onvif = OnvifResolver()
-        self._fleet = self._make_fleet()
+        self._ticks = Progress(lambda: self._ingest.media.counters.ticks)
         self._heartbeat = Heartbeat(
-            self._cluster,
+            cluster,
             settings.shard,
             settings.holder,
             settings.lease_s,
             wall_clock,
-            self._reporter.reread,
+            self._ingest.reporter.reread,
         )
-        self._spec: IngestShardSpec | None = None
-        self._registry = registry_of(
-            WorkerCollector(
-                settings.namespace,
-                self._fleet,
-                self._media,
-                self._pictures.counters,
-                lambda: self._reporter.writes,
-                self._journals.counters,
-                lambda: self._volume.housekeeper.deleted_for_space,
-            )
+        self._registry = registry_of(self._collector())
+
+    def _collector(self) -> WorkerCollector:
+        ingest = self._ingest
+        return WorkerCollector(
+            self._settings.namespace,
+            ingest.fleet,
+            ingest.media,
+            ingest.pictures.counters,
+            lambda: ingest.reporter.writes,
+            ingest.journals.counters,
+            lambda: ingest.volume.housekeeper.deleted_for_space,
         )
-        self._first_shard = asyncio.Event()
 
     def _snapshot_servers(self) -> list[tuple[HttpServer, str, int]]:
         """One for whoever may forward a port to the pod, with the journal; one for a viewer, where
@@ -147,42 +101,16 @@ class Worker:
         return servers
 
     def _loopback(self) -> Loopback:
-        journal = JournalPages(self._journals)
+        journal = JournalPages(self._ingest.journals)
         pages = {JOURNAL: (READING, journal.read), ACKNOWLEDGE: (("POST",), journal.acknowledge)}
         return Loopback(self._snapshot, pages)
 
     def _snapshot(self, path: str) -> Page | None:
-        return snapshot_page(self._fleet, path)
-
-    def _make_fleet(self) -> Fleet:
-        ledger = AttemptLedger(wall_clock)
-        recollection = Recollection(
-            self._reporter, self._cache, ledger, lambda host: self._fleet.siblings(host)
-        )
-        factory = SinkFactory(
-            self._settings.namespace, self._volume, self._names, self._accounts, self._pictures
-        )
-        around = Surroundings(
-            resolver=self._onvif,
-            open_stream=open_stream,
-            probe=port_trouble,
-            accounts=self._accounts,
-            ledger=ledger,
-            reports=self._reporter,
-            recollect=recollection.recollect,
-            budget=ConnectBudget(),
-            make_sinks=factory.make,
-            other_camera=OtherCameras(self._cluster.camera).status,
-            journals=self._journals,
-        )
-        return Fleet(around, self._reporter, lambda camera: self._media.open_feed(camera, ()))
+        return snapshot_page(self._ingest.fleet, path)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until told to stop; raises what ended a part that must not end."""
-        self._media.start()
-        self._volume.start()
-        self._pictures.start()
-        self._accounts.restore(self._cache.secrets())
+        self._ingest.start()
         pages = {"/metrics": self._metrics, "/healthz": self._healthz, "/readyz": self._readyz}
         probes = ProbeServer(pages.get)
         snapshots = self._snapshot_servers()
@@ -193,11 +121,9 @@ class Worker:
         parts = [
             asyncio.create_task(part, name=name)
             for name, part in {
-                "shard": self._follow_shard(),
-                "copy": self._run_copy(),
-                "reporter": self._reporter.run(),
-                "sinks": self._fleet.poll(),
+                "shard": self._follower.run(),
                 "lease": self._heartbeat.run(),
+                **self._ingest.parts(),
             }.items()
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -219,99 +145,28 @@ class Worker:
         else:
             log.info("snapshots are served", extra={"address": address, "port": port})
 
-    async def _follow_shard(self) -> None:
-        """Take over every shard that the API server shows. One that vanishes is no instruction:
-        only an explicit removal, or SIGTERM, stops a camera."""
-        async for found in self._cluster.shard(self._settings.shard):
-            if found is None:
-                log.warning("shard is absent, cameras go on", extra={"shard": self._settings.shard})
-                continue
-            try:
-                spec = IngestShardSpec.read(found["spec"])
-                if self._spec is None or spec != self._spec:
-                    await self._take_over(spec)
-            except (ValidationError, IndexError) as error:
-                log.error("shard cannot be read", extra={"cause": type(error).__name__})
-                continue
-            self._first_shard.set()
-            if (found.get("status") or {}).get("observedHash") != spec.hash:
-                await self._acknowledge(spec.hash)
-
-    async def _run_copy(self) -> None:
-        """Go by the last shard where the API server does not answer soon after the start."""
-        try:
-            async with asyncio.timeout(SHARD_PATIENCE_S):
-                await self._first_shard.wait()
-        except TimeoutError:
-            copy = self._cache.shard()
-            if copy is not None and self._spec is None:
-                log.warning("no answer from the API server, running the last shard")
-                await self._take_over(copy)
-        await asyncio.Event().wait()
-
-    async def _take_over(self, spec: IngestShardSpec) -> None:
-        self._spec = spec
-        self._accounts.want(_secrets_of(spec))
-        await self._fleet.apply(spec)
-        self._cache.keep_shard(spec)
-
-    async def _acknowledge(self, hash_: str) -> None:
-        """Tell the operator that this shard runs: rights of removed cameras may go."""
-        backoff = Backoff(first_s=0.5, most_s=5.0)
-        for _ in range(10):
-            try:
-                await self._cluster.apply_shard_status(
-                    self._settings.shard, IngestShardStatus(observed_hash=hash_).to_wire()
-                )
-            except ClusterError as error:
-                log.warning("shard not acknowledged", extra={"cause": str(error)})
-                await asyncio.sleep(backoff.next_s())
-            else:
-                return
-
-    def _secret_changed(self, name: str) -> None:
+    def _mask(self, _: str) -> None:
         # A VMS account is often called like the namespace: masked, no line could be read.
-        self._redactor.know(self._accounts.values() - {self._settings.namespace})
-        self._cache.keep_secrets(self._accounts.contents())
-        self._fleet.secret_changed(name)
+        self._redactor.know(self._ingest.accounts.values() - {self._settings.namespace})
 
     async def _stop(self, parts: list[asyncio.Task[None]]) -> None:
-        """TEARDOWN, close files, last report. The report goes first to nobody's harm: it tells
-        what was true while the cameras still ran, and stopping them is no fact about them."""
         log.info("worker stops")
         for task in parts:
             task.cancel()
         await asyncio.gather(*parts, return_exceptions=True)
-        try:
-            async with asyncio.timeout(STOP_S):
-                await asyncio.gather(self._flush(), self._fleet.stop())
-                await asyncio.to_thread(self._media.stop, DISK_S)
-                await asyncio.to_thread(self._volume.close, DISK_S)
-                await asyncio.to_thread(self._pictures.close, PICTURE_S)
-        except TimeoutError:
-            log.error("worker could not stop in time")
-        await self._accounts.close()
-        self._names.close()
-        self._onvif.close()
+        await self._ingest.stop()
         log.info("worker stopped")
-
-    async def _flush(self) -> None:
-        try:
-            async with asyncio.timeout(FLUSH_S):
-                await self._reporter.flush()
-        except TimeoutError:
-            log.warning("last report not written in time")
 
     def _metrics(self) -> Answer:
         return Answer(HTTPStatus.OK, rendered(self._registry))
 
     def _healthz(self) -> Answer:
-        if self._media.alive and not self._ticks.stalled(time.monotonic()):
+        if self._ingest.media.alive and not self._ticks.stalled(time.monotonic()):
             return Answer(HTTPStatus.OK, b"ok\n")
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the media loop does not tick\n")
 
     def _readyz(self) -> Answer:
-        if self._spec is not None:
+        if self._follower.ready:
             return Answer(HTTPStatus.OK, b"ok\n")
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"no shard yet\n")
 
@@ -362,9 +217,3 @@ async def _first_end(stopping: asyncio.Task[bool], parts: list[asyncio.Task[None
     for task in done - {stopping}:
         error = task.exception()
         raise error or RuntimeError(f"part {task.get_name()} ended")
-
-
-def _secrets_of(spec: IngestShardSpec) -> set[str]:
-    refs = [camera.credentials for camera in spec.cameras]
-    refs += [relay.credentials for policy in spec.policies for relay in policy.relays]
-    return {ref.secret_name for ref in refs if ref is not None}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from camfleet_api.ingest_shard import IngestShardSpec
+from camfleet_api.ingest_shard import IngestShardSpec, secrets_of_shard
 from camfleet_api.names import (
     API_VERSION,
     COMPONENT_LABEL,
@@ -115,7 +115,7 @@ def granted_for(spec: IngestShardSpec) -> Granted:
     return Granted(
         frozenset(one.name for one in spec.cameras),
         frozenset(one.login_after for one in spec.cameras if one.login_after),
-        frozenset(secrets_of(spec)),
+        secrets_of_shard(spec),
     )
 
 
@@ -144,13 +144,6 @@ def ingest_shard(namespace: str, shard: str, owner: str, spec: IngestShardSpec) 
     body = _owned(_object(SHARDS, namespace, shard), shard, owner)
     body["spec"] = spec.to_wire()
     return body
-
-
-def secrets_of(spec: IngestShardSpec) -> set[str]:
-    """Names of the Secrets that a work list needs."""
-    cameras = {one.credentials.secret_name for one in spec.cameras if one.credentials}
-    relays = (relay for policy in spec.policies for relay in policy.relays)
-    return cameras | {relay.credentials.secret_name for relay in relays if relay.credentials}
 
 
 def names_in(role_body: Mapping[str, Any], resource: str) -> set[str]:

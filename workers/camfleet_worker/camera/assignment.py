@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
+from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera, secrets_of_camera
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,12 @@ class Assignment:
 
     def secrets(self) -> frozenset[str]:
         """Names of all Secrets that running this camera needs."""
-        refs = (self.camera.credentials, *(relay.credentials for relay in self.policy.relays))
-        return frozenset(ref.secret_name for ref in refs if ref is not None)
+        return secrets_of_camera(self.camera, self.policy)
+
+    @property
+    def device(self) -> str:
+        """Host and ONVIF port: cameras with the same one are channels of one device."""
+        return f"{self.camera.host}:{self.camera.onvif_port}"
 
     def runs_like(self, other: Assignment) -> bool:
         """True where the difference, if any, needs no new connection."""

@@ -17,6 +17,7 @@ from camfleet_api.camera import DeviceStatus
 from camfleet_api.ingest_shard import IngestShardSpec
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.camera.assignment import Assignment, assignments_of, change_between
+from camfleet_worker.camera.assignment_index import AssignmentIndex
 from camfleet_worker.camera.supervisor import CameraSupervisor
 from camfleet_worker.camera.surroundings import MediaChannel, Surroundings
 from camfleet_worker.media_types.causes import Cause
@@ -56,28 +57,33 @@ class Fleet:
         around: Surroundings,
         reporter: Followed,
         open_channel: Callable[[str], MediaChannel],
+        index: AssignmentIndex,
     ) -> None:
+        """`index`: the fleet keeps it at what runs."""
         self._around = around
         self._reporter = reporter
         self._open_channel = open_channel
+        self._index = index
         self._running: dict[str, _Running] = {}
         self._compared: dict[str, DeviceStatus] = {}
         self.bugs = 0
 
     @property
     def supervisors(self) -> Collection[CameraSupervisor]:
-        """For metrics and for finding a device's other cameras."""
+        """For metrics and snapshots."""
         return [running.supervisor for running in self._running.values()]
 
     async def apply(self, spec: IngestShardSpec) -> None:
         """Take a shard over. When it returns, removed cameras are stopped and forgotten."""
         old = {uid: running.supervisor.assignment for uid, running in self._running.items()}
-        change = change_between(old, assignments_of(spec))
+        new = assignments_of(spec)
+        change = change_between(old, new)
         for assignment in change.removed:
             self._reporter.forget(assignment.uid)
-        await self._stop(a.uid for a in (*change.removed, *change.changed))
         for assignment in (*change.added, *change.changed):
             self._reporter.follow(assignment.camera.name, assignment.uid)
+        self._index.replace(new)  # after follow: a status is read of followed cameras only
+        await self._stop(a.uid for a in (*change.removed, *change.changed))
         for assignment in (*change.added, *change.changed):
             self._start(assignment)
         for assignment in change.renewed:
@@ -94,18 +100,10 @@ class Fleet:
 
     def secret_changed(self, name: str) -> None:
         """Wake the cameras that use this Secret, and no other."""
-        for supervisor in self.supervisors:
-            if name in supervisor.assignment.secrets():
-                supervisor.secret_changed(name)
-
-    def secrets(self) -> set[str]:
-        """Names of all Secrets in use."""
-        return {name for s in self.supervisors for name in s.assignment.secrets()}
-
-    def siblings(self, host: str) -> list[Assignment]:
-        """All cameras at one address: the channels of a recorder."""
-        found = (supervisor.assignment for supervisor in self.supervisors)
-        return [assignment for assignment in found if assignment.camera.host == host]
+        for assignment in self._index.with_secret(name):
+            running = self._running.get(assignment.uid)
+            if running is not None:
+                running.supervisor.secret_changed(name)
 
     async def poll(self) -> None:
         """Have every camera's sinks looked at, for ever."""
@@ -114,11 +112,12 @@ class Fleet:
             self._compare_identities()
             for supervisor in self.supervisors:
                 supervisor.publish()
-            self._around.journals.step()
 
     def _compare_identities(self) -> None:
         """Tell supervisors whose devices answer as one. Channels of a recorder are one device."""
-        told = {s.address: s.answering for s in self.supervisors if s.answering is not None}
+        told = {
+            s.assignment.device: s.answering for s in self.supervisors if s.answering is not None
+        }
         if told == self._compared:
             return
         self._compared = told
@@ -126,7 +125,7 @@ class Fleet:
             device: group.fact_for(device) for group in shared(told) for device in group.devices
         }
         for supervisor in self.supervisors:
-            supervisor.share_identity(facts.get(supervisor.address))
+            supervisor.share_identity(facts.get(supervisor.assignment.device))
 
     async def stop(self) -> None:
         """Stop every camera: TEARDOWN, files closed."""

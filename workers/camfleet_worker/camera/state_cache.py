@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,15 @@ class StateCache:
         """Called after each write: transitions are rare."""
         self._write(f"{STATUSES}/{uid}.json", status.to_wire())
 
-    def forget_status(self, uid: str) -> None:
-        """The camera is no longer this worker's."""
-        (self._folder / STATUSES / f"{uid}.json").unlink(missing_ok=True)
+    def retain_statuses(self, uids: Iterable[str]) -> None:
+        """Forget the statuses of all cameras but these: the others are no longer this worker's."""
+        retained = {f"{uid}.json" for uid in uids}
+        try:
+            leaving = [p for p in (self._folder / STATUSES).glob("*") if p.name not in retained]
+            for path in leaving:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("old statuses stay", extra={"cause": type(error).__name__})
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:

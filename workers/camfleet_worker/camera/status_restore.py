@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from camfleet_api.camera import CameraStatus
 from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.assignment_index import AssignmentIndex
 from camfleet_worker.camera.state_cache import StateCache
 from camfleet_worker.camera.status_mapping import recalled_refusal
 from camfleet_worker.cluster.errors import ClusterError
@@ -33,17 +33,17 @@ class Recollection:
         reporter: Reporter,
         cache: StateCache,
         ledger: AttemptLedger,
-        siblings: Callable[[str], list[Assignment]],
+        index: AssignmentIndex,
     ) -> None:
         self._reporter = reporter
         self._cache = cache
         self._ledger = ledger
-        self._siblings = siblings
+        self._index = index
         self._restored: set[str] = set()
 
     async def recollect(self, assignment: Assignment) -> CameraStatus | None:
         """The camera's last status, once the ledger knows what was spent on its device."""
-        siblings = self._siblings(assignment.camera.host)
+        siblings = self._index.at_device(assignment.device)
         new = [sibling for sibling in siblings if sibling.uid not in self._restored]
         await asyncio.gather(*(self._restore(sibling.uid) for sibling in new))
         return await self._status(assignment.uid)

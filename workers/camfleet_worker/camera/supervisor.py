@@ -73,7 +73,7 @@ class CameraSupervisor:
         self._channel = channel
         self._around = around
         self._backoff = around.backoff()
-        place = f"{self.address}:{assignment.camera.rtsp_port}"
+        place = f"{self.assignment.device}:{assignment.camera.rtsp_port}"
         self._device = around.devices.at(place, around.backoff)
         self.journal = around.journals.open(assignment, channel.arrivals)
         self._wake = asyncio.Event()
@@ -110,11 +110,6 @@ class CameraSupervisor:
     def sinks(self) -> SinkSet:
         """The sinks of the camera; none before the first connect."""
         return self._sinks
-
-    @property
-    def address(self) -> str:
-        """Host and ONVIF port: cameras with the same one are channels of one device."""
-        return f"{self.assignment.camera.host}:{self.assignment.camera.onvif_port}"
 
     @property
     def answering(self) -> DeviceStatus | None:
@@ -454,7 +449,7 @@ class CameraSupervisor:
         """The account in the ledger: device address, user name, Secret version."""
         if self._credentials is None:
             return None
-        return self._credentials.account_key(self.address)
+        return self._credentials.account_key(self.assignment.device)
 
     def _names(self) -> dict[str, object]:
         return {"camera": self.assignment.camera.name, "site": self.assignment.camera.site}

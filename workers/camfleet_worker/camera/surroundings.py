@@ -49,9 +49,6 @@ class JournalKeeper(Protocol):
     def open(self, assignment: Assignment, arrivals: DeliveryLog) -> Journal:
         """Begin one."""
 
-    def step(self) -> None:
-        """Write what is due; called twice a second."""
-
     def close(self, journals: Iterable[Journal]) -> None:
         """Their cameras have stopped on purpose."""
 
@@ -62,9 +59,6 @@ class NoJournals:
     def open(self, assignment: Assignment, arrivals: DeliveryLog) -> Journal:
         """One that forgets."""
         return self
-
-    def step(self) -> None:
-        """Nothing is due."""
 
     def close(self, journals: Iterable[Journal]) -> None:
         """Nothing is open."""

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The journals of all cameras of a worker: stepped, written beside the recordings, handed out.
 
-Supervisors open one for each camera and note failures in it; the fleet has them stepped a few at a
-time and closed. Files are touched on the volume's writer thread alone, one job a camera at a time:
+Supervisors open one for each camera and note failures in it, the fleet closes it; `run` steps a few
+at a time. Files are touched on the volume's writer thread alone, one job a camera at a time:
 a disk that stalls costs memory up to a bound, and what exceeds it is counted. A camera that is not
 recorded has its journal on the pod's in-memory volume, which outlives the process and not the pod.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -36,6 +37,8 @@ from camfleet_worker.record.layout import camera_prefix
 
 log = logging.getLogger(__name__)
 
+LOOK_S = 0.5
+"""How often it is looked for journals that are due."""
 STEP_S = 5.0
 CHECKPOINT_S = 30.0
 """What a worker that is killed had seen of its relays since is lost: at most this much."""
@@ -269,6 +272,12 @@ class Journals:
             self._bounding = True
             self._run(self._bound_memory)
         return kept
+
+    async def run(self) -> None:
+        """Write what is due, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self.step()
 
     def step(self) -> None:
         """Step those that are due; called twice a second, it spreads them over time."""

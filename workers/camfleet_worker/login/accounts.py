@@ -54,17 +54,24 @@ class SecretContent:
 class Accounts:
     """The Secrets of a shard, followed by name."""
 
-    def __init__(self, follow: Follow, on_change: Listener) -> None:
+    def __init__(self, follow: Follow) -> None:
         self._follow = follow
-        self._on_change = on_change
+        self._listeners: list[Listener] = []
         self._contents: dict[str, SecretContent | None] = {}
         self._read: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
+    def on_change(self, listener: Listener) -> None:
+        """Have this called for every Secret that is restored, first read or changed; listeners are
+        called in the order in which they were added."""
+        self._listeners.append(listener)
+
     def restore(self, contents: dict[str, SecretContent]) -> None:
         """Begin with what the last process held; whatever the API server says replaces it."""
         for name, content in contents.items():
-            self._contents.setdefault(name, content)
+            if name not in self._contents:
+                self._contents[name] = content
+                self._notify(name)
 
     def contents(self) -> dict[str, SecretContent]:
         """Every Secret that exists, for the state cache."""
@@ -166,7 +173,11 @@ class Accounts:
             self._read[name].set()
             if content != before:
                 log.info("secret read", extra={"secret": name})
-                self._on_change(name)
+                self._notify(name)
+
+    def _notify(self, name: str) -> None:
+        for listener in self._listeners:
+            listener(name)
 
 
 def _version(uid: str, username: str, password: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from camfleet_api.camera import Attempts, CameraStatus
@@ -184,7 +184,8 @@ class Reporter:
             return
         report.reported = status
         report.differs_since = None
-        self._on_written(report.uid, status)
+        if report.uid in self._reports:
+            self._on_written(report.uid, status)
 
     def _lose(self, report: Report) -> None:
         report.gone = True
@@ -206,10 +207,6 @@ class Reporter:
         # The server itself is in trouble: no camera's write is tried for a while.
         delay_s = max(self._backoff.next_s(), error.retry_after_s or 0.0)
         self._paused_until = _now() + delay_s
-
-    def statuses(self) -> Iterable[tuple[str, CameraStatus]]:
-        """What has been reported, by uid."""
-        return [(r.uid, r.reported) for r in self._reports.values() if r.reported is not None]
 
 
 def _now() -> float:

@@ -53,5 +53,18 @@ def test_a_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> N
     StateCache(tmp_path / "file" / "state").keep_shard(IngestShardSpec(hash="h1"))
 
 
+def test_statuses_of_cameras_that_left_are_forgotten(tmp_path: Path) -> None:
+    cache = StateCache(tmp_path)
+    for uid in ("stays", "left", "left-too"):
+        cache.keep_status(uid, STATUS)
+    cache.retain_statuses(["stays", "not-written-yet"])
+    assert [path.name for path in (tmp_path / "statuses").iterdir()] == ["stays.json"]
+    assert cache.status("left") is None
+
+
+def test_where_no_status_was_kept_there_is_none_to_forget(tmp_path: Path) -> None:
+    StateCache(tmp_path / "state").retain_statuses([])
+
+
 def test_a_secret_shows_no_value(tmp_path: Path) -> None:
     assert "p@ss" not in repr(SECRET)

@@ -22,13 +22,14 @@ from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
 from camfleet_api.policy import CredentialsRef, StreamRole
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_base.token_bucket import TokenBucket
-from camfleet_worker.app import STATUS_BURST_S
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.assignment_index import AssignmentIndex
 from camfleet_worker.camera.connect_budget import WORKER_PER_S, ConnectBudget
 from camfleet_worker.camera.fleet import Fleet
 from camfleet_worker.camera.sink_set import NO_SINKS
 from camfleet_worker.camera.surroundings import Listener, Surroundings
+from camfleet_worker.ingest import STATUS_BURST_S
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
@@ -224,7 +225,7 @@ async def _cut_and_return(spec: IngestShardSpec, cut_s: float) -> tuple[Line, Ob
         budget=ConnectBudget(),
         make_sinks=lambda assignment, before: NO_SINKS,
     )
-    fleet = Fleet(around, reporter, lambda camera: Channel(line))
+    fleet = Fleet(around, reporter, lambda camera: Channel(line), AssignmentIndex())
     parts = [asyncio.create_task(reporter.run()), asyncio.create_task(fleet.poll())]
     await fleet.apply(spec)
     await asyncio.sleep(150)

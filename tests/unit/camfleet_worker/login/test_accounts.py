@@ -14,7 +14,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.names import CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.login.accounts import Accounts
+from camfleet_worker.login.accounts import Accounts, SecretContent
 
 CAMERA_1 = CredentialsRef(secret_name="site", username_key="user", password_key="one")
 CAMERA_2 = CredentialsRef(secret_name="site", username_key="user", password_key="two")
@@ -26,7 +26,8 @@ class Following:
     def __init__(self) -> None:
         self.changes: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.rung: list[str] = []
-        self.accounts = Accounts(self.follow, self.rung.append)
+        self.accounts = Accounts(self.follow)
+        self.accounts.on_change(self.rung.append)
         self.uid = "5f0c0c0e"
 
     async def follow(self, name: str) -> AsyncIterator[dict[str, Any] | None]:
@@ -67,6 +68,13 @@ async def test_another_password_is_another_version(secret: Following) -> None:
     first = secret.accounts.camera_login(CAMERA_2)
     await secret.show(user="admin", one="1111", two="3333")
     assert secret.accounts.camera_login(CAMERA_2).version != first.version
+
+
+async def test_what_is_restored_is_told_like_what_is_read() -> None:
+    following = Following()
+    content = SecretContent(CREDENTIALS_SECRET_TYPE, "uid", {"password": "p"})
+    following.accounts.restore({"site": content})
+    assert following.rung == ["site"], "the log masks its values from here on"
 
 
 async def test_two_workers_mean_the_same_account_whenever_they_began_to_read(

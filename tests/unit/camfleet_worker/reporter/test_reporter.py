@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from camfleet_api.camera import Attempts, CameraStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_base.token_bucket import TokenBucket
-from camfleet_worker.app import STATUS_BURST_S
 from camfleet_worker.cluster.errors import ClusterError, Trouble
+from camfleet_worker.ingest import STATUS_BURST_S
 from camfleet_worker.reporter.conditions import runtime_status
 from camfleet_worker.reporter.debounce import DEBOUNCE_S, patience_s
 from camfleet_worker.reporter.facts import CameraFacts, Failure

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the worker runs now, found by device and by Secret.
+
+The fleet replaces it with every shard; the restore of statuses asks which cameras share a device,
+the fleet which of them need a Secret. It starts and stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from camfleet_worker.camera.assignment import Assignment, Assignments
+
+
+class AssignmentIndex:
+    """The assignments of one worker; empty before the first shard."""
+
+    def __init__(self) -> None:
+        self._by_device: dict[str, list[Assignment]] = {}
+        self._by_secret: dict[str, list[Assignment]] = {}
+
+    def replace(self, assignments: Assignments) -> None:
+        """Hold exactly these."""
+        by_device, by_secret = defaultdict(list), defaultdict(list)
+        for assignment in assignments.values():
+            by_device[assignment.device].append(assignment)
+            for secret in assignment.secrets():
+                by_secret[secret].append(assignment)
+        self._by_device, self._by_secret = dict(by_device), dict(by_secret)
+
+    def at_device(self, device: str) -> list[Assignment]:
+        """All cameras of one device (`Assignment.device`): the channels of a recorder."""
+        return list(self._by_device.get(device, ()))
+
+    def with_secret(self, name: str) -> list[Assignment]:
+        """All cameras that need this Secret, for themselves or for a monitoring system."""
+        return list(self._by_secret.get(name, ()))

@@ -10,7 +10,7 @@ from camfleet_api.policy import CredentialsRef, StreamRole
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 
 
-def shard_camera(name: str = "gate", **fields: object) -> ShardCamera:
+def shard_camera(name: str = "gate", /, **fields: object) -> ShardCamera:
     """A camera that asks for no login; its uid is its name."""
     defaults: dict[str, object] = {
         "name": name,

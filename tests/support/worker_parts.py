@@ -12,6 +12,7 @@ import asyncio
 import base64
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -23,7 +24,7 @@ from camfleet_api.names import CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef, StreamRole, VideoCodec
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.base.backoff import Backoff
-from camfleet_worker.camera.surroundings import Pace
+from camfleet_worker.camera.timings import CameraTimings
 from camfleet_worker.ingest import Ingest
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.record.housekeeping import VolumeSettings
@@ -101,7 +102,7 @@ class WorkerParts:
         folder: Path,
         objects: CameraObjects,
         secrets: SecretObjects,
-        pace: Pace | None = None,
+        timings: CameraTimings | None = None,
         volume: VolumeSettings | None = None,
     ) -> None:
         """`volume`: what is recorded to, if it is not a folder below `folder`."""
@@ -118,9 +119,9 @@ class WorkerParts:
             }
         )
         accounts = Accounts(secrets.follow)
-        backoff = partial(Backoff, first_s=0.2, most_s=0.5)
+        timings = replace(timings or CameraTimings(), backoff=partial(Backoff, 0.2, 0.5))
         volume = volume or VolumeSettings(folder / "recordings")
-        self.ingest = Ingest(settings, objects, accounts, volume, pace, backoff)
+        self.ingest = Ingest(settings, objects, accounts, volume, timings)
         self.accounts = accounts
         self.fleet = self.ingest.fleet
         self.reporter = self.ingest.reporter

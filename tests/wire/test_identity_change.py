@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from camera_simulator import Camera, CameraSettings, Simulator
-from camfleet_worker.camera.surroundings import Pace
+from camfleet_api.conditions import ConditionType
+from camfleet_worker.camera.timings import CameraTimings
 from eventually import consistently_async, eventually_async
 from worker_parts import (
     PASSWORD,
@@ -22,7 +23,7 @@ from worker_parts import (
     policy_to,
 )
 
-SOON = Pace(healthy_after_s=0.5, outage_s=1.0, recheck_least_s=0.5, recheck_most_s=1.0)
+SOON = CameraTimings(healthy_after_s=0.5, outage_s=1.0, recheck_least_s=0.5, recheck_most_s=1.0)
 
 
 @pytest.fixture
@@ -152,9 +153,7 @@ async def test_a_series_whose_serial_number_is_zero_is_no_clone(
     ]
     await worker.run(policy_to(None), *(entry(objects, camera) for camera in cameras))
     await ready(objects, "gate", "yard")
-    await consistently_async(
-        lambda: all(s.identity_trouble is None for s in worker.fleet.supervisors), during_s=1.5
-    )
+    await consistently_async(lambda: not identity_failures(worker), during_s=1.5)
 
 
 @pytest.mark.quirk(18)
@@ -170,6 +169,10 @@ async def test_the_channels_of_one_recorder_are_no_clones(
     ]
     await worker.run(policy_to(None, recording=False), *entries)
     await ready(objects, "channel1", "channel2")
-    await consistently_async(
-        lambda: all(s.identity_trouble is None for s in worker.fleet.supervisors), during_s=1.5
-    )
+    await consistently_async(lambda: not identity_failures(worker), during_s=1.5)
+
+
+def identity_failures(worker: WorkerParts) -> list[str]:
+    """Why IdentityStable is not True, before it has lasted long enough to be written."""
+    side = (failure for one in worker.fleet.supervisors for failure in one.snapshot.side)
+    return [f.message for f in side if f.condition is ConditionType.IDENTITY_STABLE]

@@ -16,7 +16,7 @@ from camera_simulator import Camera, CameraSettings, Simulator
 from camfleet_api.camera import VideoSource
 from camfleet_api.ingest_shard import ShardCamera
 from camfleet_api.policy import StreamRole
-from camfleet_worker.camera.surroundings import Pace
+from camfleet_worker.camera.timings import CameraTimings
 from camfleet_worker.onvif.device_lock import CallBudget
 from eventually import consistently_async, eventually_async
 from vms import RecordServer
@@ -29,7 +29,7 @@ from worker_parts import (
     policy_to,
 )
 
-SOON = Pace(healthy_after_s=0.5, outage_s=1.0, recheck_least_s=0.5, recheck_most_s=1.0)
+SOON = CameraTimings(healthy_after_s=0.5, outage_s=1.0, recheck_least_s=0.5, recheck_most_s=1.0)
 
 
 @pytest.fixture

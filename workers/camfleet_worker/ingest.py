@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from camfleet_base.token_bucket import TokenBucket
-from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import wall_clock
 from camfleet_worker.camera.assignment_index import AssignmentIndex
 from camfleet_worker.camera.connect_budget import ConnectBudget
+from camfleet_worker.camera.connector import ConnectDeps
+from camfleet_worker.camera.devices import Devices
 from camfleet_worker.camera.fleet import Fleet
 from camfleet_worker.camera.other_cameras import OtherCameras
 from camfleet_worker.camera.sink_factory import SinkFactory
 from camfleet_worker.camera.state_cache import StateCache
 from camfleet_worker.camera.status_restore import Recollection
-from camfleet_worker.camera.surroundings import Pace, Surroundings
+from camfleet_worker.camera.supervisor import SupervisorDeps
+from camfleet_worker.camera.timings import CameraTimings
 from camfleet_worker.journal.keeper import JournalPlaces, Journals
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.login.attempts import AttemptLedger
@@ -59,10 +61,9 @@ class Ingest:
         cluster: CameraDoor,
         accounts: Accounts,
         volume: VolumeSettings,
-        pace: Pace | None = None,
-        backoff: Callable[[], Backoff] = Backoff,
+        timings: CameraTimings | None = None,
     ) -> None:
-        """`pace` and `backoff`: how long things must last; tests shorten them."""
+        """`timings`: None for the product's."""
         self.accounts = accounts
         self.cache = StateCache(settings.state)
         self.reporter = Reporter(
@@ -83,23 +84,26 @@ class Ingest:
         sinks = SinkFactory(
             settings.namespace, self.volume, self._names, self.accounts, self.pictures
         )
-        around = Surroundings(
-            resolver=self._onvif,
-            open_stream=open_stream,
-            probe=port_trouble,
-            accounts=self.accounts,
-            ledger=ledger,
-            reports=self.reporter,
+        deps = SupervisorDeps(
+            connect=ConnectDeps(
+                resolver=self._onvif,
+                open_stream=open_stream,
+                probe=port_trouble,
+                accounts=self.accounts,
+                ledger=ledger,
+                record_attempt=self.reporter.record_attempt,
+                budget=ConnectBudget(),
+                other_camera=OtherCameras(cluster.camera).status,
+            ),
+            devices=Devices(),
             recollect=Recollection(self.reporter, self.cache, ledger, index).recollect,
-            budget=ConnectBudget(),
             make_sinks=sinks.make,
-            other_camera=OtherCameras(cluster.camera).status,
             journals=self.journals,
-            backoff=backoff,
-            pace=pace or Pace(),
+            reports=self.reporter,
+            timings=timings or CameraTimings(),
         )
         self.fleet = Fleet(
-            around, self.reporter, lambda camera: self.media.open_feed(camera, ()), index
+            deps, self.reporter, lambda camera: self.media.open_feed(camera, ()), index
         )
         accounts.on_change(self._keep_secrets)
         accounts.on_change(self.fleet.secret_changed)

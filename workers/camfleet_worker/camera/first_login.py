@@ -25,11 +25,6 @@ OtherCamera = Callable[[str], Awaitable[CameraStatus | None]]
 """The status of a Camera that another worker runs; None where it cannot be read."""
 
 
-async def nobody_else(name: str) -> CameraStatus | None:
-    """An OtherCamera that knows no other worker's camera."""
-    return None
-
-
 def require_first_login(
     ledger: AttemptLedger, account: str, first: str, status: CameraStatus | None
 ) -> None:

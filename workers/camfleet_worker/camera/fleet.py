@@ -18,8 +18,7 @@ from camfleet_api.ingest_shard import IngestShardSpec
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.camera.assignment import Assignment, assignments_of, change_between
 from camfleet_worker.camera.assignment_index import AssignmentIndex
-from camfleet_worker.camera.supervisor import CameraSupervisor
-from camfleet_worker.camera.surroundings import MediaChannel, Surroundings
+from camfleet_worker.camera.supervisor import CameraSupervisor, Feed, SupervisorDeps
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.resolve.identity import shared
 
@@ -27,13 +26,12 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.5
 """How soon a changed sink is noticed; two attribute reads a sink."""
-
-
 CLOSE_S = 4.0
+"""How long removed cameras may take to close; they go on closing after that."""
 
 
-class Followed(Protocol):
-    """Who keeps a report on each camera."""
+class StatusReporter(Protocol):
+    """Keeps a report on each camera."""
 
     def follow(self, name: str, uid: str) -> None:
         """Begin to report."""
@@ -45,7 +43,7 @@ class Followed(Protocol):
 @dataclass
 class _Running:
     supervisor: CameraSupervisor
-    channel: MediaChannel
+    feed: Feed
     task: asyncio.Task[None]
 
 
@@ -54,15 +52,15 @@ class Fleet:
 
     def __init__(
         self,
-        around: Surroundings,
-        reporter: Followed,
-        open_channel: Callable[[str], MediaChannel],
+        deps: SupervisorDeps,
+        reporter: StatusReporter,
+        open_feed: Callable[[str], Feed],
         index: AssignmentIndex,
     ) -> None:
         """`index`: the fleet keeps it at what runs."""
-        self._around = around
+        self._deps = deps
         self._reporter = reporter
-        self._open_channel = open_channel
+        self._open_feed = open_feed
         self._index = index
         self._running: dict[str, _Running] = {}
         self._compared: dict[str, DeviceStatus] = {}
@@ -106,7 +104,7 @@ class Fleet:
                 running.supervisor.secret_changed(name)
 
     async def poll(self) -> None:
-        """Have every camera's sinks looked at, for ever."""
+        """Have every supervisor publish what its sinks and its device have shown, for ever."""
         while True:
             await asyncio.sleep(POLL_S)
             self._compare_identities()
@@ -115,41 +113,44 @@ class Fleet:
 
     def _compare_identities(self) -> None:
         """Tell supervisors whose devices answer as one. Channels of a recorder are one device."""
-        told = {
+        answering = {
             s.assignment.device: s.answering for s in self.supervisors if s.answering is not None
         }
-        if told == self._compared:
+        if answering == self._compared:
             return
-        self._compared = told
-        facts = {
-            device: group.fact_for(device) for group in shared(told) for device in group.devices
+        self._compared = answering
+        details = {
+            device: group.fact_for(device)
+            for group in shared(answering)
+            for device in group.devices
         }
         for supervisor in self.supervisors:
-            supervisor.share_identity(facts.get(supervisor.assignment.device))
+            supervisor.share_identity(details.get(supervisor.assignment.device))
 
     async def stop(self) -> None:
         """Stop every camera: TEARDOWN, files closed."""
         await self._stop(list(self._running))
 
     def _start(self, assignment: Assignment) -> None:
-        channel = self._open_channel(assignment.camera.name)
-        supervisor = CameraSupervisor(assignment, channel, self._around)
+        feed = self._open_feed(assignment.camera.name)
+        supervisor = CameraSupervisor(assignment, feed, self._deps)
         task = asyncio.create_task(self._keep(supervisor), name=f"camera {assignment.camera.name}")
-        self._running[assignment.uid] = _Running(supervisor, channel, task)
+        self._running[assignment.uid] = _Running(supervisor, feed, task)
 
     async def _stop(self, uids: Iterable[str]) -> None:
         stopping = [self._running.pop(uid) for uid in uids]
         for running in stopping:
             running.task.cancel()
         await asyncio.gather(*(running.task for running in stopping), return_exceptions=True)
-        closed = [asyncio.wrap_future(running.channel.close()) for running in stopping]
+        closed = [asyncio.wrap_future(running.feed.close()) for running in stopping]
         if closed:
             # The media loop ends a session that answers no TEARDOWN within seconds of its own.
             await asyncio.wait(closed, timeout=CLOSE_S)
-        self._around.journals.close([running.supervisor.journal for running in stopping])
+        self._deps.journals.close([running.supervisor.journal for running in stopping])
 
     async def _keep(self, supervisor: CameraSupervisor) -> None:
-        """A bug of ours ends one run of one camera: count it, tell it, run again."""
+        """A bug of ours ends one run of one camera: it is counted and logged, and the camera is run
+        again."""
         backoff = Backoff(first_s=1.0, most_s=60.0)
         while True:
             try:

@@ -24,7 +24,6 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.moments import microseconds
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.sink_set import SinkSet
-from camfleet_worker.camera.surroundings import Journal
 from camfleet_worker.journal.camera_journal import CameraJournal
 from camfleet_worker.journal.lines import Checkpoint, End, Entry
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, Fact, Stage
@@ -296,9 +295,9 @@ class Journals:
                 log.exception("bug in a journal: it ends", extra={"camera": kept.camera})
                 self._running.remove(kept)
 
-    def close(self, journals: Iterable[Journal], then: Cause = Cause.PLANNED) -> None:
-        """Nothing follows: their cameras stopped on purpose. All that was handed to the volume
-        before counts as what it became."""
+    def close(self, journals: Iterable[object], then: Cause = Cause.PLANNED) -> None:
+        """End these, which `open` gave: their cameras stopped on purpose. All that was handed to
+        the volume before counts as what it became."""
         leaving = {id(journal) for journal in journals}
         ending = [kept for kept in self._running if id(kept) in leaving]
         at_us = self._wall_us()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.camera.failure_damping import Outage
+from camfleet_worker.camera.failure_damping import FailureDamping
 from camfleet_worker.camera.flapping import CALM_S, ENDS, WINDOW_S, Flapping
 from camfleet_worker.reporter.facts import Failure
 
@@ -65,11 +65,11 @@ def test_it_is_told_in_the_same_words_however_long_it_goes_on() -> None:
 def test_alternating_failures_change_what_is_told_a_few_times_an_hour(
     seen: list[tuple[Failure, float]],
 ) -> None:
-    outage, now, changes = Outage(), 0.0, []
+    damping, now, changes = FailureDamping(), 0.0, []
     last = None
     for failure, gap in seen:
         now += gap
-        told = outage.tell(failure, now)
+        told = damping.reported(failure, now)
         if told != last:
             changes.append(now)
         last = told
@@ -79,35 +79,35 @@ def test_alternating_failures_change_what_is_told_a_few_times_an_hour(
 
 
 def test_the_usual_course_of_an_outage_is_told_at_once() -> None:
-    outage = Outage()
-    assert outage.tell(SLOW, 0.0) is SLOW
-    assert outage.tell(AWAY, 10.0) is AWAY
-    assert outage.tell(SHUT, 20.0) is SHUT
+    damping = FailureDamping()
+    assert damping.reported(SLOW, 0.0) is SLOW
+    assert damping.reported(AWAY, 10.0) is AWAY
+    assert damping.reported(SHUT, 20.0) is SHUT
 
 
 def test_a_failure_that_stays_is_told_in_the_end() -> None:
-    outage = Outage()
+    damping = FailureDamping()
     for at, failure in enumerate((AWAY, SLOW, AWAY)):
-        outage.tell(failure, float(at))
-    assert outage.tell(SLOW, 10.0) is AWAY
-    assert outage.tell(SLOW, 69.0) is AWAY
-    assert outage.tell(SLOW, 70.0) is SLOW
+        damping.reported(failure, float(at))
+    assert damping.reported(SLOW, 10.0) is AWAY
+    assert damping.reported(SLOW, 69.0) is AWAY
+    assert damping.reported(SLOW, 70.0) is SLOW
 
 
 def test_what_only_a_person_can_mend_is_told_at_once() -> None:
-    outage = Outage()
+    damping = FailureDamping()
     for at, failure in enumerate((AWAY, SLOW, AWAY, SLOW)):
-        outage.tell(failure, float(at))
-    assert outage.tell(REJECTED, 5.0, final=True) is REJECTED
+        damping.reported(failure, float(at))
+    assert damping.reported(REJECTED, 5.0, final=True) is REJECTED
 
 
 @pytest.mark.parametrize("over", [True, False])
 def test_a_stream_of_seconds_does_not_begin_another_outage(over: bool) -> None:
-    outage = Outage()
+    damping = FailureDamping()
     for at, failure in enumerate((AWAY, SLOW, AWAY)):
-        outage.tell(failure, float(at))
-    outage.streams()
+        damping.reported(failure, float(at))
+    damping.streams()
     if over:
-        outage.over()
-    assert outage.tell(SHUT, 100.0) is SHUT
-    assert (outage.tell(SLOW, 101.0) is SLOW) is over
+        damping.outage_over()
+    assert damping.reported(SHUT, 100.0) is SHUT
+    assert (damping.reported(SLOW, 101.0) is SLOW) is over

@@ -7,28 +7,25 @@ import asyncio
 import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_api.camera import Attempts, CameraStatus, LearnedStatus, Scheme, VideoSource
+from camfleet_api.camera import Attempts, CameraStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_api.ingest_shard import Policy, ShardCamera
-from camfleet_api.policy import CredentialsRef, StreamRole
-from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.camera.assignment import Assignment
-from camfleet_worker.camera.connect_budget import ConnectBudget
+from camfleet_worker.camera.devices import Devices
 from camfleet_worker.camera.sink_set import NO_SINKS, MadeSink, SinkSet
-from camfleet_worker.camera.supervisor import SLOW_JITTER_S, SLOW_RETRY_S, CameraSupervisor
-from camfleet_worker.camera.surroundings import Listener, NoJournals, Surroundings
+from camfleet_worker.camera.supervisor import CameraSupervisor, SupervisorDeps
+from camfleet_worker.camera.timings import CameraTimings
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media.stream import StreamListener
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
@@ -36,90 +33,39 @@ from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.reporter.conditions import runtime_status
 from camfleet_worker.reporter.facts import CameraFacts, Failure
-from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
-from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
+from camfleet_worker.resolve import DeviceIdentity
+from camfleet_worker.rtsp.client import PlayingStream
+from device_tape import DeviceTape
+from forgetful_journals import ForgetfulJournals
+from shard_entries import secret_ref, shard_camera, shard_policy
 from virtual_time import START, VirtualClock, run_virtual
 
 FORMAT = VideoFormat(Codec.H264, (b"sps", b"pps"), 1280, 720)
+TIMINGS = CameraTimings(backoff=lambda: Backoff(uniform=lambda low, high: high))
 ENDED = IngestError(ConditionType.STREAMING, Reason.STREAM_ENDED, "The camera closed the stream")
 REJECTED = IngestError(
     ConditionType.AUTHENTICATED, Reason.CREDENTIALS_REJECTED, "Refused", Retry.ON_SECRET_CHANGE
 )
 AWAY = IngestError(ConditionType.REACHABLE, Reason.HOST_UNREACHABLE, "Nothing answers")
-LEARNED = Learned("digest", "1", "/media", "p1", "/live", "H264", 1280, 720, clock_offset_s=0)
 
 
-class Tape:
-    """A camera that does what was recorded: how often it was asked, and what it answers.
-
-    `plays_s`: how long each session lasts. `onvif`, `rtsp`: errors to answer with, None is good.
-    """
-
-    def __init__(self) -> None:
-        self.arrivals = DeliveryLog()
-        self.onvif: IngestError | None = None
-        self.rtsp: IngestError | None = None
-        self.probe: IngestError | None = None
-        self.secret: IngestError | None = None
-        self.plays_s = 1e9
-        self.identity = DeviceIdentity(model="M1", serial_number="AB123456")
-        self.others: dict[str, CameraStatus] = {}
-        self.others_read: list[float] = []
-        self.ends = ENDED
-        self.deviations: tuple[str, ...] = ()
-        self.resolved_at: list[float] = []
-        self.opened_at: list[float] = []
-        self.paths: list[str] = []
-        self.stopped = 0
-        self.facts: list[CameraFacts] = []
-        self.status: CameraStatus | None = None
-        self.version = "1"
-        self.sinks = NO_SINKS
-
-    # Resolver, StreamOpener, Probe
-
-    async def resolve(
-        self, request: ResolveRequest, credentials: Credentials | None, *, attempts: AttemptGate
-    ) -> Resolution:
-        self.resolved_at.append(_now())
-        if credentials is not None:
-            await attempts.before_attempt("digest")
-            if self.onvif is not None and self.onvif.condition is ConditionType.AUTHENTICATED:
-                await attempts.rejected("digest", self.onvif)
-            else:
-                await attempts.proven("digest")
-        if self.onvif is not None:
-            raise self.onvif
-        return Resolution(self.identity, LEARNED, self.deviations)
-
-    async def open_stream(
-        self,
-        target: StreamTarget,
-        credentials: Credentials | None,
-        *,
-        deadline_s: float,
-        before_attempt: BeforeAttempt,
-    ) -> PlayingStream:
-        self.opened_at.append(_now())
-        self.paths.append(target.path)
-        if credentials is not None:
-            await before_attempt()
-        if self.rtsp is not None:
-            raise self.rtsp
-        session = SimpleNamespace(timeout_s=60)
-        stream = SimpleNamespace(
-            codec=Codec.H264, session=session, certificate="", transport="tcp", silence=""
-        )
-        return cast(PlayingStream, stream)
-
-    async def probe_port(self, host: str, port: int, within_s: float) -> IngestError | None:
-        return self.probe
-
-    # MediaChannel and Session
+class Tape(DeviceTape):
+    """A device, and what a supervisor meets beside it: a place in the media loop, where each
+    session lasts `plays_s`, and a status that is read once and then reported."""
 
     counters = StreamCounters()
 
-    def play(self, stream: PlayingStream, listener: Listener) -> Tape:
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrivals = DeliveryLog()
+        self.plays_s = 1e9
+        self.ends = ENDED
+        self.stopped = 0
+        self.sinks = NO_SINKS
+        self.status: CameraStatus | None = None
+        self.facts: list[CameraFacts] = []
+
+    def play(self, stream: PlayingStream, listener: StreamListener) -> Tape:
         loop = asyncio.get_running_loop()
         loop.call_later(0.5, listener.first_key_frame, FORMAT)
         loop.call_later(self.plays_s, listener.ended, self.ends)
@@ -129,58 +75,23 @@ class Tape:
         self.stopped += 1
         return Future()
 
-    def replace_sinks(self, sinks: Sequence[Sink]) -> None:
-        pass
+    def replace_sinks(self, sinks: Sequence[Sink]) -> None: ...
 
     def close(self) -> Future[None]:
         return Future()
 
-    # Logins and Reports
-
-    async def known(self, name: str, within_s: float) -> bool:
-        return True
-
-    def camera_login(self, ref: CredentialsRef) -> Credentials:
-        if self.secret is not None:
-            raise self.secret
-        return Credentials("admin", "pw", self.version)
+    async def recollect(self, assignment: Assignment) -> CameraStatus | None:
+        return self.status
 
     def publish(self, uid: str, facts: CameraFacts) -> None:
         self.facts.append(facts)
 
-    async def record_attempt(self, uid: str, attempts: Attempts, generation: int) -> None:
-        pass
-
-    async def recollect(self, assignment: Assignment) -> CameraStatus | None:
-        return self.status
-
-    async def other_camera(self, name: str) -> CameraStatus | None:
-        self.others_read.append(_now())
-        return self.others.get(name)
-
 
 def assignment(generation: int = 1, login: bool = True, **changes: object) -> Assignment:
-    camera = ShardCamera(
-        name="gate",
-        uid="uid-1",
-        generation=generation,
-        site="hospital",
-        host="192.0.2.1",
-        onvif_port=80,
-        rtsp_port=554,
-        scheme=Scheme.HTTP,
-        onvif_path="/onvif/device_service",
-        source=VideoSource(channel=1),
-        credentials=CredentialsRef(secret_name="cameras") if login else None,
-        policy=0,
-    )
-    policy = Policy(
-        video=VideoLimits(),
-        stream=StreamRole.MAIN,
-        recording=RecordingPolicy(enabled=False),
-        relays=[],
-    )
-    return Assignment(camera.model_copy(update=changes), policy)
+    credentials = secret_ref("cameras" if login else None)
+    fields = {"generation": generation, "credentials": credentials} | changes
+    camera = shard_camera(**fields)
+    return Assignment(camera, shard_policy())
 
 
 Scenario = Callable[[CameraSupervisor], Coroutine[Any, Any, None]]
@@ -191,26 +102,21 @@ def play(
     scenario: Scenario | float,
     known: Assignment | None = None,
     ledger: AttemptLedger | None = None,
-    journals: NoJournals | None = None,
+    journals: ForgetfulJournals | None = None,
 ) -> None:
     """Run a supervisor beside a scenario, or for so many seconds, in virtual time."""
 
     async def main() -> None:
-        around = Surroundings(
-            resolver=tape,
-            open_stream=tape.open_stream,
-            probe=tape.probe_port,
-            accounts=tape,
-            ledger=ledger or AttemptLedger(VirtualClock()),
-            reports=tape,
+        deps = SupervisorDeps(
+            connect=tape.connect_deps(ledger or AttemptLedger(VirtualClock())),
+            devices=Devices(),
             recollect=tape.recollect,
-            budget=ConnectBudget(),
             make_sinks=lambda assignment, before: tape.sinks,
-            backoff=lambda: Backoff(uniform=lambda low, high: high),
-            other_camera=tape.other_camera,
-            journals=journals or NoJournals(),
+            journals=journals or ForgetfulJournals(),
+            reports=tape,
+            timings=TIMINGS,
         )
-        supervisor = CameraSupervisor(known or assignment(), tape, around)
+        supervisor = CameraSupervisor(known or assignment(), tape, deps)
         running = asyncio.create_task(supervisor.run())
         if isinstance(scenario, float):
             await asyncio.sleep(scenario)
@@ -232,7 +138,7 @@ def test_a_camera_streams_and_its_session_is_torn_down_at_the_end() -> None:
     assert tape.stopped == 1
 
 
-class Noting(NoJournals):
+class Noting(ForgetfulJournals):
     """A journal that remembers what it was told."""
 
     def __init__(self) -> None:
@@ -355,7 +261,7 @@ def test_the_wait_after_a_session_starts_anew_only_after_a_healthy_minute(
     lengths: list[float],
 ) -> None:
     class Sessions(Tape):
-        def play(self, stream: PlayingStream, listener: Listener) -> Tape:
+        def play(self, stream: PlayingStream, listener: StreamListener) -> Tape:
             played = len(self.opened_at) - 1
             self.plays_s = lengths[played] if played < len(lengths) else 1e9
             return super().play(stream, listener)
@@ -382,9 +288,9 @@ def test_rejected_credentials_wait_for_the_secret_or_half_an_hour() -> None:
     tape.onvif = REJECTED
 
     async def scenario(supervisor: CameraSupervisor) -> None:
-        await asyncio.sleep(SLOW_RETRY_S - 60)
+        await asyncio.sleep(TIMINGS.slow_retry_s - 60)
         assert len(tape.resolved_at) == 1
-        await asyncio.sleep(SLOW_JITTER_S + 60)
+        await asyncio.sleep(TIMINGS.slow_jitter_s + 60)
         assert len(tape.resolved_at) == 2
         tape.onvif, tape.version = None, "2"
         supervisor.secret_changed("cameras")
@@ -420,26 +326,6 @@ def test_a_changed_secret_does_not_touch_a_running_stream() -> None:
     assert len(tape.opened_at) == 1
 
 
-def test_a_camera_without_power_is_told_as_such_whatever_its_secret() -> None:
-    tape = Tape()
-    tape.secret = IngestError(
-        ConditionType.AUTHENTICATED,
-        Reason.CREDENTIALS_MISSING,
-        "No Secret",
-        Retry.ON_SECRET_CHANGE,
-    )
-
-    async def scenario(supervisor: CameraSupervisor) -> None:
-        tape.probe = AWAY
-        await asyncio.sleep(1)
-        assert _reason(tape) is Reason.HOST_UNREACHABLE
-        tape.probe = None
-        await asyncio.sleep(60)
-        assert _reason(tape) is Reason.CREDENTIALS_MISSING
-
-    play(tape, scenario)
-
-
 def test_rtsp_that_refuses_what_onvif_took_is_tried_once() -> None:
     tape = Tape()
     tape.rtsp = IngestError(
@@ -466,13 +352,6 @@ def test_another_generation_alone_needs_no_new_connection() -> None:
     assert tape.facts[-1].learned is not None
     assert tape.facts[-1].learned.generation == 2
     assert len(tape.opened_at) == 1
-
-
-def test_a_camera_that_asks_for_no_login_is_given_none() -> None:
-    tape = Tape()
-    play(tape, 10.0, known=assignment(login=False))
-    assert tape.facts[-1].streaming
-    assert tape.facts[-1].attempts is None
 
 
 # The account of two workers.
@@ -535,31 +414,6 @@ def test_what_was_refused_there_is_told_here_and_not_tried() -> None:
     play(tape, scenario, follower())
 
 
-def test_what_another_account_of_that_camera_did_says_nothing() -> None:
-    tape = Tape()
-    other = Attempts(account="another", count=1, proven=True, last=START)
-    tape.others["lobby"] = runtime_status(CameraFacts(1, attempts=other), START)
-    play(tape, 300.0, follower())
-    assert tape.resolved_at == []
-
-
-def test_an_account_proven_here_waits_for_nobody() -> None:
-    tape = Tape()
-    ledger = AttemptLedger(VirtualClock())
-    proven = Attempts(account=account_of(tape), count=1, proven=True, last=START)
-    ledger.restore(proven, None)
-    play(tape, 10.0, follower(), ledger)
-    assert tape.others_read == []
-    assert tape.facts[-1].streaming
-
-
-def test_a_device_that_is_away_is_told_as_such_whoever_logs_in_first() -> None:
-    tape = Tape()
-    tape.probe = AWAY
-    play(tape, 60.0, follower())
-    assert _reason(tape) is Reason.HOST_UNREACHABLE
-
-
 # Coming back.
 
 
@@ -588,24 +442,6 @@ def test_a_stream_that_had_pictures_is_opened_again_without_asking_onvif() -> No
         await asyncio.sleep(60)
         assert tape.facts[-1].streaming
 
-    play(tape, scenario)
-    assert len(tape.resolved_at) == 1
-
-
-def test_a_closed_rtsp_port_is_told_by_the_other_port() -> None:
-    tape = Tape()
-
-    async def scenario(supervisor: CameraSupervisor) -> None:
-        await asyncio.sleep(1)
-        refused = Reason.CONNECTION_REFUSED
-        tape.rtsp = IngestError(ConditionType.REACHABLE, refused, "Refused")
-        await asyncio.sleep(30)
-        assert _reason(tape) is Reason.RTSP_OFF
-        tape.probe = AWAY
-        await asyncio.sleep(60)
-        assert _reason(tape) is refused
-
-    tape.plays_s = 3.0
     play(tape, scenario)
     assert len(tape.resolved_at) == 1
 

@@ -26,13 +26,17 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.assignment_index import AssignmentIndex
 from camfleet_worker.camera.connect_budget import WORKER_PER_S, ConnectBudget
+from camfleet_worker.camera.connector import ConnectDeps
+from camfleet_worker.camera.devices import Devices
 from camfleet_worker.camera.fleet import Fleet
 from camfleet_worker.camera.sink_set import NO_SINKS
-from camfleet_worker.camera.surroundings import Listener, Surroundings
+from camfleet_worker.camera.supervisor import SupervisorDeps
+from camfleet_worker.camera.timings import CameraTimings
 from camfleet_worker.ingest import STATUS_BURST_S
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media.stream import StreamListener
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
@@ -40,6 +44,7 @@ from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.settings import Settings
+from forgetful_journals import ForgetfulJournals
 from virtual_time import VirtualClock, run_virtual
 
 PER_SITE = 5
@@ -112,9 +117,9 @@ class Channel:
     def __init__(self, line: Line) -> None:
         self.arrivals = DeliveryLog()
         self._line = line
-        self._listener: Listener | None = None
+        self._listener: StreamListener | None = None
 
-    def play(self, stream: PlayingStream, listener: Listener) -> Channel:
+    def play(self, stream: PlayingStream, listener: StreamListener) -> Channel:
         self._listener = listener
         self._line.sessions.add(self)
         asyncio.get_running_loop().call_later(0.3, listener.first_key_frame, FORMAT)
@@ -214,18 +219,25 @@ async def _cut_and_return(spec: IngestShardSpec, cut_s: float) -> tuple[Line, Ob
     budget = Settings.of({"CAMFLEET_SHARD": "s", "CAMFLEET_NAMESPACE": "n"}).status_writes_per_s
     reporter = Reporter(objects, VirtualClock(), TokenBucket(budget, budget * STATUS_BURST_S))
     names = {camera.uid: camera.name for camera in spec.cameras}
-    around = Surroundings(
-        resolver=line,
-        open_stream=line.open_stream,
-        probe=_closed_line,
-        accounts=_Accounts(),
-        ledger=AttemptLedger(VirtualClock()),
-        reports=reporter,
-        recollect=_nothing,
-        budget=ConnectBudget(),
+    deps = SupervisorDeps(
+        connect=ConnectDeps(
+            resolver=line,
+            open_stream=line.open_stream,
+            probe=_closed_line,
+            accounts=_Accounts(),
+            ledger=AttemptLedger(VirtualClock()),
+            record_attempt=reporter.record_attempt,
+            budget=ConnectBudget(),
+            other_camera=_unread,
+        ),
+        devices=Devices(),
+        recollect=_no_status,
         make_sinks=lambda assignment, before: NO_SINKS,
+        journals=ForgetfulJournals(),
+        reports=reporter,
+        timings=CameraTimings(),
     )
-    fleet = Fleet(around, reporter, lambda camera: Channel(line), AssignmentIndex())
+    fleet = Fleet(deps, reporter, lambda camera: Channel(line), AssignmentIndex())
     parts = [asyncio.create_task(reporter.run()), asyncio.create_task(fleet.poll())]
     await fleet.apply(spec)
     await asyncio.sleep(150)
@@ -264,7 +276,11 @@ async def _closed_line(host: str, port: int, within_s: float) -> IngestError | N
     return NO_ANSWER
 
 
-async def _nothing(assignment: Assignment) -> CameraStatus | None:
+async def _unread(name: str) -> CameraStatus | None:
+    return None
+
+
+async def _no_status(assignment: Assignment) -> CameraStatus | None:
     return None
 
 

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sinks of one camera through all its sessions: made when it first connects, renewed when its
+policy or a Secret changes.
+
+The supervisor holds one. What makes sinks and what drives them is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from camfleet_api.conditions import ConditionType
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.sink_set import NO_SINKS, SinkSet
+from camfleet_worker.media_types.sink import Sink
+from camfleet_worker.reporter.facts import Failure
+
+MakeSinks = Callable[[Assignment, SinkSet], SinkSet]
+"""The sinks of an assignment; those of the former set that stay the same are kept."""
+
+
+class CameraSinks:
+    """The sinks that a camera has now."""
+
+    def __init__(self, make: MakeSinks, replace: Callable[[Sequence[Sink]], None]) -> None:
+        """`replace` has the media loop drive these and no others from now on."""
+        self.set: SinkSet = NO_SINKS
+        self._make = make
+        self._replace = replace
+        self._recalled_picture: Failure | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether the camera has connected, so that there are sinks to renew."""
+        return self.set != NO_SINKS
+
+    def renew(self, assignment: Assignment) -> bool:
+        """Hold what this assignment asks for; True where that differs. Sinks that stay the same go
+        on without a break."""
+        made = self._make(assignment, self.set)
+        if made == self.set:
+            return False
+        self.set = made
+        self._replace(made.sinks)
+        return True
+
+    def recall_picture(self, side: Iterable[Failure]) -> None:
+        """What a former worker reported of the picture."""
+        pictures = (f for f in side if f.condition is ConditionType.IMAGE_HEALTHY)
+        self._recalled_picture = next(pictures, None)
+
+    def picture_failure(self) -> Failure | None:
+        """Why ImageHealthy is not True. What a former worker saw holds until it is known here."""
+        picture = self.set.picture
+        if picture.working or picture.failure is not None:
+            self._recalled_picture = None
+        return picture.failure or self._recalled_picture

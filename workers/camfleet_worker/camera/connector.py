@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One connect of one camera: its account, ONVIF where that must be asked, then RTSP.
+
+The supervisor calls it and decides what follows. It passes every gate that cameras share (the
+connect budget, the ledger of logins, the device) and never tries anything twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+from camfleet_api.camera import Attempts
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.policy import CredentialsRef
+from camfleet_worker.base.errors import IngestError
+from camfleet_worker.camera.assignment import Assignment
+from camfleet_worker.camera.connect_budget import ConnectBudget
+from camfleet_worker.camera.devices import Device
+from camfleet_worker.camera.first_login import OtherCamera, require_first_login
+from camfleet_worker.camera.learnt import Learnt
+from camfleet_worker.camera.status_mapping import recalled, stream_target
+from camfleet_worker.camera.timings import CameraTimings
+from camfleet_worker.login.attempts import AttemptLedger, Login
+from camfleet_worker.login.credentials import Credentials
+from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest, revealed
+from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget, no_gate
+
+
+class Resolver(Protocol):
+    """Asks a camera by ONVIF."""
+
+    async def resolve(
+        self, request: ResolveRequest, credentials: Credentials | None, *, attempts: AttemptGate
+    ) -> Resolution:
+        """The stream to take, or IngestError."""
+
+
+class StreamOpener(Protocol):
+    """Opens a stream by RTSP."""
+
+    async def __call__(
+        self,
+        target: StreamTarget,
+        credentials: Credentials | None,
+        *,
+        deadline_s: float,
+        before_attempt: BeforeAttempt,
+    ) -> PlayingStream:
+        """A playing stream, or IngestError."""
+
+
+class CameraAccounts(Protocol):
+    """The accounts that Secrets hold."""
+
+    async def known(self, name: str, within_s: float) -> bool:
+        """Wait until it is known whether the Secret exists."""
+
+    def camera_login(self, ref: CredentialsRef) -> Credentials:
+        """The account, or IngestError."""
+
+
+Probe = Callable[[str, int, float], Awaitable[IngestError | None]]
+"""Why a TCP connect to (host, port) fails within so many seconds; None where it does not."""
+
+RecordAttempt = Callable[[str, Attempts, int], Awaitable[None]]
+"""Writes attempts to the status of the Camera with this uid, under this generation; ClusterError
+where that fails."""
+
+
+@dataclass(frozen=True)
+class ConnectDeps:
+    """What the connectors of a worker share."""
+
+    resolver: Resolver
+    open_stream: StreamOpener
+    probe: Probe
+    accounts: CameraAccounts
+    ledger: AttemptLedger
+    record_attempt: RecordAttempt
+    budget: ConnectBudget
+    other_camera: OtherCamera
+
+
+class Connector:
+    """Connects one camera. The assignment is handed in: its generation changes, not its device."""
+
+    def __init__(
+        self, deps: ConnectDeps, device: Device, learnt: Learnt, timings: CameraTimings
+    ) -> None:
+        self._deps = deps
+        self._device = device
+        self._learnt = learnt
+        self._timings = timings
+        self._credentials: Credentials | None = None
+        self._account: str | None = None
+        """The account in the ledger: device, user name, version of the Secret's values."""
+        self._session_timeout_s = 0.0
+
+    @property
+    def attempts(self) -> Attempts | None:
+        """What the ledger holds of the camera's account; None where it has none."""
+        return None if self._account is None else self._deps.ledger.of(self._account)
+
+    async def connect(self, assignment: Assignment) -> PlayingStream:
+        """A stream that plays, or IngestError."""
+        async with self._device.connecting():
+            await self._take_account(assignment)
+            await self._require_first_login(assignment)
+            async with self._gate(assignment) as login:
+                if self._must_resolve(assignment):
+                    await self._budget(assignment)
+                    await self._resolve(assignment, login)
+                await self._budget(assignment)
+                stream = await self._open(assignment, login)
+        self._session_timeout_s = stream.session.timeout_s
+        self._learnt.opened(stream)
+        return stream
+
+    async def resolve(self, assignment: Assignment) -> None:
+        """Ask ONVIF beside a stream that plays; IngestError where it gives none."""
+        async with self._gate(assignment) as login:
+            await self._budget(assignment)
+            await self._resolve(assignment, login)
+
+    async def _take_account(self, assignment: Assignment) -> None:
+        """IngestError where the Secret gives no account.
+
+        A device that is away is reported as such, whatever the Secret: Reachable stands before
+        Authenticated, and nobody need look for a Secret before the camera has power.
+        """
+        ref = assignment.camera.credentials
+        self._credentials = None
+        if ref is not None:
+            await self._deps.accounts.known(ref.secret_name, self._timings.secret_s)
+            try:
+                self._credentials = self._deps.accounts.camera_login(ref)
+            except IngestError as error:
+                self._account = None
+                raise await self._absence(assignment) or error from None
+            self._account = self._credentials.account_key(assignment.device)
+
+    async def _require_first_login(self, assignment: Assignment) -> None:
+        """IngestError while another worker's camera has not proven the account of both."""
+        first, ledger = assignment.camera.login_after, self._deps.ledger
+        if first is None or self._account is None or ledger.proven(self._account):
+            return
+        status = await self._deps.other_camera(first)
+        try:
+            require_first_login(ledger, self._account, first, status)
+        except IngestError as error:
+            raise await self._absence(assignment) or error from None
+
+    async def _absence(self, assignment: Assignment) -> IngestError | None:
+        """Why the device cannot be reached at all; None where it answers."""
+        camera = assignment.camera
+        await self._budget(assignment)
+        return await self._deps.probe(camera.host, camera.onvif_port, self._timings.probe_s)
+
+    def _gate(self, assignment: Assignment) -> AbstractAsyncContextManager[Login | None]:
+        """What every login passes; None where there is nothing to log in with."""
+        if self._account is None:
+            return nullcontext()
+        uid, generation = assignment.uid, assignment.camera.generation
+        return self._deps.ledger.login(
+            self._account,
+            lambda attempts: self._deps.record_attempt(uid, attempts, generation),
+        )
+
+    def _must_resolve(self, assignment: Assignment) -> bool:
+        proven = self._account is None or self._deps.ledger.proven(self._account)
+        return self._learnt.must_resolve(assignment.camera.generation, _now(), proven=proven)
+
+    async def _budget(self, assignment: Assignment) -> None:
+        """Wait for the connect budget of the site and of the worker."""
+        per_s = assignment.policy.site_connects_per_second
+        await self._deps.budget.take(assignment.camera.site, per_s)
+
+    async def _resolve(self, assignment: Assignment, login: Login | None) -> None:
+        """Ask the camera by ONVIF and remember the answer."""
+        gate: AttemptGate = login if login is not None else _NoLogin()
+        status = self._learnt.status
+        known = None if status is None else recalled(status)
+        request = ResolveRequest.of(assignment.camera, assignment.policy, known)
+        resolution = await self._deps.resolver.resolve(request, self._credentials, attempts=gate)
+        self._learnt.resolved(resolution, assignment.camera, _now())
+
+    async def _open(self, assignment: Assignment, login: Login | None) -> PlayingStream:
+        assert self._learnt.status is not None  # _must_resolve is True without it
+        target = stream_target(
+            assignment.camera,
+            assignment.policy,
+            self._learnt.status,
+            revealed(self._learnt.status.stream_path, self._credentials),
+            self._session_timeout_s,
+        )
+        try:
+            stream = await self._deps.open_stream(
+                target,
+                self._credentials,
+                deadline_s=self._timings.rtsp_s,
+                before_attempt=no_gate if login is None else login.before_rtsp_attempt,
+            )
+        except IngestError as error:
+            if login is not None and error.reason in (
+                Reason.RTSP_CREDENTIALS_REJECTED,
+                Reason.ACCOUNT_LOCKED,
+            ):
+                login.rtsp_rejected(error)
+            raise await self._refused_port(assignment, error) or error from None
+        if login is not None:
+            login.rtsp_taken()
+        return stream
+
+    async def _refused_port(self, assignment: Assignment, error: IngestError) -> IngestError | None:
+        """RtspOff or ConnectionRefused: the other port tells, without a question to ONVIF."""
+        if error.reason is not Reason.CONNECTION_REFUSED:
+            return None
+        onvif, rtsp = assignment.camera.onvif_port, assignment.camera.rtsp_port
+        if await self._absence(assignment) is None:
+            reason, detail = Reason.RTSP_OFF, f"ONVIF answers, port {rtsp} (RTSP) does not"
+        else:
+            reason = Reason.CONNECTION_REFUSED
+            detail = (
+                f"Port {rtsp} (RTSP) refuses the connection, port {onvif} (ONVIF) is closed too"
+            )
+        return IngestError(ConditionType.REACHABLE, reason, detail)
+
+
+class _NoLogin:
+    """The gate of a camera without credentials: no login is ever made, so none is counted."""
+
+    async def before_attempt(self, scheme: str) -> None:
+        """Nothing is written down."""
+
+    async def proven(self, scheme: str) -> None:
+        """Nothing was proven."""
+
+    async def rejected(self, scheme: str, error: IngestError) -> None:
+        """The device asks for a login that the Camera does not declare."""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

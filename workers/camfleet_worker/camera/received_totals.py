@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has arrived from one camera over all its sessions, for metrics: a counter never falls.
+
+The supervisor begins and ends sessions; the media loop counts within them.
+"""
+
+from __future__ import annotations
+
+from camfleet_worker.media.counters import StreamCounters
+from camfleet_worker.media.session_totals import added
+
+
+class ReceivedTotals:
+    """The sum of the sessions that have ended, and the one that goes on."""
+
+    def __init__(self) -> None:
+        self._past = StreamCounters()
+        self._session = StreamCounters()
+
+    def begin(self, session: StreamCounters) -> None:
+        """A session has begun; its counters go on changing."""
+        self._session = session
+
+    def end(self) -> None:
+        """The session has ended."""
+        self._past, self._session = self.total, StreamCounters()
+
+    @property
+    def total(self) -> StreamCounters:
+        """What has arrived since the camera was assigned."""
+        return added(self._past, self._session)

@@ -8,7 +8,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import cast
 
-from camfleet_api.camera import Attempts, CameraStatus
+from camfleet_api.camera import Attempts, CameraStatus, DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType
 from camfleet_api.policy import CredentialsRef
 from camfleet_worker.base.errors import IngestError
@@ -17,10 +17,20 @@ from camfleet_worker.camera.connector import ConnectDeps
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
+from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 
-LEARNED = Learned("digest", "1", "/media", "p1", "/live", "H264", 1280, 720, clock_offset_s=0)
+LEARNED = LearnedStatus(
+    auth_scheme="digest",
+    media_version="1",
+    media_path="/media",
+    profile_token="p1",
+    stream_path="/live",
+    codec="H264",
+    width=1280,
+    height=720,
+    clock_offset_seconds=0,
+)
 
 
 class DeviceTape:
@@ -32,7 +42,7 @@ class DeviceTape:
         self.probe: IngestError | None = None
         self.secret: IngestError | None = None
         self.version = "1"
-        self.identity = DeviceIdentity(model="M1", serial_number="AB123456")
+        self.identity = DeviceStatus(model="M1", serial_number="AB123456")
         self.deviations: tuple[str, ...] = ()
         self.others: dict[str, CameraStatus] = {}
         self.others_read: list[float] = []

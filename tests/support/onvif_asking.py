@@ -44,9 +44,6 @@ class Gate:
     async def rejected(self, scheme: str, error: IngestError) -> None:
         self.refusals.append(error)
 
-    async def unanswered(self, scheme: str = "") -> None:
-        """Nothing is lost in these tests."""
-
 
 def request_for(camera: Camera, **changes: Any) -> ResolveRequest:
     declared: dict[str, Any] = {

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from camera_simulator import Camera, CameraSettings, Simulator
+from camfleet_api.camera import DeviceStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif import OnvifResolver
 from camfleet_worker.onvif.transport import Deadlines
-from camfleet_worker.resolve import DeviceIdentity
 from camfleet_worker.resolve.identity import Likeness, judge, shared
 from onvif_asking import Gate, addresses_used, refused, request_for, resolved, streams
 from rtsp_ingest import PASSWORD, RIGHT
@@ -149,8 +149,8 @@ async def test_a_web_page_is_told_as_no_onvif_camera_without_delay(
 # Who answers
 
 
-async def identity_of(camera: Camera, resolver: OnvifResolver) -> DeviceIdentity:
-    return await resolver.identify(request_for(camera), RIGHT, attempts=Gate())
+async def identity_of(camera: Camera, resolver: OnvifResolver) -> DeviceStatus:
+    return (await resolved(camera, resolver)).device
 
 
 async def test_a_device_says_who_it_is(simulator: Simulator, resolver: OnvifResolver) -> None:
@@ -159,22 +159,6 @@ async def test_a_device_says_who_it_is(simulator: Simulator, resolver: OnvifReso
     assert device.serial_number == camera.settings.serial_number
     assert device.endpoint_reference == camera.settings.endpoint
     assert device.mac_address == camera.settings.mac_address
-
-
-async def test_a_recheck_asks_who_it_is_and_nothing_about_streams(
-    simulator: Simulator, resolver: OnvifResolver
-) -> None:
-    camera = await camera_with(simulator)
-    resolution = await resolved(camera, resolver)
-    camera.counters.onvif_requests.clear()
-    assert await identity_of(camera, resolver) == resolution.device
-    assert set(camera.counters.onvif_requests) == {
-        "GetSystemDateAndTime",
-        "GetServices",
-        "GetDeviceInformation",
-        "GetEndpointReference",
-        "GetNetworkInterfaces",
-    }
 
 
 @pytest.mark.quirk(23)

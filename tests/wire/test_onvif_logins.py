@@ -13,7 +13,7 @@ import pytest
 from camera_simulator import Camera, CameraSettings, Simulator
 from camera_simulator.counters import Verdict
 from camera_simulator.faults import FAULTS
-from camfleet_api.camera import Attempts
+from camfleet_api.camera import Attempts, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.clock import wall_clock
 from camfleet_worker.base.errors import IngestError
@@ -21,7 +21,7 @@ from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif import OnvifResolver
-from camfleet_worker.resolve import Learned, Resolution, clock_trouble
+from camfleet_worker.resolve import Resolution, clock_trouble
 from onvif_asking import request_for, streams
 from rtsp_ingest import PASSWORD, RIGHT
 
@@ -56,7 +56,7 @@ class Worker:
         self.written: list[Attempts] = []
 
     async def resolve(
-        self, credentials: Credentials = RIGHT, learned: Learned | None = None
+        self, credentials: Credentials = RIGHT, learned: LearnedStatus | None = None
     ) -> Resolution:
         self._key = credentials.account_key(self._camera.host)
         request = request_for(self._camera, learned=learned)
@@ -121,8 +121,8 @@ async def test_a_camera_with_a_wrong_clock_is_logged_in_to_by_its_own_and_told(
     resolution = await Worker(camera, resolver).resolve()
     assert camera.counters.refused() == 0
     assert resolution.learned.auth_scheme == "ws-username-token"
-    assert abs((resolution.clock_offset_s or 0) - offset_s) <= 2
-    trouble = clock_trouble(resolution.clock_offset_s)
+    assert abs((resolution.learned.clock_offset_seconds or 0) - offset_s) <= 2
+    trouble = clock_trouble(resolution.learned.clock_offset_seconds)
     assert trouble is not None
     assert trouble.reason is Reason.CLOCK_OFF
     assert trouble.fact == f"The camera's clock is {told} ours"
@@ -141,7 +141,7 @@ async def test_the_date_header_tells_the_time_that_onvif_does_not(
     camera = await camera_with(simulator, *faults, date_header="right")
     resolution = await Worker(camera, resolver).resolve()
     assert camera.counters.refused() == 0
-    assert abs((resolution.clock_offset_s or 0) + 184 * DAY_S) <= 2
+    assert abs((resolution.learned.clock_offset_seconds or 0) + 184 * DAY_S) <= 2
 
 
 @pytest.mark.quirk(2)
@@ -151,7 +151,7 @@ async def test_a_local_time_alone_is_taken_without_its_whole_hours(
     camera = await camera_with(simulator, "wsse-only", "clock-window-5s", "date-local-alone")
     resolution = await Worker(camera, resolver).resolve()
     assert camera.counters.refused() == 0
-    assert clock_trouble(resolution.clock_offset_s) is None
+    assert clock_trouble(resolution.learned.clock_offset_seconds) is None
 
 
 @pytest.mark.quirk(2)
@@ -163,7 +163,7 @@ async def test_a_guarded_time_is_asked_again_once_logged_in(
     camera = await camera_with(simulator, scheme, "date-needs-login", clock_offset_s=offset_s)
     resolution = await Worker(camera, resolver).resolve()
     assert camera.counters.refused() == 0
-    assert abs((resolution.clock_offset_s or 0) - offset_s) <= 2
+    assert abs((resolution.learned.clock_offset_seconds or 0) - offset_s) <= 2
 
 
 @pytest.mark.quirk(2)
@@ -173,7 +173,7 @@ async def test_a_clock_that_is_told_in_no_way_is_tried_with_ours(
     camera = await camera_with(simulator, "wsse-only", "date-missing")
     resolution = await Worker(camera, resolver).resolve()
     assert camera.counters.refused() == 0
-    trouble = clock_trouble(resolution.clock_offset_s)
+    trouble = clock_trouble(resolution.learned.clock_offset_seconds)
     assert trouble is not None
     assert trouble.reason is Reason.CLOCK_UNREADABLE
 
@@ -205,7 +205,7 @@ async def test_a_utc_field_with_local_time_costs_one_refused_login_and_once_only
     resolution = await worker.resolve()
     assert (camera.counters.refused(), by_clock(camera)) == (1, 1)
     assert [attempts.count for attempts in worker.written] == [1, 2]
-    assert clock_trouble(resolution.clock_offset_s) is None, "its clock is right"
+    assert clock_trouble(resolution.learned.clock_offset_seconds) is None, "its clock is right"
     await streams(camera, resolution, media_loop)
 
     # What was learnt is signed with from now on, in this worker and in the next.
@@ -218,8 +218,8 @@ async def test_a_utc_field_with_local_time_costs_one_refused_login_and_once_only
         clock_offset_s=7.0 * HOUR_S, faults=("wsse-only", "clock-window-5s", "locks-after-5")
     )
     again = await worker.resolve(learned=resolution.learned)
-    assert again.clock_offset_s is not None
-    assert abs(again.clock_offset_s - 7 * HOUR_S) <= 2
+    assert again.learned.clock_offset_seconds is not None
+    assert abs(again.learned.clock_offset_seconds - 7 * HOUR_S) <= 2
     assert camera.counters.refused() == 2
     await worker.resolve(learned=again.learned)
     assert camera.counters.refused() == 2
@@ -235,7 +235,7 @@ async def test_the_date_header_tells_local_time_from_utc_without_an_attempt(
     )
     resolution = await Worker(camera, resolver).resolve()
     assert camera.counters.refused() == 0
-    assert clock_trouble(resolution.clock_offset_s) is None
+    assert clock_trouble(resolution.learned.clock_offset_seconds) is None
 
 
 @pytest.mark.quirk(3)
@@ -262,8 +262,8 @@ async def test_a_clock_that_steps_between_two_calls_is_asked_again_and_learnt_an
     resolution = await worker.resolve()
     assert (camera.counters.refused(), by_clock(camera)) == (1, 1)
     assert [attempts.count for attempts in worker.written] == [1], "proven ones stay proven"
-    assert resolution.clock_offset_s is not None
-    assert abs(resolution.clock_offset_s - HOUR_S) <= 2
+    assert resolution.learned.clock_offset_seconds is not None
+    assert abs(resolution.learned.clock_offset_seconds - HOUR_S) <= 2
     await streams(camera, resolution, media_loop)
 
 
@@ -280,8 +280,8 @@ async def test_a_clock_that_steps_while_the_camera_streams_costs_one_login_at_mo
     await camera.change(clock_offset_s=float(step_s))
     again = await worker.resolve(learned=resolution.learned)
     assert camera.counters.refused() == cost
-    assert again.clock_offset_s is not None
-    assert abs(again.clock_offset_s - step_s) <= 2
+    assert again.learned.clock_offset_seconds is not None
+    assert abs(again.learned.clock_offset_seconds - step_s) <= 2
 
 
 @pytest.mark.quirk(4)
@@ -294,7 +294,7 @@ async def test_a_clock_that_steps_before_the_first_login_leaves_one_attempt_for_
     await camera.change(clock_step_s=3.0 * DAY_S, clock_steps_after=1)
     resolution = await worker.resolve()
     assert camera.counters.refused() == 1
-    assert abs((resolution.clock_offset_s or 0) - 3 * DAY_S) <= 2
+    assert abs((resolution.learned.clock_offset_seconds or 0) - 3 * DAY_S) <= 2
 
 
 # Replays (quirk 5)

@@ -48,9 +48,7 @@ async def test_a_device_with_media2_alone_streams(
     resolution = await resolved(camera, resolver)
     learned = resolution.learned
     assert (learned.media_version, learned.media_path) == ("2", "/onvif/media2_service")
-    assert (learned.codec, learned.width, learned.height, learned.fps) == ("H265", 640, 360, 25)
-    assert learned.gop > 0
-    assert learned.bitrate_kbps > 0
+    assert (learned.codec, learned.width, learned.height) == ("H265", 640, 360)
     assert await streams(camera, resolution, media_loop) is Codec.H265
 
 

@@ -87,9 +87,8 @@ async def test_a_declared_certificate_confirms_the_exchange(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     gate = await simulator.add(camera("https-another-certificate"))
-    stale = dataclasses.replace(
-        (await resolved(gate, resolver)).learned, certificate=fingerprint("gate", 1)
-    )
+    learned = (await resolved(gate, resolver)).learned
+    stale = learned.model_copy(update={"certificate": fingerprint("gate", 1)})
     declared = fingerprint("gate", 2).upper()
     resolution = await resolved(gate, resolver, learned=stale, declared_certificate=declared)
     assert resolution.learned.certificate == fingerprint("gate", 2)

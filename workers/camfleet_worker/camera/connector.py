@@ -22,7 +22,7 @@ from camfleet_worker.camera.connect_budget import ConnectBudget
 from camfleet_worker.camera.devices import Device
 from camfleet_worker.camera.first_login import OtherCamera, require_first_login
 from camfleet_worker.camera.learnt import Learnt
-from camfleet_worker.camera.status_mapping import recalled, stream_target
+from camfleet_worker.camera.status_mapping import stream_target
 from camfleet_worker.camera.timings import CameraTimings
 from camfleet_worker.login.attempts import AttemptLedger, Login
 from camfleet_worker.login.credentials import Credentials
@@ -182,9 +182,7 @@ class Connector:
     async def _resolve(self, assignment: Assignment, login: Login | None) -> None:
         """Ask the camera by ONVIF and remember the answer."""
         gate: AttemptGate = login if login is not None else _NoLogin()
-        status = self._learnt.status
-        known = None if status is None else recalled(status)
-        request = ResolveRequest.of(assignment.camera, assignment.policy, known)
+        request = ResolveRequest.of(assignment.camera, assignment.policy, self._learnt.status)
         resolution = await self._deps.resolver.resolve(request, self._credentials, attempts=gate)
         self._learnt.resolved(resolution, assignment.camera, _now())
 

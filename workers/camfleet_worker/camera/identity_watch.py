@@ -11,10 +11,8 @@ from __future__ import annotations
 from camfleet_api.camera import DeviceStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.camera.status_mapping import device_status
 from camfleet_worker.reporter.facts import Failure
 from camfleet_worker.resolve.identity import Likeness, judge, merged
-from camfleet_worker.resolve.resolution import DeviceIdentity
 
 
 class IdentityWatch:
@@ -38,16 +36,16 @@ class IdentityWatch:
         self.device = self.answering = device
         self._changed = next((f for f in side if f.reason is Reason.DEVICE_CHANGED), None)
 
-    def see(self, identity: DeviceIdentity, declared_serial: str | None) -> None:
+    def see(self, identity: DeviceStatus, declared_serial: str | None) -> None:
         """The device has said who it is."""
-        self.answering = device_status(identity)
+        self.answering = identity
         before = self.device or self.answering
         verdict = judge(before, identity, declared_serial)
         if verdict.changed:
             self.device = before
             self._changed = _failure(Reason.DEVICE_CHANGED, verdict.fact)
         elif verdict.likeness is Likeness.SAME or self._changed is None:
-            self.device, self._changed = device_status(merged(self.device, identity)), None
+            self.device, self._changed = merged(self.device, identity), None
 
     def share(self, fact: str | None) -> None:
         """Another declared device answers with the same identity, or none does any more."""

@@ -17,7 +17,6 @@ from camfleet_worker.camera.identity_watch import IdentityWatch
 from camfleet_worker.camera.status_mapping import (
     learned_from_stream,
     learned_status,
-    recalled,
     recalled_side,
     side_failures,
     without_transport,
@@ -98,7 +97,7 @@ class Learnt:
         if self.status is None:
             return True
         return needs_resolve(
-            recalled(self.status),
+            self.status,
             spec_changed=self.status.generation != generation or not proven,
             age_s=now - self._at,
             last_error=self._last_error,

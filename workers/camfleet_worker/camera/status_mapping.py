@@ -10,59 +10,36 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus, RtspScheme
+from camfleet_api.camera import CameraStatus, LearnedStatus, RtspScheme
 from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Reason
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.reporter.facts import Failure
-from camfleet_worker.resolve import DeviceIdentity, Learned, Resolution, clock_trouble
+from camfleet_worker.resolve import Resolution, clock_trouble
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 
 _TICKS_S = 2
 """Clock offsets are rounded to seconds and measured over a network: less is no news."""
 
-
-def device_status(device: DeviceIdentity) -> DeviceStatus:
-    """What the device says it is."""
-    return DeviceStatus(
-        manufacturer=device.manufacturer,
-        model=device.model,
-        firmware_version=device.firmware_version,
-        serial_number=device.serial_number,
-        hardware_id=device.hardware_id,
-        endpoint_reference=device.endpoint_reference,
-        mac_address=device.mac_address,
-    )
+FROM_RTSP = ("stream_certificate", "transport")
+"""What only the RTSP port teaches; everything else in LearnedStatus comes from a resolve."""
 
 
 def learned_status(
-    learned: Learned, generation: int, before: LearnedStatus | None
+    learned: LearnedStatus, generation: int, before: LearnedStatus | None
 ) -> LearnedStatus:
-    """What a resolve has taught, for the status, beside what the RTSP port has taught before.
+    """What a resolve has taught, beside what the RTSP port has taught before.
 
     An offset that only trembles stays as it was.
     """
     before = before or LearnedStatus()
-    offset, old = learned.clock_offset_s, before.clock_offset_seconds
+    offset, old = learned.clock_offset_seconds, before.clock_offset_seconds
     if offset is not None and old is not None and abs(offset - old) <= _TICKS_S:
         offset = old
-    return before.model_copy(
-        update={
-            "clock_offset_seconds": offset,
-            "auth_scheme": learned.auth_scheme,
-            "media_version": learned.media_version,
-            "media_path": learned.media_path,
-            "device_path": learned.device_path,
-            "scheme": learned.scheme,
-            "certificate": learned.certificate,
-            "profile_token": learned.profile_token,
-            "stream_path": learned.stream_path,
-            "codec": learned.codec,
-            "width": learned.width,
-            "height": learned.height,
-            "generation": generation,
-        }
+    of_rtsp = {name: getattr(before, name) for name in FROM_RTSP}
+    return learned.model_copy(
+        update={"clock_offset_seconds": offset, "generation": generation, **of_rtsp}
     )
 
 
@@ -98,28 +75,10 @@ def stream_target(
     )
 
 
-def recalled(status: LearnedStatus) -> Learned:
-    """The same, read back; what the status does not hold was needed for one judgement only."""
-    return Learned(
-        auth_scheme=status.auth_scheme,
-        media_version=status.media_version,
-        media_path=status.media_path,
-        device_path=status.device_path,
-        profile_token=status.profile_token,
-        stream_path=status.stream_path,
-        codec=status.codec,
-        width=status.width,
-        height=status.height,
-        clock_offset_s=status.clock_offset_seconds,
-        scheme=status.scheme,
-        certificate=status.certificate,
-    )
-
-
 def side_failures(resolution: Resolution) -> tuple[Failure, ...]:
     """The side conditions that are not True after a resolve."""
     found = []
-    trouble = clock_trouble(resolution.clock_offset_s)
+    trouble = clock_trouble(resolution.learned.clock_offset_seconds)
     if trouble is not None:
         found.append(_side(ConditionType.TIME_SYNCHRONIZED, trouble.reason, trouble.fact))
     if resolution.deviations:

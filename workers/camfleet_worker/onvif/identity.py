@@ -6,15 +6,14 @@ Called by the resolver. What the answers are worth is judged in camfleet_worker.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from camfleet_api.camera import DeviceStatus
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.device import OnvifDevice, field, items, text
 from camfleet_worker.onvif.media1 import may_be_missing
-from camfleet_worker.resolve.resolution import DeviceIdentity
 from camfleet_worker.resolve.text import printable
 
 MAX_STATUS_TEXT = 64
@@ -23,7 +22,7 @@ MAX_ENDPOINT = 128
 MAX_MAC = 17
 
 
-async def device_information(device: OnvifDevice) -> DeviceIdentity:
+async def device_information(device: OnvifDevice) -> DeviceStatus:
     """Maker, model, firmware, serial number and hardware id.
 
     The first call that most cameras guard, so it logs in; a device that lacks it may still stream.
@@ -33,8 +32,8 @@ async def device_information(device: OnvifDevice) -> DeviceIdentity:
     except IngestError as error:
         if not may_be_missing(error):
             raise
-        return DeviceIdentity()
-    return DeviceIdentity(
+        return DeviceStatus()
+    return DeviceStatus(
         manufacturer=printable(text(said, "Manufacturer"), MAX_STATUS_TEXT),
         model=printable(text(said, "Model"), MAX_STATUS_TEXT),
         firmware_version=printable(text(said, "FirmwareVersion"), MAX_STATUS_TEXT),
@@ -44,8 +43,8 @@ async def device_information(device: OnvifDevice) -> DeviceIdentity:
 
 
 async def with_hardware(
-    device: OnvifDevice, identity: DeviceIdentity, endpoint_hint: str = ""
-) -> DeviceIdentity:
+    device: OnvifDevice, identity: DeviceStatus, endpoint_hint: str = ""
+) -> DeviceStatus:
     """The identity with endpoint reference and MAC address, as far as the device tells them.
 
     Asked last and answered or not: no stream waits for them. `endpoint_hint` is what the device
@@ -59,10 +58,11 @@ async def with_hardware(
     except IngestError as error:
         if error.condition is not ConditionType.REACHABLE:
             raise
-    return replace(
-        identity,
-        endpoint_reference=printable(endpoint or endpoint_hint, MAX_ENDPOINT),
-        mac_address=printable(mac, MAX_MAC),
+    return identity.model_copy(
+        update={
+            "endpoint_reference": printable(endpoint or endpoint_hint, MAX_ENDPOINT),
+            "mac_address": printable(mac, MAX_MAC),
+        }
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from camfleet_api.camera import Scheme
+from camfleet_api.camera import DeviceStatus, LearnedStatus, Scheme
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.camera_tls import camera_tls
 from camfleet_worker.base.errors import IngestError
@@ -31,7 +31,7 @@ from camfleet_worker.onvif.transport import Deadlines, Transport, unreachable
 from camfleet_worker.resolve.addresses import named_port, path_and_query
 from camfleet_worker.resolve.attempts import AttemptGate
 from camfleet_worker.resolve.request import ResolveRequest
-from camfleet_worker.resolve.resolution import DeviceIdentity, Learned, Resolution
+from camfleet_worker.resolve.resolution import Resolution
 
 T = TypeVar("T")
 Ask = Callable[[OnvifDevice, Login, Transport], Awaitable[T]]
@@ -99,18 +99,6 @@ class OnvifResolver:
 
         return await self._in_turn(_Question(request, credentials, attempts, ask))
 
-    async def identify(
-        self, request: ResolveRequest, credentials: Credentials | None, *, attempts: AttemptGate
-    ) -> DeviceIdentity:
-        """Ask the device who it is and nothing about streams: the re-check after an outage."""
-
-        async def ask(device: OnvifDevice, login: Login, way: Transport) -> DeviceIdentity:
-            found = await self._find(request, device)
-            identity = await self._information(device, found)
-            return await with_hardware(device, identity, found.endpoint_hint)
-
-        return await self._in_turn(_Question(request, credentials, attempts, ask))
-
     async def _in_turn(self, question: _Question[T]) -> T:
         """Wait for the device to be free, then ask it within the deadline."""
         return await self._turns.take(
@@ -174,7 +162,7 @@ class OnvifResolver:
             request.device_path,
             request.onvif_port,
             self._now,
-            learned.clock_offset_s if learned else None,
+            learned.clock_offset_seconds if learned else None,
         )
         try:
             return await question.ask(device, login, transport)
@@ -214,11 +202,11 @@ class OnvifResolver:
             lambda: discovery.probe(request.host, self._discovery_port),
         )
 
-    async def _information(self, device: OnvifDevice, found: Found) -> DeviceIdentity:
+    async def _information(self, device: OnvifDevice, found: Found) -> DeviceStatus:
         """At the path that answered, else at the one that GetServices names."""
         identity = await device_information(device)
         announced = found.services.get(wsdl.DEVICE, device.path)
-        if identity == DeviceIdentity() and announced != device.path:
+        if identity == DeviceStatus() and announced != device.path:
             device.path = announced
             return await device_information(device)
         return identity
@@ -271,10 +259,10 @@ def _learned(
     path: str,
     auth_scheme: str,
     offset_s: float | None,
-) -> Learned:
+) -> LearnedStatus:
     profile, media = stream.choice.profile, stream.media
     moved = device.path != path_and_query(request.device_path)
-    return Learned(
+    return LearnedStatus(
         auth_scheme=auth_scheme,
         media_version=media.version,
         media_path=_kept(media.path),
@@ -286,10 +274,7 @@ def _learned(
         codec=profile.codec[:MAX_CODEC],
         width=profile.width,
         height=profile.height,
-        fps=profile.fps,
-        gop=profile.gop,
-        bitrate_kbps=profile.bitrate_kbps,
-        clock_offset_s=None if offset_s is None else round(offset_s),
+        clock_offset_seconds=None if offset_s is None else round(offset_s),
     )
 
 

@@ -10,15 +10,13 @@ from camfleet_worker.resolve.attempts import AttemptGate, AuthScheme
 from camfleet_worker.resolve.clock import TOLERATED_OFFSET_S, ClockTrouble, clock_trouble
 from camfleet_worker.resolve.freshness import needs_resolve
 from camfleet_worker.resolve.request import ResolveRequest
-from camfleet_worker.resolve.resolution import DeviceIdentity, Learned, Resolution
+from camfleet_worker.resolve.resolution import Resolution
 
 __all__ = [
     "TOLERATED_OFFSET_S",
     "AttemptGate",
     "AuthScheme",
     "ClockTrouble",
-    "DeviceIdentity",
-    "Learned",
     "Resolution",
     "ResolveRequest",
     "clock_trouble",

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from camfleet_api.camera import LearnedStatus
 from camfleet_api.conditions import Reason
-from camfleet_worker.resolve.resolution import Learned
 
 MAX_AGE_S = 24 * 3600.0
 """Once a day: clocks drift, firmware and encoder settings change."""
@@ -27,7 +27,7 @@ credentials (asking would spend the account's next attempt).
 
 
 def needs_resolve(
-    learned: Learned | None,
+    learned: LearnedStatus | None,
     *,
     spec_changed: bool,
     age_s: float,

@@ -15,9 +15,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
-from camfleet_worker.resolve.resolution import DeviceIdentity
+from camfleet_api.camera import DeviceStatus
 from camfleet_worker.resolve.text import listed, printable
 
 MAX_SHOWN = 40
@@ -29,21 +28,6 @@ the model before it or cut it."""
 
 _NOBODY = frozenset({"unknown", "none", "null", "na", "default", "serialnumber", "sn", "test"})
 _COUNTING = "01234567890123456789"
-
-
-class Identity(Protocol):
-    """What is compared: a DeviceIdentity just told, or the DeviceStatus of a Camera."""
-
-    @property
-    def manufacturer(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def serial_number(self) -> str: ...
-    @property
-    def endpoint_reference(self) -> str: ...
-    @property
-    def mac_address(self) -> str: ...
 
 
 class Likeness(StrEnum):
@@ -83,7 +67,7 @@ class SharedIdentity:
         return f"{self.told} is the answer of {others} too"
 
 
-def judge(before: Identity, now: Identity, declared_serial: str | None = None) -> Verdict:
+def judge(before: DeviceStatus, now: DeviceStatus, declared_serial: str | None = None) -> Verdict:
     """Compare what answered before with what answers now.
 
     `declared_serial` is the Camera's spec.serialNumber. It wins: the device that has it is the
@@ -105,7 +89,7 @@ def judge(before: Identity, now: Identity, declared_serial: str | None = None) -
     return Verdict(likeness, _exchange(before, now))
 
 
-def shared(identities: Mapping[str, Identity]) -> tuple[SharedIdentity, ...]:
+def shared(identities: Mapping[str, DeviceStatus]) -> tuple[SharedIdentity, ...]:
     """Groups of declared devices, by address (host and port), that tell one identity.
 
     The channels of one recorder are one device and must come as one. Devices that merely have a
@@ -123,25 +107,20 @@ def shared(identities: Mapping[str, Identity]) -> tuple[SharedIdentity, ...]:
     )
 
 
-def merged(before: Identity | None, now: DeviceIdentity) -> DeviceIdentity:
+def merged(before: DeviceStatus | None, now: DeviceStatus) -> DeviceStatus:
     """What to remember of a device that is not another one: what it left out today stays.
 
     An operation that fails once must neither cost a status write nor our memory of its answer.
     """
     if before is None:
         return now
-    return DeviceIdentity(
-        manufacturer=now.manufacturer or before.manufacturer,
-        model=now.model or before.model,
-        firmware_version=now.firmware_version,
-        serial_number=now.serial_number or before.serial_number,
-        hardware_id=now.hardware_id,
-        endpoint_reference=now.endpoint_reference or before.endpoint_reference,
-        mac_address=now.mac_address or before.mac_address,
+    kept = ("manufacturer", "model", "serial_number", "endpoint_reference", "mac_address")
+    return now.model_copy(
+        update={name: getattr(now, name) or getattr(before, name) for name in kept}
     )
 
 
-def _likeness(before: Identity, now: Identity) -> Likeness:
+def _likeness(before: DeviceStatus, now: DeviceStatus) -> Likeness:
     """Weigh the hints: more for than against, or the other way round."""
     hints = [hint for hint in _hints(before, now) if hint is not None]
     score = sum(1 if hint else -1 for hint in hints)
@@ -152,7 +131,7 @@ def _likeness(before: Identity, now: Identity) -> Likeness:
     return Likeness.UNKNOWN
 
 
-def _hints(before: Identity, now: Identity) -> Iterator[bool | None]:
+def _hints(before: DeviceStatus, now: DeviceStatus) -> Iterator[bool | None]:
     """Each identifier: equal, different, or None where one side does not name anybody."""
     yield _alike_serials(_serial(before.serial_number), _serial(now.serial_number))
     yield _alike(_mac(before.mac_address), _mac(now.mac_address))
@@ -170,7 +149,7 @@ def _alike_serials(before: str, now: str) -> bool | None:
     return _alike(before, now)
 
 
-def _other_make(before: Identity, now: Identity) -> bool:
+def _other_make(before: DeviceStatus, now: DeviceStatus) -> bool:
     """Maker and model both told twice and both different: an update may rename one of them."""
     return (
         _alike(_plain(before.manufacturer), _plain(now.manufacturer)) is False
@@ -178,7 +157,7 @@ def _other_make(before: Identity, now: Identity) -> bool:
     )
 
 
-def _exchange(before: Identity, now: Identity) -> str:
+def _exchange(before: DeviceStatus, now: DeviceStatus) -> str:
     """Name old and new by the first identifier that tells them apart."""
     pairs = (
         ("serial number", before.serial_number, now.serial_number, _serial),
@@ -192,7 +171,7 @@ def _exchange(before: Identity, now: Identity) -> str:
     return f"A {_shown(old)} was here before, a {_shown(new)} answers"
 
 
-def _twins(identities: Mapping[str, Identity]) -> Iterator[tuple[str, str]]:
+def _twins(identities: Mapping[str, DeviceStatus]) -> Iterator[tuple[str, str]]:
     """Pairs of addresses that look like one device; without a hint in common none does."""
     by_hint: dict[tuple[str, str], list[str]] = defaultdict(list)
     for device, identity in identities.items():
@@ -210,7 +189,7 @@ def _twins(identities: Mapping[str, Identity]) -> Iterator[tuple[str, str]]:
                     yield one, other
 
 
-def _told(one: Identity, other: Identity) -> str:
+def _told(one: DeviceStatus, other: DeviceStatus) -> str:
     """The first identifier that two devices have in common."""
     if _alike(_serial(one.serial_number), _serial(other.serial_number)):
         return f"Serial number {_shown(one.serial_number)}"

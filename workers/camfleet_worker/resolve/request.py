@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from camfleet_api.camera import Scheme, VideoSource
+from camfleet_api.camera import LearnedStatus, Scheme, VideoSource
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
-from camfleet_worker.resolve.resolution import Learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class ResolveRequest:
     source: VideoSource
     limits: VideoLimits
     role: StreamRole
-    learned: Learned | None = None
+    learned: LearnedStatus | None = None
     declared_certificate: str = ""
     """spec.certificateFingerprint."""
 
@@ -44,7 +43,7 @@ class ResolveRequest:
 
     @classmethod
     def of(
-        cls, camera: ShardCamera, policy: Policy, learned: Learned | None = None
+        cls, camera: ShardCamera, policy: Policy, learned: LearnedStatus | None = None
     ) -> ResolveRequest:
         """The request for a camera of the shard, held to its policy."""
         return cls(

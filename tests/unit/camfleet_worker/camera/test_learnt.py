@@ -6,13 +6,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
-from camfleet_api.camera import LearnedStatus
+from camfleet_api.camera import DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.camera.learnt import Learnt
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.reporter.conditions import runtime_status
 from camfleet_worker.reporter.facts import CameraFacts, Failure
-from camfleet_worker.resolve import DeviceIdentity, Resolution
+from camfleet_worker.resolve import Resolution
 from camfleet_worker.resolve.freshness import MAX_AGE_S
 from camfleet_worker.rtsp.client import PlayingStream
 from device_tape import LEARNED
@@ -20,7 +20,7 @@ from shard_entries import shard_camera
 from virtual_time import START
 
 CAMERA = shard_camera(generation=3)
-ANSWER = Resolution(DeviceIdentity(serial_number="AB123456"), LEARNED)
+ANSWER = Resolution(DeviceStatus(serial_number="AB123456"), LEARNED)
 UDP = cast(PlayingStream, SimpleNamespace(codec=Codec.H264, certificate="", transport="udp"))
 
 

@@ -4,54 +4,41 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_api.camera import CameraStatus, LearnedStatus
-from camfleet_worker.camera.status_mapping import learned_from_stream, learned_status, recalled
+from camfleet_worker.camera.status_mapping import FROM_RTSP, learned_from_stream, learned_status
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtsp.client import PlayingStream
 
-TEXT = st.text("abcdef0123456789/-", max_size=12)
-LEARNED = st.builds(
-    LearnedStatus,
-    clock_offset_seconds=st.none() | st.integers(-(2**40), 2**40),
-    auth_scheme=st.sampled_from(["digest", "ws-username-token", "none"]),
-    media_version=st.sampled_from(["1", "2"]),
-    media_path=TEXT,
-    scheme=st.sampled_from(["", "http", "https"]),
-    device_path=TEXT,
-    certificate=TEXT,
-    stream_certificate=TEXT,
-    transport=st.sampled_from(["", "udp"]),
-    profile_token=TEXT,
-    stream_path=TEXT,
-    codec=st.sampled_from(["H264", "H265"]),
-    width=st.integers(0, 4096),
-    height=st.integers(0, 4096),
-    generation=st.integers(0, 99),
-)
+VALUES: dict[object, st.SearchStrategy[Any]] = {
+    str: st.sampled_from(["", "a", "bc"]),
+    int: st.integers(0, 4096),
+    int | None: st.none() | st.integers(-(2**40), 2**40),
+}
+FIELDS = {name: VALUES[field.annotation] for name, field in LearnedStatus.model_fields.items()}
+LEARNED = st.builds(LearnedStatus, **FIELDS)
+"""Every field, also one that is added tomorrow, with any value."""
 
 
-@given(learned=LEARNED)
-def test_everything_learnt_survives_a_restart_and_a_resolve_that_finds_the_same(
-    learned: LearnedStatus,
+@given(resolved=LEARNED, before=st.none() | LEARNED, generation=st.integers(0, 99))
+def test_every_fact_of_a_resolve_survives_in_the_status_and_the_restart_after_it(
+    resolved: LearnedStatus, before: LearnedStatus | None, generation: int
 ) -> None:
-    stored = CameraStatus.read(CameraStatus(learned=learned).to_wire()).learned
-    assert stored == learned
-    assert learned_status(recalled(stored), stored.generation, stored) == learned
-
-
-@given(learned=LEARNED, generation=st.integers(0, 99))
-def test_a_resolve_keeps_what_the_rtsp_port_has_taught(
-    learned: LearnedStatus, generation: int
-) -> None:
-    after = learned_status(recalled(LearnedStatus(stream_path="/new")), generation, learned)
-    kept = ("stream_certificate", "transport")
-    assert [getattr(after, name) for name in kept] == [getattr(learned, name) for name in kept]
-    assert (after.stream_path, after.generation) == ("/new", generation)
+    status = learned_status(resolved, generation, before)
+    stored = CameraStatus.read(CameraStatus(learned=status).to_wire()).learned
+    assert stored == status
+    of_resolve = LearnedStatus.model_fields.keys() - {*FROM_RTSP, "generation"}
+    for name in of_resolve - {"clock_offset_seconds"}:
+        assert getattr(status, name) == getattr(resolved, name), name
+    for name in FROM_RTSP:
+        assert getattr(status, name) == getattr(before or LearnedStatus(), name), name
+    assert status.generation == generation
+    # A resolve that finds the same again changes nothing: no write.
+    assert learned_status(status, generation, status) == status
 
 
 @given(learned=LEARNED)
@@ -65,5 +52,5 @@ def test_a_stream_teaches_nothing_that_only_onvif_can_say(learned: LearnedStatus
 @given(offset=st.integers(-100, 100), tremble=st.integers(-2, 2))
 def test_an_offset_that_only_trembles_is_no_news(offset: int, tremble: int) -> None:
     before = LearnedStatus(clock_offset_seconds=offset)
-    now = recalled(LearnedStatus(clock_offset_seconds=offset + tremble))
+    now = LearnedStatus(clock_offset_seconds=offset + tremble)
     assert learned_status(now, 0, before) == before

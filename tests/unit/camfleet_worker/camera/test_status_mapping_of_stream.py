@@ -15,12 +15,11 @@ from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.camera.status_mapping import (
     learned_from_stream,
     learned_status,
-    recalled,
     stream_target,
     without_transport,
 )
 from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.resolve import Learned, ResolveRequest
+from camfleet_worker.resolve import ResolveRequest
 from camfleet_worker.rtsp.client import PlayingStream
 
 FIRST, DECLARED = "a" * 64, "b" * 64
@@ -73,16 +72,16 @@ def test_the_first_certificate_is_held_to_until_another_is_declared() -> None:
 
 
 def test_what_the_onvif_port_has_shown_is_remembered_and_held_to() -> None:
-    asked = Learned("digest", "1", "/m", "p", "/live", "H264", scheme="https", certificate=FIRST)
+    asked = LearnedStatus(stream_path="/live", scheme="https", certificate=FIRST)
     status = learned_status(asked, 1, None)
     assert (status.scheme, status.certificate) == ("https", FIRST)
-    request = ResolveRequest.of(camera(), policy(), recalled(status))
+    request = ResolveRequest.of(camera(), policy(), status)
     assert request.pinned == FIRST
     assert request.schemes == (Scheme.HTTPS, Scheme.HTTP)
 
 
 def test_a_declared_certificate_and_declared_https_have_the_last_word() -> None:
-    asked = Learned("digest", "1", "/m", "p", "/live", "H264", certificate=FIRST)
+    asked = LearnedStatus(stream_path="/live", certificate=FIRST)
     declared = camera(scheme=Scheme.HTTPS, certificate_fingerprint=DECLARED)
     request = ResolveRequest.of(declared, policy(), asked)
     assert request.pinned == DECLARED
@@ -114,7 +113,7 @@ def test_audio_is_asked_for_where_the_policy_wants_it() -> None:
 
 def test_asking_onvif_again_forgets_nothing_of_the_stream() -> None:
     before = learned("udp", FIRST)
-    after = learned_status(recalled(before), 2, before)
+    after = learned_status(before, 2, before)
     assert (after.stream_certificate, after.transport) == (FIRST, "udp")
 
 

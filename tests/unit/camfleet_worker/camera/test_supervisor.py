@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_api.camera import Attempts, CameraStatus, LearnedStatus
+from camfleet_api.camera import Attempts, CameraStatus, DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError, Retry
@@ -33,7 +33,6 @@ from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.reporter.conditions import runtime_status
 from camfleet_worker.reporter.facts import CameraFacts, Failure
-from camfleet_worker.resolve import DeviceIdentity
 from camfleet_worker.rtsp.client import PlayingStream
 from device_tape import DeviceTape
 from forgetful_journals import ForgetfulJournals
@@ -474,7 +473,7 @@ def test_another_device_at_the_address_is_told_and_not_taken_over() -> None:
         tape.plays_s = 100.0
         await asyncio.sleep(90)
         tape.rtsp, tape.plays_s = AWAY, 1e9
-        tape.identity = DeviceIdentity(model="M2", serial_number="CD987654")
+        tape.identity = DeviceStatus(model="M2", serial_number="CD987654")
         await asyncio.sleep(100)
         tape.rtsp = None
         await asyncio.sleep(800)

@@ -16,7 +16,7 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camfleet_api.camera import CameraStatus
+from camfleet_api.camera import CameraStatus, DeviceStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
 from camfleet_api.policy import CredentialsRef, StreamRole
@@ -41,9 +41,10 @@ from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.reporter.reporter import Reporter
-from camfleet_worker.resolve import AttemptGate, DeviceIdentity, Learned, Resolution, ResolveRequest
+from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
 from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
 from camfleet_worker.settings import Settings
+from device_tape import LEARNED
 from forgetful_journals import ForgetfulJournals
 from virtual_time import VirtualClock, run_virtual
 
@@ -72,8 +73,7 @@ class Line:
         await attempts.before_attempt("digest")
         await asyncio.sleep(0.5)
         await attempts.proven("digest")
-        learned = Learned("digest", "1", "/media", "p1", "/live", "H264", clock_offset_s=0)
-        return Resolution(DeviceIdentity(serial_number=f"SN{request.host}"), learned)
+        return Resolution(DeviceStatus(serial_number=f"SN{request.host}"), LEARNED)
 
     async def open_stream(
         self,

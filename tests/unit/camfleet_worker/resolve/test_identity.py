@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from camfleet_api.camera import DeviceStatus
-from camfleet_worker.resolve import DeviceIdentity
 from camfleet_worker.resolve.identity import Likeness, judge, merged, shared
 
-GATE = DeviceIdentity(
+GATE = DeviceStatus(
     manufacturer="Hikvision",
     model="DS-2CD2043",
     firmware_version="V5.5",
@@ -21,7 +18,7 @@ GATE = DeviceIdentity(
     endpoint_reference="urn:uuid:cea94000-fb96-11b3-8260-686dbc5cb15d",
     mac_address="68:6d:bc:5c:b1:5d",
 )
-LOBBY = DeviceIdentity(
+LOBBY = DeviceStatus(
     manufacturer="Dahua",
     model="IPC-HDW",
     firmware_version="2.8",
@@ -32,7 +29,7 @@ LOBBY = DeviceIdentity(
 WORTHLESS = ("", "0", "00000000", "123456789", "N/A", "unknown", "FFFFFFFF", "\x00\x00", "-")
 
 identities = st.builds(
-    DeviceIdentity,
+    DeviceStatus,
     manufacturer=st.sampled_from(["", "Hikvision", "Dahua"]),
     model=st.sampled_from(["", "A", "B"]),
     firmware_version=st.text(max_size=8),
@@ -50,22 +47,22 @@ identities = st.builds(
 
 
 @given(identities)
-def test_a_device_is_never_taken_for_another_than_itself(one: DeviceIdentity) -> None:
+def test_a_device_is_never_taken_for_another_than_itself(one: DeviceStatus) -> None:
     assert judge(one, one).likeness in (Likeness.SAME, Likeness.UNKNOWN)
 
 
 @given(identities, identities, st.text(max_size=12))
 def test_a_verdict_is_the_same_from_both_sides_and_after_an_update(
-    one: DeviceIdentity, other: DeviceIdentity, firmware: str
+    one: DeviceStatus, other: DeviceStatus, firmware: str
 ) -> None:
     verdict = judge(one, other)
     assert judge(other, one).likeness is verdict.likeness
-    assert judge(one, replace(other, firmware_version=firmware)) == verdict
+    assert judge(one, other.model_copy(update={"firmware_version": firmware})) == verdict
 
 
 @given(identities, identities, st.one_of(st.none(), st.text(max_size=64)))
 def test_a_change_is_told_in_one_printable_line_and_nothing_else_is_told(
-    one: DeviceIdentity, other: DeviceIdentity, declared: str | None
+    one: DeviceStatus, other: DeviceStatus, declared: str | None
 ) -> None:
     verdict = judge(one, other, declared)
     assert bool(verdict.fact) == verdict.changed
@@ -75,10 +72,16 @@ def test_a_change_is_told_in_one_printable_line_and_nothing_else_is_told(
 
 @given(identities, st.sampled_from(WORTHLESS))
 def test_without_any_hint_that_names_somebody_nothing_is_concluded(
-    other: DeviceIdentity, worthless: str
+    other: DeviceStatus, worthless: str
 ) -> None:
-    before = DeviceIdentity("Maker", "Model", "1", worthless, "", "", "00:00:00:00:00:00")
-    now = replace(other, manufacturer="Maker", model="Model")
+    before = DeviceStatus(
+        manufacturer="Maker",
+        model="Model",
+        firmware_version="1",
+        serial_number=worthless,
+        mac_address="00:00:00:00:00:00",
+    )
+    now = other.model_copy(update={"manufacturer": "Maker", "model": "Model"})
     assert judge(before, now).likeness is Likeness.UNKNOWN
 
 
@@ -102,15 +105,23 @@ def test_what_a_status_holds_is_compared_like_an_answer() -> None:
 @pytest.mark.parametrize(
     "now",
     [
-        replace(GATE, serial_number="\x01\x02scrambled"),
-        replace(GATE, serial_number="0"),
-        replace(GATE, mac_address="00:00:00:00:00:00"),
-        replace(GATE, mac_address="02:00:00:00:00:01"),
-        replace(GATE, endpoint_reference="urn:uuid:11111111-2222-3333-4444-555566667777"),
-        replace(GATE, serial_number="", endpoint_reference=""),
-        replace(GATE, model="DS-2CD2043G2-I", firmware_version="V5.7.1"),
-        replace(GATE, serial_number="ds2cd204320190101aawrc12345678"),
-        replace(GATE, serial_number="20190101AAWRC12345678", mac_address="", endpoint_reference=""),
+        GATE.model_copy(update={"serial_number": "\x01\x02scrambled"}),
+        GATE.model_copy(update={"serial_number": "0"}),
+        GATE.model_copy(update={"mac_address": "00:00:00:00:00:00"}),
+        GATE.model_copy(update={"mac_address": "02:00:00:00:00:01"}),
+        GATE.model_copy(
+            update={"endpoint_reference": "urn:uuid:11111111-2222-3333-4444-555566667777"}
+        ),
+        GATE.model_copy(update={"serial_number": "", "endpoint_reference": ""}),
+        GATE.model_copy(update={"model": "DS-2CD2043G2-I", "firmware_version": "V5.7.1"}),
+        GATE.model_copy(update={"serial_number": "ds2cd204320190101aawrc12345678"}),
+        GATE.model_copy(
+            update={
+                "serial_number": "20190101AAWRC12345678",
+                "mac_address": "",
+                "endpoint_reference": "",
+            }
+        ),
     ],
     ids=[
         "scrambled-serial",
@@ -124,7 +135,7 @@ def test_what_a_status_holds_is_compared_like_an_answer() -> None:
         "update-cuts-the-serial",
     ],
 )
-def test_one_odd_hint_makes_no_other_device(now: DeviceIdentity) -> None:
+def test_one_odd_hint_makes_no_other_device(now: DeviceStatus) -> None:
     assert judge(GATE, now).likeness is Likeness.SAME
 
 
@@ -139,13 +150,13 @@ def test_one_odd_hint_makes_no_other_device(now: DeviceIdentity) -> None:
     ids=["first-interface-common", "serial-of-the-series", "endpoint-of-the-series"],
 )
 def test_one_hint_in_common_does_not_hide_another_device(common: dict[str, str]) -> None:
-    assert judge(GATE, replace(LOBBY, **common)).changed
+    assert judge(GATE, LOBBY.model_copy(update={**common})).changed
 
 
 def test_hints_that_contradict_each_other_raise_no_alarm() -> None:
-    now = replace(GATE, mac_address="68:6d:bc:00:00:01", endpoint_reference="")
+    now = GATE.model_copy(update={"mac_address": "68:6d:bc:00:00:01", "endpoint_reference": ""})
     assert judge(GATE, now).likeness is Likeness.UNKNOWN
-    assert judge(GATE, replace(now, manufacturer="Dahua", model="IPC")).changed
+    assert judge(GATE, now.model_copy(update={"manufacturer": "Dahua", "model": "IPC"})).changed
 
 
 def test_the_serial_number_that_a_person_declares_confirms_an_exchange() -> None:
@@ -158,9 +169,14 @@ def test_the_serial_number_that_a_person_declares_confirms_an_exchange() -> None
 
 
 def test_a_device_that_tells_no_serial_number_is_judged_by_the_rest() -> None:
-    assert judge(GATE, replace(GATE, serial_number=""), "ABC123").likeness is Likeness.SAME
-    assert judge(GATE, replace(LOBBY, serial_number="0"), GATE.serial_number).changed
-    assert judge(GATE, replace(LOBBY, serial_number="0"), "0").likeness is Likeness.SAME
+    assert (
+        judge(GATE, GATE.model_copy(update={"serial_number": ""}), "ABC123").likeness
+        is Likeness.SAME
+    )
+    assert judge(GATE, LOBBY.model_copy(update={"serial_number": "0"}), GATE.serial_number).changed
+    assert (
+        judge(GATE, LOBBY.model_copy(update={"serial_number": "0"}), "0").likeness is Likeness.SAME
+    )
 
 
 @pytest.mark.quirk(23)
@@ -177,8 +193,11 @@ def test_ten_clones_are_one_group_and_each_is_told_the_others() -> None:
 @pytest.mark.quirk(23)
 def test_a_series_with_one_serial_number_is_no_group_of_clones() -> None:
     series = {
-        f"10.0.0.{n}:80": replace(
-            GATE, mac_address=f"68:6d:bc:00:00:0{n}", endpoint_reference=f"urn:uuid:abcdef0{n}-9876"
+        f"10.0.0.{n}:80": GATE.model_copy(
+            update={
+                "mac_address": f"68:6d:bc:00:00:0{n}",
+                "endpoint_reference": f"urn:uuid:abcdef0{n}-9876",
+            }
         )
         for n in range(1, 6)
     }
@@ -187,7 +206,7 @@ def test_a_series_with_one_serial_number_is_no_group_of_clones() -> None:
 
 @given(st.dictionaries(st.from_regex(r"10\.0\.0\.\d:80", fullmatch=True), identities, max_size=8))
 def test_groups_do_not_depend_on_order_and_share_no_member(
-    devices: dict[str, DeviceIdentity],
+    devices: dict[str, DeviceStatus],
 ) -> None:
     groups = shared(devices)
     backwards = shared(dict(reversed(devices.items())))
@@ -198,14 +217,16 @@ def test_groups_do_not_depend_on_order_and_share_no_member(
 
 
 @given(identities)
-def test_two_devices_that_say_nothing_usable_are_no_clones(one: DeviceIdentity) -> None:
-    silent = replace(one, serial_number="0", mac_address="", endpoint_reference="")
+def test_two_devices_that_say_nothing_usable_are_no_clones(one: DeviceStatus) -> None:
+    silent = one.model_copy(
+        update={"serial_number": "0", "mac_address": "", "endpoint_reference": ""}
+    )
     assert shared({"a:80": silent, "b:80": silent}) == ()
 
 
 @given(identities, identities)
 def test_what_a_device_leaves_out_today_is_not_forgotten(
-    before: DeviceIdentity, now: DeviceIdentity
+    before: DeviceStatus, now: DeviceStatus
 ) -> None:
     assume(judge(before, now).likeness is not Likeness.CHANGED)
     kept = merged(before, now)

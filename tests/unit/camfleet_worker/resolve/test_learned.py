@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import pytest
 
+from camfleet_api.camera import LearnedStatus
 from camfleet_api.conditions import Reason
 from camfleet_worker.login.credentials import Credentials
-from camfleet_worker.resolve import Learned, needs_resolve
+from camfleet_worker.resolve import needs_resolve
 
-LEARNED = Learned(
+LEARNED = LearnedStatus(
     auth_scheme="digest",
     media_version="1",
     media_path="/onvif/media",
@@ -18,7 +19,7 @@ LEARNED = Learned(
     codec="H264",
     width=1280,
     height=720,
-    clock_offset_s=-15_897_600,
+    clock_offset_seconds=-15_897_600,
 )
 
 

@@ -30,6 +30,5 @@ SHARD_LABEL = f"{GROUP}/shard"
 PLACEMENT_LABEL = f"{GROUP}/placement"
 """Hash of the placement a shard serves; sites of equal placement share workers."""
 
-CREDENTIALS_FILE = "credentials.json"
 
 MAX_CAMERAS_PER_SHARD = 200

@@ -8,22 +8,22 @@ from collections.abc import Iterable
 from camfleet_api.conditions import Reason
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.picture.decoder import KeyFrameDecoder
-from camfleet_worker.picture.pool import Looked
+from camfleet_worker.picture.pool import OnResult
 from camfleet_worker.picture.sink import PictureSink
 from picture_faults import FPS
 
 
-class Glass:
+class ImmediateAnalyser:
     """Decodes where it is asked to: what comes of a picture is known when it was pushed."""
 
     def __init__(self) -> None:
         self.looks = 0
         self._decoder = KeyFrameDecoder()
 
-    def look(self, unit: AccessUnit, looked: Looked) -> bool:
+    def submit(self, unit: AccessUnit, on_result: OnResult) -> bool:
         """As the pool does, at once."""
         self.looks += 1
-        looked(self._decoder.look(unit))
+        on_result(self._decoder.decode(unit))
         return True
 
 
@@ -32,8 +32,8 @@ class WatchedCamera:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.glass = Glass()
-        self.sink = PictureSink(self.glass)
+        self.analyser = ImmediateAnalyser()
+        self.sink = PictureSink(self.analyser)
         self.told: list[tuple[float, Reason | None]] = []
 
     def play(self, units: Iterable[AccessUnit], fps: int = FPS) -> None:

@@ -334,7 +334,7 @@ async def test_a_codec_that_the_profile_does_not_allow(
     camera = await gate(simulator)
     error = await error_of(resolver, of(camera, limits=VideoLimits(codecs=[VideoCodec.H265])))
     assert error.reason is Reason.NO_ALLOWED_STREAM
-    assert "H264 640x360" in error.fact
+    assert "H264 640x360" in error.detail
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ async def test_a_web_port_that_speaks_no_onvif_is_told_with_what_answers(
     camera = await gate(simulator, fault)
     error = await error_of(resolver, of(camera))
     assert (error.condition, error.reason) == (ConditionType.ELIGIBLE, Reason.NOT_ONVIF)
-    assert f"{seen} (text/html)" in error.fact
+    assert f"{seen} (text/html)" in error.detail
     assert not camera.counters.attempts
 
 
@@ -356,7 +356,7 @@ async def test_another_service_on_the_onvif_port_is_no_onvif(
     camera = await gate(simulator)
     error = await error_of(resolver, at(camera.rtsp_port, camera.rtsp_port))
     assert (error.condition, error.reason) == (ConditionType.ELIGIBLE, Reason.NOT_ONVIF)
-    assert error.fact == f"Port {camera.rtsp_port} answers, but not by HTTP"
+    assert error.detail == f"Port {camera.rtsp_port} answers, but not by HTTP"
 
 
 async def test_a_closed_onvif_port_beside_an_open_rtsp_port_is_onvif_switched_off(
@@ -382,7 +382,7 @@ async def test_a_closed_rtsp_port_is_told_with_the_port_the_camera_names(
     with refusing_port() as closed:
         error = await error_of(resolver, at(camera.onvif_port, closed))
     assert (error.condition, error.reason) == (ConditionType.REACHABLE, Reason.RTSP_OFF)
-    assert f"the camera itself names port {camera.rtsp_port}" in error.fact
+    assert f"the camera itself names port {camera.rtsp_port}" in error.detail
 
 
 async def test_an_address_where_nothing_answers_is_unreachable(hasty: OnvifResolver) -> None:
@@ -588,7 +588,7 @@ async def test_a_redirect_is_not_followed(resolver: OnvifResolver) -> None:
             ),
         )
     assert error.reason is Reason.NOT_ONVIF
-    assert "HTTP 302" in error.fact
+    assert "HTTP 302" in error.detail
     assert elsewhere.connects == 0
 
 
@@ -707,7 +707,7 @@ async def test_an_operation_that_the_account_may_not_use_is_named(
     recorder = Recorder(guarded={"GetProfiles"})
     error, _ = await met(resolver, recorder)
     assert error.reason is Reason.CREDENTIALS_REJECTED
-    assert "GetProfiles" in error.fact
+    assert "GetProfiles" in error.detail
 
 
 class Recorder:

@@ -100,7 +100,7 @@ async def test_h265_that_onvif_calls_h264_is_refused_by_its_sdp_where_it_is_not_
     ingest = Ingest(camera, media_loop, path=learned.stream_path, codecs=(Codec.H264,))
     error = await ingest.refused()
     assert (error.condition, error.reason) == (ConditionType.ELIGIBLE, Reason.NO_ALLOWED_STREAM)
-    assert error.fact == "The stream offers H265 video, not H.264"
+    assert error.detail == "The stream offers H265 video, not H.264"
     assert camera.counters.sessions == 0
 
 
@@ -170,7 +170,7 @@ async def test_a_channel_that_the_recorder_has_not_is_told_with_how_many_it_has(
     camera = await camera_with(simulator, "recorder-16-channels", media2="whole")
     error = await refused(camera, resolver, source=VideoSource(channel=17))
     assert (error.condition, error.reason) == (ConditionType.ELIGIBLE, Reason.CHANNEL_NOT_FOUND)
-    assert error.fact == "The device has no channel 17: it has 16 channels"
+    assert error.detail == "The device has no channel 17: it has 16 channels"
 
 
 # ONVIF switched off, or with users of its own

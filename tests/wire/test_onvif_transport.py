@@ -59,7 +59,7 @@ async def test_a_camera_that_never_answers_is_a_timeout_by_name(
     silent = await simulator.add(camera("gate", "web-silent"))
     error = await refused(silent, resolver)
     assert (error.condition, error.reason) == (ConditionType.REACHABLE, Reason.TIMEOUT)
-    assert error.fact == f"Port {silent.onvif_port} takes a connection and then does not answer"
+    assert error.detail == f"Port {silent.onvif_port} takes a connection and then does not answer"
 
 
 @pytest.mark.quirk(26)

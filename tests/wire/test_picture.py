@@ -25,12 +25,12 @@ from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
 from camfleet_worker.endpoints.snapshots import snapshot_page
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.picture.decoder import KeyFrameDecoder, Look, NotDecodable
-from camfleet_worker.picture.pool import Looked, PicturePool
+from camfleet_worker.picture.decoder import KeyFrameDecoder, NotDecodable, Result
+from camfleet_worker.picture.pool import OnResult, PicturePool
 from camfleet_worker.picture.sink import PictureSink
 from eventually import eventually
 from picture_faults import FAULTS, FPS, Scene, access_units_of, darkened, with_fault
-from picture_watch import Glass, WatchedCamera
+from picture_watch import ImmediateAnalyser, WatchedCamera
 
 BASE = Scene(width=480, height=272, kbps=450)
 BEGINS_FRAME = 53
@@ -95,7 +95,7 @@ def test_a_corridor_where_nobody_moves_is_not_frozen(light: str) -> None:
 def test_key_frames_of_every_codec_and_size_come_out_of_one_decoder_in_turn(name: str) -> None:
     decoder, other = KeyFrameDecoder(), prepared_clip("240p-h264-b")
     for clip in (prepared_clip(name), other, prepared_clip(name)):
-        look = decoder.look(next(access_units(clip)))
+        look = decoder.decode(next(access_units(clip)))
         assert look.features.spread > 20
         with av.open(io.BytesIO(look.jpeg), "r") as jpeg:
             picture = next(jpeg.decode(video=0)).to_ndarray(format="gray")
@@ -109,17 +109,17 @@ def test_key_frames_of_every_codec_and_size_come_out_of_one_decoder_in_turn(name
 def test_garbage_is_refused_and_the_next_picture_is_as_good_as_ever(name: str) -> None:
     decoder, chance = KeyFrameDecoder(), np.random.default_rng(1)
     good = next(access_units(prepared_clip(name)))
-    expected = decoder.look(good).features.mean
+    expected = decoder.decode(good).features.mean
     for length in (0, 3, 8, 100, 5000):
         octets = chance.integers(0, 256, length, dtype=np.uint8).tobytes()
         for data in (octets, length.to_bytes(4, "big") + octets):
             with pytest.raises(NotDecodable):
-                decoder.look(replace(good, data=data))
-            assert decoder.look(good).features.mean == expected
+                decoder.decode(replace(good, data=data))
+            assert decoder.decode(good).features.mean == expected
         # H.265 does not notice every slice that goes on with nonsense: refused or not.
         with suppress(NotDecodable):
-            decoder.look(replace(good, data=good.data[:length] + octets))
-        assert decoder.look(good).features.mean == expected
+            decoder.decode(replace(good, data=good.data[:length] + octets))
+        assert decoder.decode(good).features.mean == expected
 
 
 # The pool.
@@ -129,9 +129,9 @@ def test_garbage_is_refused_and_the_next_picture_is_as_good_as_ever(name: str) -
 class Seen:
     """What a pool has told."""
 
-    looks: list[Look | None]
+    looks: list[Result | None]
 
-    def __call__(self, look: Look | None) -> None:
+    def __call__(self, look: Result | None) -> None:
         self.looks.append(look)
 
 
@@ -139,16 +139,16 @@ def test_a_busy_pool_skips_and_counts_and_never_waits() -> None:
     pool, unit = PicturePool(threads=1, waiting=2), next(access_units(prepared_clip("240p-h264")))
     entered, go_on = threading.Event(), threading.Event()
 
-    def hold(_: Look | None) -> None:
+    def hold(_: Result | None) -> None:
         entered.set()
         go_on.wait()
 
     seen = Seen([])
     pool.start()
     try:
-        assert pool.look(unit, hold)
+        assert pool.submit(unit, hold)
         assert entered.wait(10)
-        assert [pool.look(unit, seen) for _ in range(5)] == [True, True, False, False, False]
+        assert [pool.submit(unit, seen) for _ in range(5)] == [True, True, False, False, False]
         assert pool.counters.skipped == 3
     finally:
         go_on.set()
@@ -161,7 +161,7 @@ def test_a_sink_whose_pool_is_busy_asks_again_with_the_next_key_frame() -> None:
     class Busy:
         asked = 0
 
-        def look(self, unit: AccessUnit, looked: Looked) -> bool:
+        def submit(self, unit: AccessUnit, on_result: OnResult) -> bool:
             self.asked += 1
             return False
 
@@ -175,14 +175,14 @@ def test_a_sink_whose_pool_is_busy_asks_again_with_the_next_key_frame() -> None:
 def test_what_cannot_be_decoded_is_counted_and_a_bug_ends_no_thread() -> None:
     pool, unit = PicturePool(threads=1), next(access_units(prepared_clip("240p-h264")))
 
-    def bug(_: Look | None) -> None:
+    def bug(_: Result | None) -> None:
         raise RuntimeError("ours")
 
     seen = Seen([])
     pool.start()
-    pool.look(unit, bug)
-    pool.look(replace(unit, data=b"\0\0\0\1\xff"), seen)
-    pool.look(unit, seen)
+    pool.submit(unit, bug)
+    pool.submit(replace(unit, data=b"\0\0\0\1\xff"), seen)
+    pool.submit(unit, seen)
     eventually(lambda: len(seen.looks) == 2, within_s=10)
     pool.close(5)
     assert [look is None for look in seen.looks] == [True, False]
@@ -194,8 +194,8 @@ def test_whoever_asked_is_told_of_a_picture_that_no_decoder_could_take_for_a_bug
     broken = replace(unit, format=replace(unit.format, parameter_sets=(None,)))  # type: ignore[arg-type]
     seen = Seen([])
     pool.start()
-    pool.look(broken, seen)
-    pool.look(unit, seen)
+    pool.submit(broken, seen)
+    pool.submit(unit, seen)
     eventually(lambda: len(seen.looks) == 2, within_s=10)
     pool.close(5)
     assert [look is None for look in seen.looks] == [True, False]
@@ -227,7 +227,7 @@ class Cameras:
 
 
 async def test_the_last_picture_is_served_and_nothing_else() -> None:
-    sink = PictureSink(Glass())
+    sink = PictureSink(ImmediateAnalyser())
     unit = replace(next(access_units(prepared_clip("240p-h264"))), arrived_at=1_780_000_000.6)
     sink.push(unit)
     assert sink.snapshot is not None
@@ -252,7 +252,7 @@ async def test_the_last_picture_is_served_and_nothing_else() -> None:
 
 
 def test_a_picture_is_no_matter_of_relaying_or_recording() -> None:
-    sink = PictureSink(Glass())
+    sink = PictureSink(ImmediateAnalyser())
     facts = SinkSet((MadeSink("", sink),)).facts([ConditionType.RECORDING])
     assert not facts[ConditionType.RECORDING].working
     assert sink.condition is ConditionType.IMAGE_HEALTHY

@@ -382,7 +382,7 @@ def test_a_vms_that_reads_no_more_is_dead_after_a_while(
         with MediaPump(access_units(prepared_clip("720p-h264")), sink):
             eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
             assert sink.state.error is not None
-            assert "takes no more data" in sink.state.error.fact
+            assert "takes no more data" in sink.state.error.detail
 
 
 def test_a_vms_that_leaves_in_the_kernel_what_a_silent_camera_sent_last_is_dead_too(
@@ -395,7 +395,7 @@ def test_a_vms_that_leaves_in_the_kernel_what_a_silent_camera_sent_last_is_dead_
         with MediaPump(pictures, sink, per_second=250):
             eventually(lambda: working(sink))
             error = eventually(lambda: sink.state.error)
-    assert "takes no more data" in error.fact
+    assert "takes no more data" in error.detail
 
 
 def until_us(sink: RtspRelay) -> int:
@@ -501,4 +501,4 @@ def test_a_name_that_does_not_resolve_is_said(resolver: Resolver) -> None:
     with MediaPump(access_units(prepared_clip("240p-h264")), sink):
         eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE, within_s=30)
         assert sink.state.error is not None
-        assert "name" in sink.state.error.fact
+        assert "name" in sink.state.error.detail

@@ -94,7 +94,7 @@ async def test_few_attempts_left_are_left_alone_and_a_locked_account_is_named(
         Reason.ACCOUNT_LOCKED,
         Retry.ON_SECRET_CHANGE,
     )
-    assert error.fact == "RTSP says that the account is locked"
+    assert error.detail == "RTSP says that the account is locked"
 
 
 @pytest.mark.quirk(28)
@@ -107,7 +107,7 @@ async def test_a_camera_without_a_free_session_says_who_may_hold_it_and_is_left_
     second = Ingest(camera, media_loop, session_timeout_s=30.0)
     error = await second.refused()
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.SESSION_LIMIT)
-    assert error.fact == (
+    assert error.detail == (
         f"The camera answers SETUP with {status}: its sessions are taken, by other viewers, "
         "a recorder, or one of ours that it has not closed yet"
     )
@@ -168,7 +168,7 @@ async def test_other_refusals_say_what_they_mean(
     camera = await simulator.add(camera_settings(rtsp_refuses="SETUP", rtsp_refusal=status))
     error = await Ingest(camera, media_loop).refused()
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REFUSED)
-    assert error.fact == f"The camera answers SETUP with {status}: {meaning}"
+    assert error.detail == f"The camera answers SETUP with {status}: {meaning}"
 
 
 @pytest.mark.quirk(29)
@@ -294,7 +294,7 @@ async def test_a_stream_described_without_video_says_audio_only(
     camera = await simulator.add(camera_settings(faults=("audio-only",)))
     error = await Ingest(camera, media_loop).refused()
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.AUDIO_ONLY)
-    assert error.fact == "The stream offers PCMA audio and no video"
+    assert error.detail == "The stream offers PCMA audio and no video"
 
 
 @pytest.mark.quirk(9)

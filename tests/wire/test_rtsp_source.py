@@ -295,7 +295,7 @@ async def test_a_stream_that_does_not_exist_is_refused(simulator: Simulator) -> 
         ConditionType.STREAMING,
         Reason.STREAM_REFUSED,
     )
-    assert "404" in caught.value.fact
+    assert "404" in caught.value.detail
 
 
 async def test_a_closed_port_a_silent_port_and_an_unknown_name_are_told_apart() -> None:

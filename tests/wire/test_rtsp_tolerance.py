@@ -75,7 +75,9 @@ async def test_a_redirect_to_another_host_is_refused_by_its_name(
     camera = await simulator.add(camera_settings(faults=("redirects-elsewhere",)))
     error = await Ingest(camera, media_loop).refused()
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REFUSED)
-    assert error.fact == ("The camera redirects the stream to 192.168.1.88, which was not declared")
+    assert error.detail == (
+        "The camera redirects the stream to 192.168.1.88, which was not declared"
+    )
     assert camera.counters.rtsp_connects == 1
 
 
@@ -85,5 +87,5 @@ async def test_redirects_in_a_circle_end_after_the_second(
     camera = await simulator.add(camera_settings(redirect_to="{here}/live/main"))
     error = await Ingest(camera, media_loop).refused()
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REFUSED)
-    assert error.fact == "The camera redirects the stream again and again"
+    assert error.detail == "The camera redirects the stream again and again"
     assert camera.counters.rtsp_connects == 3

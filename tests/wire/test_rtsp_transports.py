@@ -122,7 +122,7 @@ async def test_udp_only_without_leave_names_the_field_that_gives_it(
     camera = await simulator.add(camera_settings(faults=("udp-only",)))
     error = await Ingest(camera, media_loop).refused()
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REFUSED)
-    assert error.fact == (
+    assert error.detail == (
         "The camera sends video over UDP only, "
         "which spec.streams.udpFallback of its technical profile does not allow"
     )
@@ -140,7 +140,7 @@ async def test_a_camera_that_answers_udp_to_a_question_for_tcp(
         await ingest.received(10)
     else:
         error = await ingest.refused()
-        assert "udpFallback" in error.fact
+        assert "udpFallback" in error.detail
         await eventually_async(lambda: camera.counters.sessions_open == 0)
         assert camera.counters.sessions_lost == 0, "its session was torn down"
 
@@ -155,7 +155,7 @@ async def test_blocked_udp_is_named_when_nothing_arrives(
     await ingest.play()
     error = await first_error(ingest)
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.NO_FRAMES)
-    assert "over UDP" in error.fact
+    assert "over UDP" in error.detail
     await eventually_async(lambda: camera.counters.teardowns == 1)
 
 

@@ -23,7 +23,7 @@ from camfleet_worker.camera.fleet import Fleet
 from camfleet_worker.camera.other_cameras import OtherCameras
 from camfleet_worker.camera.sink_factory import SinkFactory
 from camfleet_worker.camera.state_cache import StateCache
-from camfleet_worker.camera.status_restore import Recollection
+from camfleet_worker.camera.status_restore import StatusRestore
 from camfleet_worker.camera.supervisor import SupervisorDeps
 from camfleet_worker.camera.timings import CameraTimings
 from camfleet_worker.journal.keeper import JournalPlaces, Journals
@@ -96,7 +96,7 @@ class Ingest:
                 other_camera=OtherCameras(cluster.camera).status,
             ),
             devices=Devices(),
-            recollect=Recollection(self.reporter, self.cache, ledger, index).recollect,
+            restore_status=StatusRestore(self.reporter, self.cache, ledger, index).restore_status,
             make_sinks=sinks.make,
             journals=self.journals,
             reports=self.reporter,

@@ -42,7 +42,7 @@ def false_alarms(light: str, hours: float, versions: int) -> int:
     camera = WatchedCamera()
     camera.play(islice(cycle(footage), int(hours * 3600 * FPS)))
     stated = [said.value for _, said in camera.told if said]
-    every_s = camera.now / camera.glass.looks
+    every_s = camera.now / camera.analyser.looks
     print(
         f"{light:5} {hours:5.1f} h   false alarms {len(stated)} {stated}"
         f"   a look in {every_s:.1f} s"
@@ -75,10 +75,10 @@ def cost(name: str, recipe: Recipe, most: float, seconds: int) -> bool:
     units = list(islice(access_units(clip), len(clip.frames)))
     camera = WatchedCamera()
     camera.play(islice(cycle(units), 60 * recipe.fps), recipe.fps)
-    looks, at, began = camera.glass.looks, camera.now, time.process_time()
+    looks, at, began = camera.analyser.looks, camera.now, time.process_time()
     camera.play(islice(cycle(units), seconds * recipe.fps), recipe.fps)
     spent, took = time.process_time() - began, camera.now - at
-    looks = camera.glass.looks - looks
+    looks = camera.analyser.looks - looks
     mcore = spent / took * 1000
     print(
         f"{name:24} {mcore:5.2f} thousandths of a core (at most {most}), "

@@ -26,11 +26,6 @@ class Backoff:
         self._uniform = uniform
         self._bound_s = first_s
 
-    @property
-    def bound_s(self) -> float:
-        """The longest that the next delay can be."""
-        return self._bound_s
-
     def next_s(self) -> float:
         """The next delay; its bound doubles from one call to the next."""
         delay_s = self._uniform(0.0, self._bound_s)

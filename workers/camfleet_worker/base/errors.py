@@ -30,10 +30,10 @@ class Retry(StrEnum):
 class IngestError(Exception):
     """One failure with its reason.
 
-    `condition` is the condition that becomes not True, `fact` one sentence without trailing
+    `condition` is the condition that becomes not True, `detail` one sentence without trailing
     period that names what was seen. It must hold no secret, no timestamp and no counter: the
-    message of a condition must not change while the fact is the same. `retry_after_s` is how long
-    the device itself says that trying again is useless: the rest of a session that lingers.
+    message of a condition must not change while what was seen is the same. `retry_after_s` is how
+    long the device itself says that trying again is useless: the rest of a session that lingers.
     `last_chance`: the device says that it locks the account at the next refused login.
     """
 
@@ -41,22 +41,22 @@ class IngestError(Exception):
         self,
         condition: ConditionType,
         reason: Reason,
-        fact: str,
+        detail: str,
         retry: Retry = Retry.BACKOFF,
         retry_after_s: float | None = None,
         *,
         last_chance: bool = False,
     ) -> None:
-        super().__init__(f"{reason}: {fact}")
+        super().__init__(f"{reason}: {detail}")
         self.condition = condition
         self.reason = reason
-        self.fact = fact
+        self.detail = detail
         self.retry = retry
         self.retry_after_s = retry_after_s
         self.last_chance = last_chance
 
     @property
     def message(self) -> str:
-        """The fact, then the next action: what stands in the condition."""
+        """The detail, then the next action: what stands in the condition."""
         next_action = REASONS[self.reason].next_action
-        return f"{self.fact}. {next_action}" if next_action else f"{self.fact}."
+        return f"{self.detail}. {next_action}" if next_action else f"{self.detail}."

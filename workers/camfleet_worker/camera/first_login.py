@@ -40,7 +40,7 @@ def require_first_login(
     if refusal is None:
         raise _waiting(first)
     raise IngestError(
-        refusal.condition, refusal.reason, refusal.fact, retry_after_s=REFUSED_S
+        refusal.condition, refusal.reason, refusal.detail, retry_after_s=REFUSED_S
     ) from refusal
 
 

@@ -12,7 +12,7 @@ from camfleet_worker.camera.sink_set import MadeSink, SinkSet
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.sink import Sink
-from camfleet_worker.picture.pool import LookingGlass
+from camfleet_worker.picture.pool import PictureAnalyser
 from camfleet_worker.picture.sink import PictureSink
 from camfleet_worker.record.layout import camera_prefix
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
@@ -32,13 +32,13 @@ class SinkFactory:
         volume: VolumeWriter,
         resolver: Resolver,
         accounts: Accounts,
-        glass: LookingGlass,
+        analyser: PictureAnalyser,
     ) -> None:
         self._namespace = namespace
         self._volume = volume
         self._resolver = resolver
         self._accounts = accounts
-        self._glass = glass
+        self._analyser = analyser
         self._bounds: dict[str, int | None] = {}
         """By site, as last declared on the volume."""
 
@@ -61,7 +61,7 @@ class SinkFactory:
                 or MadeSink(recording, RecordingSink(recording, self._volume))
             )
         # Whatever a policy asks for: a picture that nobody can use is not up.
-        made.append(before.kept(PictureSink) or MadeSink(PictureSink, PictureSink(self._glass)))
+        made.append(before.kept(PictureSink) or MadeSink(PictureSink, PictureSink(self._analyser)))
         return SinkSet(tuple(made), tuple(errors))
 
     def _target(self, assignment: Assignment, relay: Relay) -> RelayTarget:

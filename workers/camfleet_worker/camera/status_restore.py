@@ -25,7 +25,7 @@ API_PATIENCE_S = 5.0
 """After that the copy of the last process counts: cameras do not wait for an API server."""
 
 
-class Recollection:
+class StatusRestore:
     """Statuses from the API server, or from the state cache where that does not answer."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Recollection:
         self._index = index
         self._restored: set[str] = set()
 
-    async def recollect(self, assignment: Assignment) -> CameraStatus | None:
+    async def restore_status(self, assignment: Assignment) -> CameraStatus | None:
         """The camera's last status, once the ledger knows what was spent on its device."""
         siblings = self._index.at_device(assignment.device)
         new = [sibling for sibling in siblings if sibling.uid not in self._restored]

@@ -41,7 +41,7 @@ from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
-from camfleet_worker.reporter.facts import CameraFacts, Failure
+from camfleet_worker.reporter.facts import CameraSnapshot, Failure
 from camfleet_worker.rtsp.client import PlayingStream
 
 log = logging.getLogger(__name__)
@@ -101,11 +101,11 @@ class Feed(Protocol):
 class SnapshotReports(Protocol):
     """What writes the Camera's status."""
 
-    def publish(self, uid: str, facts: CameraFacts) -> None:
+    def publish(self, uid: str, facts: CameraSnapshot) -> None:
         """Take a snapshot of a camera."""
 
 
-Recollect = Callable[[Assignment], Awaitable[CameraStatus | None]]
+RestoreStatus = Callable[[Assignment], Awaitable[CameraStatus | None]]
 """What former workers reported on a camera. When it returns, the ledger knows every attempt that
 was spent on its device."""
 
@@ -116,7 +116,7 @@ class SupervisorDeps:
 
     connect: ConnectDeps
     devices: Devices
-    recollect: Recollect
+    restore_status: RestoreStatus
     make_sinks: MakeSinks
     journals: JournalKeeper
     reports: SnapshotReports
@@ -142,7 +142,7 @@ class CameraSupervisor:
         self._state = StreamState()
         self._sinks = CameraSinks(deps.make_sinks, feed.replace_sinks)
         self._received = ReceivedTotals()
-        self._published: CameraFacts | None = None
+        self._published: CameraSnapshot | None = None
         self._wake = asyncio.Event()
 
     @property
@@ -171,7 +171,7 @@ class CameraSupervisor:
 
     async def run(self) -> None:
         """Keep the camera connected until cancelled."""
-        self._recall(await self._deps.recollect(self.assignment))
+        self._recall(await self._deps.restore_status(self.assignment))
         while True:
             error = await self.run_once()
             await self._rest(error)
@@ -219,9 +219,9 @@ class CameraSupervisor:
             self._deps.reports.publish(self.assignment.uid, snapshot)
 
     @property
-    def snapshot(self) -> CameraFacts:
+    def snapshot(self) -> CameraSnapshot:
         """What is known of the camera now."""
-        return CameraFacts(
+        return CameraSnapshot(
             generation=self.assignment.camera.generation,
             streaming=self._state.streaming,
             failure=self._state.failure,

@@ -205,10 +205,6 @@ class Login:
         """ONVIF refused the credentials."""
         self._ledger.refuse(self._key, error)
 
-    async def unanswered(self, scheme: str = "") -> None:
-        """A login went out and no answer came. It stays counted: the camera may have counted it."""
-        log.info("login unanswered", extra={"account": self._key, "scheme": scheme})
-
     async def before_rtsp_attempt(self) -> None:
         """Return when an RTSP login may be tried."""
         self._ledger.check_rtsp(self._key)
@@ -225,7 +221,7 @@ class Login:
 
 def _again(error: IngestError) -> IngestError:
     """The same failure for another camera, or another time."""
-    return IngestError(error.condition, error.reason, error.fact, error.retry)
+    return IngestError(error.condition, error.reason, error.detail, error.retry)
 
 
 def _spent(account: _Account) -> IngestError:

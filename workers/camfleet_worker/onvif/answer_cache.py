@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a device has just answered, for the next of its channels that would ask the same.
 
-Kept by the device's turns. A recorder's sixteen channels differ in one call, the address of their
-stream; everything else they would each ask again, and cameras crash under too many calls (field
-report 27). A channel that asks again wants to know anew, so what it was told once is not repeated
-to it.
+Kept by the device's lock. A recorder's sixteen channels differ in one call, the address of their
+stream; everything else they would each ask again, and cameras crash under too many calls
+(quirk 27). A channel that asks again wants to know anew: none is given a kept answer twice.
 """
 
 from __future__ import annotations
@@ -36,40 +35,41 @@ OF_THE_DEVICE = frozenset(
 Question = tuple[str, str, str]
 """Path, namespace and name of an operation."""
 
-AskIt = Callable[[], Awaitable[SoapAnswer]]
-Once = Callable[[Question, AskIt], Awaitable[SoapAnswer]]
-"""The answer to a question, asked where it is not known."""
+Send = Callable[[], Awaitable[SoapAnswer]]
+"""Puts a question to the device."""
+CachedCall = Callable[[Question, Send], Awaitable[SoapAnswer]]
+"""The answer to a question, which is sent where no answer is kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """An answer, when it came, and the channels that know it."""
+class _Kept:
+    """An answer, when it came, and the channels that have been given it."""
 
     answer: SoapAnswer
     at: float
     channels: set[str]
 
 
-class Heard:
-    """Answers of one device, by who asked for what."""
+class AnswerCache:
+    """Answers of one device, by account and question."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, Question], _Told] = {}
+        self._kept: dict[tuple[str, Question], _Kept] = {}
 
-    def by(self, account: str, channel: str) -> Once:
+    def of_channel(self, account: str, channel: str) -> CachedCall:
         """For one channel of the device, asked by one account: what one sees, another may not."""
 
-        async def once(question: Question, ask: AskIt) -> SoapAnswer:
+        async def call(question: Question, send: Send) -> SoapAnswer:
             if question[2] not in OF_THE_DEVICE:
-                return await ask()
+                return await send()
             now = asyncio.get_running_loop().time()
-            told = self._told.get((account, question))
-            if told is not None and now - told.at < KEPT_S and channel not in told.channels:
-                told.channels.add(channel)
-                return told.answer
-            answer = await ask()
+            kept = self._kept.get((account, question))
+            if kept is not None and now - kept.at < KEPT_S and channel not in kept.channels:
+                kept.channels.add(channel)
+                return kept.answer
+            answer = await send()
             if answer.document is not None:  # anything else may be a server that stumbled
-                self._told[account, question] = _Told(answer, now, {channel})
+                self._kept[account, question] = _Kept(answer, now, {channel})
             return answer
 
-        return once
+        return call

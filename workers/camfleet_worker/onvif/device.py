@@ -16,7 +16,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import wsdl
-from camfleet_worker.onvif.answer_cache import Once
+from camfleet_worker.onvif.answer_cache import CachedCall
 from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
 from camfleet_worker.onvif.login import Call, Login
 from camfleet_worker.onvif.transport import protocol_error
@@ -89,13 +89,13 @@ class OnvifDevice:
         self,
         login: Login,
         codec: SoapCodec,
-        once: Once,
+        cached_call: CachedCall,
         device_path: str,
         port: int,
         now: Callable[[], float],
         learnt_offset_s: float | None = None,
     ) -> None:
-        self._once = once
+        self._cached_call = cached_call
         self._login = login
         self._login.other_offset = self._other_offset
         self._learnt_offset_s = learnt_offset_s
@@ -116,7 +116,7 @@ class OnvifDevice:
         operation = Operation(namespace, name)
         call = Call(path, operation, arguments)
         send = self._login.send_as_proven if dispensable else self._login.send
-        answer = await self._once((path, namespace, name), lambda: send(call))
+        answer = await self._cached_call((path, namespace, name), lambda: send(call))
         return await self._read(operation, answer)
 
     async def learn_clock(self) -> None:

@@ -4,7 +4,7 @@ waited for the same.
 
 The channels of a recorder are many cameras on one device. Asked together they would overload it,
 and each would spend an attempt to log in before the first had been refused. A camera whose stream
-cannot be had is resolved again and again; some crash under that (field report 27).
+cannot be had is resolved again and again; some crash under that (quirk 27).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TypeVar
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.token_bucket import TokenBucket
-from camfleet_worker.onvif.answer_cache import Heard
+from camfleet_worker.onvif.answer_cache import AnswerCache
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class CallBudget:
     """HTTP requests that a device gets. A resolve costs nine to thirteen of them; it is never
     broken off, the next one waits for what it has spent.
 
-    No maker names a number. The cameras of the field report crashed when they were asked every
+    No maker names a number. The cameras of quirk 27 crashed when they were asked every
     few seconds, for ever; a resolve once a minute must not suffer.
     """
 
@@ -39,12 +39,13 @@ class CallBudget:
     per_s: float = 0.5
 
 
-class Turn:
-    """At a device: whose turn it is, what the device may still be asked, what it has answered."""
+class DeviceLock:
+    """One device: held by the camera that asks it now, with the budget of its requests, the last
+    failure that all its channels share, and its recent answers."""
 
     def __init__(self, budget: CallBudget) -> None:
-        self.heard = Heard()
-        self.lock = asyncio.Lock()
+        self.answers = AnswerCache()
+        self.mutex = asyncio.Lock()
         self.users = 0
         self.failures = 0
         self.failure: tuple[str, IngestError] | None = None
@@ -65,61 +66,64 @@ class Turn:
         return self._requests.full_at
 
 
-class DeviceTurns:
-    """Turns at devices, by address. Nothing is kept of a device that nobody asks, but what it has
-    been asked in the last minutes."""
+class DeviceLocks:
+    """The locks of all devices, by address. Of a device that no camera asks or waits for, only the
+    spent budget of the last minutes is kept."""
 
     def __init__(self, budget: CallBudget | None = None) -> None:
         self._budget = budget or CallBudget()
-        self._turns: dict[tuple[str, int], Turn] = {}
+        self._locks: dict[tuple[str, int], DeviceLock] = {}
 
     @property
     def known(self) -> int:
         """Devices that are being asked, waited for, or to be spared."""
-        return len(self._turns)
+        return len(self._locks)
 
     async def take(
-        self, device: tuple[str, int], account: str, ask: Callable[[Turn], Awaitable[T]]
+        self, device: tuple[str, int], account: str, ask: Callable[[DeviceLock], Awaitable[T]]
     ) -> T:
-        """Ask when it is our turn; share the failure that came about while we waited for it."""
-        turn = self._turns.get(device)
-        if turn is None:
-            turn = self._turns[device] = Turn(self._budget)
-        turn.users += 1
-        seen = turn.failures
+        """Ask while holding the lock of the device; raise the failure that came about while we
+        waited for it."""
+        lock = self._locks.get(device)
+        if lock is None:
+            lock = self._locks[device] = DeviceLock(self._budget)
+        lock.users += 1
+        seen = lock.failures
         try:
-            async with turn.lock:
-                if turn.failure is not None and turn.failures > seen:
-                    self._share(account, *turn.failure)
-                await turn.affordable()
-                return await self._ask(turn, account, ask)
+            async with lock.mutex:
+                if lock.failure is not None and lock.failures > seen:
+                    self._share(account, *lock.failure)
+                await lock.affordable()
+                return await self._ask(lock, account, ask)
         finally:
-            turn.users -= 1
-            self._forget(device, turn)
+            lock.users -= 1
+            self._forget(device, lock)
 
-    def _forget(self, device: tuple[str, int], turn: Turn) -> None:
-        """Let go of a device that nobody asks, as soon as it owes and is owed nothing."""
-        if turn.users or self._turns.get(device) is not turn:
+    def _forget(self, device: tuple[str, int], lock: DeviceLock) -> None:
+        """Drop the lock of a device that no camera asks, as soon as its budget is whole again."""
+        if lock.users or self._locks.get(device) is not lock:
             return
-        if turn.forgotten_at <= _now():
-            del self._turns[device]
+        if lock.forgotten_at <= _now():
+            del self._locks[device]
         else:
-            asyncio.get_running_loop().call_at(turn.forgotten_at, self._forget, device, turn)
+            asyncio.get_running_loop().call_at(lock.forgotten_at, self._forget, device, lock)
 
-    async def _ask(self, turn: Turn, account: str, ask: Callable[[Turn], Awaitable[T]]) -> T:
+    async def _ask(
+        self, lock: DeviceLock, account: str, ask: Callable[[DeviceLock], Awaitable[T]]
+    ) -> T:
         try:
-            return await ask(turn)
+            return await ask(lock)
         except IngestError as error:
             if error.condition in _OF_THE_DEVICE:
-                turn.failures += 1
-                turn.failure = (account, error)
+                lock.failures += 1
+                lock.failure = (account, error)
             raise
 
     def _share(self, account: str, failed_account: str, error: IngestError) -> None:
         """Raise what the one before us met, unless it was refused with another account."""
         if error.condition is ConditionType.AUTHENTICATED and account != failed_account:
             return
-        raise IngestError(error.condition, error.reason, error.fact, error.retry)
+        raise IngestError(error.condition, error.reason, error.detail, error.retry)
 
 
 def _now() -> float:

@@ -18,7 +18,7 @@ from camfleet_worker.onvif.media1 import may_be_missing
 from camfleet_worker.resolve.addresses import path_and_query
 
 KNOWN_PATHS = ("/onvif/device_service", "/onvif/services", "/onvif/device", "/onvif/service")
-"""ONVIF Core's own and those of makers (field report 15). A web page costs one request for each."""
+"""ONVIF Core's own and those of makers (quirk 15). A web page costs one request for each."""
 
 MAX_HINTS = 4
 

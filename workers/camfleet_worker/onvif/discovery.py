@@ -38,7 +38,7 @@ _TYPES = (
     ("tds", "http://www.onvif.org/ver10/device/wsdl", "Device"),
 )
 """What is probed for. Devices are silent to a type that they do not know, to one that they know
-under another prefix, and to a probe without any (field report 19): so each way is tried."""
+under another prefix, and to a probe without any (quirk 19): so each way is tried."""
 
 _ANNOUNCING = ("NetworkVideoTransmitter", "Device")
 

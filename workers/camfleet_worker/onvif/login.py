@@ -127,7 +127,7 @@ class Login:
         return await self._post(call, None, None, repeatable=True)
 
     def _scheme_at(self, path: str) -> AuthScheme:
-        """What was taken there; elsewhere, what was taken last (field report 6)."""
+        """What was taken there; elsewhere, what was taken last (quirk 6)."""
         return self._taken_at.get(path, self.scheme)
 
     async def _send_first(self, call: Call, scheme: AuthScheme) -> SoapAnswer:

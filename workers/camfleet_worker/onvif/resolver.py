@@ -20,7 +20,7 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import discovery, wsdl
 from camfleet_worker.onvif.device import OnvifDevice, checked_stream_path
-from camfleet_worker.onvif.device_lock import CallBudget, DeviceTurns, Turn
+from camfleet_worker.onvif.device_lock import CallBudget, DeviceLock, DeviceLocks
 from camfleet_worker.onvif.device_path import Found, find_device
 from camfleet_worker.onvif.envelope import SoapCodec
 from camfleet_worker.onvif.identity import device_information, with_hardware
@@ -82,7 +82,7 @@ class OnvifResolver:
         self._deadlines = deadlines or Deadlines()
         self._discovery_port = discovery_port
         self._codec = SoapCodec()
-        self._turns = DeviceTurns(budget)
+        self._locks = DeviceLocks(budget)
         self._tls = camera_tls()
 
     def close(self) -> None:
@@ -97,34 +97,34 @@ class OnvifResolver:
         async def ask(device: OnvifDevice, login: Login, way: Transport) -> Resolution:
             return await self._ask_for_stream(request, device, login, way, credentials)
 
-        return await self._in_turn(_Question(request, credentials, attempts, ask))
+        return await self._locked(_Question(request, credentials, attempts, ask))
 
-    async def _in_turn(self, question: _Question[T]) -> T:
+    async def _locked(self, question: _Question[T]) -> T:
         """Wait for the device to be free, then ask it within the deadline."""
-        return await self._turns.take(
+        return await self._locks.take(
             (question.request.host, question.request.onvif_port),
             question.account,
-            lambda turn: self._in_time(question, turn),
+            lambda lock: self._in_time(question, lock),
         )
 
-    async def _in_time(self, question: _Question[T], turn: Turn) -> T:
+    async def _in_time(self, question: _Question[T], lock: DeviceLock) -> T:
         try:
             async with asyncio.timeout(RESOLVE_DEADLINE_S):
-                return await self._by_either_scheme(question, turn)
+                return await self._by_either_scheme(question, lock)
         except TimeoutError as error:
             raise unreachable(
                 Reason.TIMEOUT, f"Port {question.request.onvif_port} answers too slowly"
             ) from error
 
-    async def _by_either_scheme(self, question: _Question[T], turn: Turn) -> T:
+    async def _by_either_scheme(self, question: _Question[T], lock: DeviceLock) -> T:
         """Ask by the likelier scheme, and by the other where the port turns out to speak that."""
         first, *others = question.request.schemes
         try:
-            return await self._connected(first, question, turn)
+            return await self._connected(first, question, lock)
         except IngestError as error:
             if not others or not await self._speaks(others[0], question.request, error):
                 raise
-        return await self._connected(others[0], question, turn)
+        return await self._connected(others[0], question, lock)
 
     async def _speaks(self, other: Scheme, request: ResolveRequest, error: IngestError) -> bool:
         """Whether a port that failed so may be asked by the other scheme; no login is spent."""
@@ -135,7 +135,7 @@ class OnvifResolver:
         within_s = self._deadlines.connect_s
         return await speaks_tls(request.host, request.onvif_port, self._tls, within_s)
 
-    async def _connected(self, scheme: Scheme, question: _Question[T], turn: Turn) -> T:
+    async def _connected(self, scheme: Scheme, question: _Question[T], lock: DeviceLock) -> T:
         request, credentials = question.request, question.credentials
         learned = request.learned
         transport = Transport(
@@ -145,7 +145,7 @@ class OnvifResolver:
             self._deadlines,
             self._tls,
             request.pinned,
-            turn.count_request,
+            lock.count_request,
         )
         login = Login(
             transport,
@@ -158,7 +158,7 @@ class OnvifResolver:
         device = OnvifDevice(
             login,
             self._codec,
-            turn.heard.by(f"{question.account} {scheme.value}", question.channel),
+            lock.answers.of_channel(f"{question.account} {scheme.value}", question.channel),
             request.device_path,
             request.onvif_port,
             self._now,
@@ -245,9 +245,9 @@ class OnvifResolver:
 
 def _without_password(error: IngestError, credentials: Credentials | None) -> IngestError:
     """The same failure, should a camera repeat our password in the words that we quote."""
-    if credentials is None or not credentials.password or credentials.password not in error.fact:
+    if credentials is None or not credentials.password or credentials.password not in error.detail:
         return error
-    fact = error.fact.replace(credentials.password, "(hidden)")
+    fact = error.detail.replace(credentials.password, "(hidden)")
     return IngestError(error.condition, error.reason, fact, error.retry)
 
 

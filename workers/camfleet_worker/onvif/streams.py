@@ -2,7 +2,7 @@
 """Which of a device's media services is asked for the stream: Media2 first, Media1 otherwise.
 
 Called by the resolver. Media1 has no name for H.265, hides it or calls it H.264; Media2 of early
-firmware is announced and faults, is not there or is empty (field reports 16, 17).
+firmware is announced and faults, is not there or is empty (quirks 16, 17).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _of_the_service(error: IngestError) -> bool:
     Not where a service names streams of other codecs only: Media1 would call them H.264.
     """
     return error.condition is ConditionType.ELIGIBLE and not (
-        error.reason is Reason.NO_ALLOWED_STREAM and "no media profile" not in error.fact
+        error.reason is Reason.NO_ALLOWED_STREAM and "no media profile" not in error.detail
     )
 
 

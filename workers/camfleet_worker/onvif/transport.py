@@ -62,7 +62,7 @@ class Transport:
     """POST to one host and port.
 
     Each request has a connection of its own. Cameras close idle connections without notice
-    (field report 25), and a login whose answer is lost that way is an attempt spent for nothing.
+    (quirk 25), and a login whose answer is lost that way is an attempt spent for nothing.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class NotDecodable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Result:
     """One picture, decoded."""
 
     features: Features
@@ -48,11 +48,11 @@ class KeyFrameDecoder:
     def __init__(self) -> None:
         self._contexts: dict[Codec, VideoCodecContext] = {}
 
-    def look(self, unit: AccessUnit) -> Look:
+    def decode(self, unit: AccessUnit) -> Result:
         """Decode a key frame; NotDecodable where that gives no whole picture."""
         frame = self._frame(unit)
         luma, *chroma = _planes(frame)
-        return Look(features_of(luma, tuple(chroma)), _jpeg(frame))
+        return Result(features_of(luma, tuple(chroma)), _jpeg(frame))
 
     def _frame(self, unit: AccessUnit) -> VideoFrame:
         codec = unit.format.codec

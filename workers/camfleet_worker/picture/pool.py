@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from camfleet_worker.media_types.access_unit import AccessUnit
-from camfleet_worker.picture.decoder import KeyFrameDecoder, Look, NotDecodable
+from camfleet_worker.picture.decoder import KeyFrameDecoder, NotDecodable, Result
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +24,16 @@ THREADS = 2
 WAITING = 32
 """Key frames in the queue, some 3 MB: what lies there is the sinks' own copy."""
 
-Looked = Callable[[Look | None], None]
-"""Told what a key frame has shown; None where it gave no picture."""
+OnResult = Callable[[Result | None], None]
+"""Called with what a key frame shows, None where it gave no picture; on a thread of the pool."""
 
 
-class LookingGlass(Protocol):
-    """Who decodes."""
+class PictureAnalyser(Protocol):
+    """Decodes key frames and says what they show."""
 
-    def look(self, unit: AccessUnit, looked: Looked) -> bool:
-        """Decode a key frame some time; False where it is not taken and nobody will be told."""
+    def submit(self, unit: AccessUnit, on_result: OnResult) -> bool:
+        """Decode a key frame some time; False where it is not taken: `on_result` is then never
+        called."""
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class PicturePool:
 
     def __init__(self, threads: int = THREADS, waiting: int = WAITING) -> None:
         self.counters = PictureCounters()
-        self._queue: queue.Queue[tuple[AccessUnit, Looked] | None] = queue.Queue(waiting)
+        self._queue: queue.Queue[tuple[AccessUnit, OnResult] | None] = queue.Queue(waiting)
         self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._run, name=f"picture-{n}", daemon=True)
@@ -64,10 +65,10 @@ class PicturePool:
         for thread in self._threads:
             thread.start()
 
-    def look(self, unit: AccessUnit, looked: Looked) -> bool:
+    def submit(self, unit: AccessUnit, on_result: OnResult) -> bool:
         """Called on the media loop: returns at once."""
         try:
-            self._queue.put_nowait((unit, looked))
+            self._queue.put_nowait((unit, on_result))
         except queue.Full:
             self.counters.skipped += 1
             return False
@@ -91,18 +92,18 @@ class PicturePool:
 
     def _run(self) -> None:
         decoder = KeyFrameDecoder()
-        while (asked := self._queue.get()) is not None:
-            unit, looked = asked
-            look = self._decoded(decoder, unit)
+        while (submitted := self._queue.get()) is not None:
+            unit, on_result = submitted
+            result = self._result(decoder, unit)
             try:
-                looked(look)
+                on_result(result)
             except Exception:
                 self._note_fault("bug while a picture was judged")
 
-    def _decoded(self, decoder: KeyFrameDecoder, unit: AccessUnit) -> Look | None:
-        """None also after a bug: whoever is not told would never ask again."""
+    def _result(self, decoder: KeyFrameDecoder, unit: AccessUnit) -> Result | None:
+        """None also after a bug: a sink that gets no result would never submit another frame."""
         try:
-            look = decoder.look(unit)
+            result = decoder.decode(unit)
         except NotDecodable:
             with self._lock:
                 self.counters.errors += 1
@@ -112,7 +113,7 @@ class PicturePool:
             return None
         with self._lock:
             self.counters.decoded += 1
-        return look
+        return result
 
     def _note_fault(self, what: str) -> None:
         with self._lock:

@@ -15,10 +15,10 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
-from camfleet_worker.picture.decoder import Look
+from camfleet_worker.picture.decoder import Result
 from camfleet_worker.picture.judge import Fault, Judge
 from camfleet_worker.picture.pace import Pace
-from camfleet_worker.picture.pool import LookingGlass
+from camfleet_worker.picture.pool import PictureAnalyser
 from camfleet_worker.picture.sizes import SizeWatch
 
 _STARTING = SinkState(SinkPhase.STARTING)
@@ -54,17 +54,17 @@ class PictureSink:
     name = "picture"
     condition = ConditionType.IMAGE_HEALTHY
 
-    def __init__(self, glass: LookingGlass) -> None:
+    def __init__(self, analyser: PictureAnalyser) -> None:
         self.counters = SinkCounters()
         self.snapshot: Snapshot | None = None
         """The last picture looked at; None before the first."""
-        self._glass = glass
+        self._analyser = analyser
         self._judge = Judge()
         self._pace = Pace()
         self._sizes = SizeWatch()
         self._now = 0.0
         self._state = _STARTING
-        self._looking = False
+        self._analysing = False
         self._closed = False
 
     @property
@@ -78,47 +78,49 @@ class PictureSink:
             self._sizes.add(len(unit.data))
             return
         as_usual = self._sizes.key_frame(len(unit.data))
-        # One look at a time: while it lasts, judge and pace are the pool's.
-        if not self._looking and not self._closed and self._pace.key_frame(self._now, as_usual):
-            self._look(unit)
+        # One analysis at a time: while it lasts, judge and pace belong to the pool's thread.
+        if not self._analysing and not self._closed and self._pace.key_frame(self._now, as_usual):
+            self._submit(unit)
 
     def tick(self, now: float) -> None:
         """Take the time; there is nothing to flush."""
         self._now = now
 
     def close(self) -> None:
-        """Look no more; what is being decoded is for nobody."""
+        """Analyse no more; what is being decoded is thrown away."""
         self._closed = True
 
-    def _look(self, unit: AccessUnit) -> None:
+    def _submit(self, unit: AccessUnit) -> None:
         now, still = self._now, self._sizes.standing_still
 
-        def looked(look: Look | None) -> None:
-            self._looked(look, still, now, unit.arrived_at)
+        def on_result(result: Result | None) -> None:
+            self._judge_result(result, still, now, unit.arrived_at)
 
-        self._looking = True
-        if self._glass.look(unit, looked):
+        self._analysing = True
+        if self._analyser.submit(unit, on_result):
             self._pace.looking(now)
         else:
-            self._looking = False
+            self._analysing = False
             self.counters.dropped_access_units += 1
 
     # Called by a thread of the pool.
 
-    def _looked(self, look: Look | None, still: bool, now: float, taken_at: float) -> None:
+    def _judge_result(
+        self, result: Result | None, still: bool, now: float, taken_at: float
+    ) -> None:
         try:
-            if look is not None and not self._closed:
-                self._take(look, still, now, taken_at)
+            if result is not None and not self._closed:
+                self._take(result, still, now, taken_at)
         finally:
-            self._looking = False
+            self._analysing = False
 
-    def _take(self, look: Look, still: bool, now: float, taken_at: float) -> None:
+    def _take(self, result: Result, still: bool, now: float, taken_at: float) -> None:
         judge = self._judge
-        judge.see(look.features, still, now)
+        judge.see(result.features, still, now)
         self._pace.looked(judge.suspected, judge.known and judge.fault is None)
         self._state = _state(judge)
-        if look.jpeg:
-            self.snapshot = Snapshot(look.jpeg, taken_at)
+        if result.jpeg:
+            self.snapshot = Snapshot(result.jpeg, taken_at)
         self.counters.access_units += 1
 
 

@@ -22,7 +22,7 @@ from camfleet_api.conditions import (
     Reason,
     merge_transition,
 )
-from camfleet_worker.reporter.facts import CameraFacts, Failure, SinkFact
+from camfleet_worker.reporter.facts import CameraSnapshot, Failure, SinkFact
 
 RUNGS = tuple(rung for rung in LADDER if rung not in OPERATOR_CONDITIONS)
 """The worker's part of the ladder: Reachable, Authenticated, Eligible, Streaming."""
@@ -31,7 +31,7 @@ MAX_MESSAGE = 512
 
 
 def runtime_conditions(
-    facts: CameraFacts, now: datetime, present: Iterable[Condition] = ()
+    facts: CameraSnapshot, now: datetime, present: Iterable[Condition] = ()
 ) -> tuple[Condition, ...]:
     """All conditions of camfleet-runtime, times carried over from those `present`."""
     main = (*_rungs(facts), *_sinks(facts))
@@ -44,7 +44,7 @@ def runtime_conditions(
 
 
 def runtime_status(
-    facts: CameraFacts, now: datetime, present: Iterable[Condition] = ()
+    facts: CameraSnapshot, now: datetime, present: Iterable[Condition] = ()
 ) -> CameraStatus:
     """The whole set that one server-side apply of camfleet-runtime carries."""
     return CameraStatus(
@@ -89,7 +89,7 @@ class _State:
         )
 
 
-def _rungs(facts: CameraFacts) -> tuple[_State, ...]:
+def _rungs(facts: CameraSnapshot) -> tuple[_State, ...]:
     if facts.failure is None:
         of_rung = _true if facts.streaming else _pending
         return tuple(of_rung(rung) for rung in RUNGS)
@@ -101,7 +101,7 @@ def _rungs(facts: CameraFacts) -> tuple[_State, ...]:
     )
 
 
-def _sinks(facts: CameraFacts) -> tuple[_State, ...]:
+def _sinks(facts: CameraSnapshot) -> tuple[_State, ...]:
     stands = facts.streaming and facts.failure is None
     return tuple(
         _sink(kind, facts.sinks) if stands else _pending(kind)

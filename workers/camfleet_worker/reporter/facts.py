@@ -38,7 +38,7 @@ class SinkFact:
 
 
 @dataclass(frozen=True, slots=True)
-class CameraFacts:
+class CameraSnapshot:
     """Everything from which a Camera's runtime status is computed.
 
     `failure` is the rung of the ladder that is not True; `streaming` says that all are. Neither:

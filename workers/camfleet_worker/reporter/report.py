@@ -12,7 +12,7 @@ from camfleet_api.conditions import merge_transition
 from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.reporter.conditions import runtime_status
 from camfleet_worker.reporter.debounce import new_generation, patience_s
-from camfleet_worker.reporter.facts import CameraFacts
+from camfleet_worker.reporter.facts import CameraSnapshot
 
 BURST = 10
 WRITE_EVERY_S = 300.0
@@ -42,7 +42,7 @@ class Report:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     budget: TokenBucket = field(default_factory=lambda: TokenBucket(1 / WRITE_EVERY_S, BURST))
 
-    def publish(self, facts: CameraFacts, now: datetime, monotonic: float) -> None:
+    def publish(self, facts: CameraSnapshot, now: datetime, monotonic: float) -> None:
         """Take new facts over."""
         before = self.known.conditions if self.known is not None else ()
         self.known = runtime_status(facts, now, before)
@@ -96,5 +96,5 @@ class Report:
         """What stands in the API server, plus an attempt: the debounce is not passed over."""
         base = self.reported
         if base is None or not base.conditions:
-            base = runtime_status(CameraFacts(generation), now)
+            base = runtime_status(CameraSnapshot(generation), now)
         return base.model_copy(update={"attempts": attempts})

@@ -20,7 +20,7 @@ from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.clock import WallClock
 from camfleet_worker.cluster.errors import ClusterError, Trouble
 from camfleet_worker.reporter.conditions import runtime_part
-from camfleet_worker.reporter.facts import CameraFacts
+from camfleet_worker.reporter.facts import CameraSnapshot
 from camfleet_worker.reporter.report import Report
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Reporter:
         """Stop reporting: the camera is another worker's, or nobody's."""
         self._reports.pop(uid, None)
 
-    def publish(self, uid: str, facts: CameraFacts) -> None:
+    def publish(self, uid: str, facts: CameraSnapshot) -> None:
         """Take facts of a camera; they are written when they have lasted long enough."""
         report = self._reports.get(uid)
         if report is not None:

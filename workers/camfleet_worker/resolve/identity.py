@@ -4,7 +4,7 @@
 Pure; called by the supervisor after a resolve or a re-check. A camera's identity is its declared
 object: what devices say of themselves are hints. Serial numbers are zero, shared by a whole model
 or scrambled by an update, endpoint references are made anew, and the first network interface is
-the same in every unit of a series (field reports 23, 24). So no single hint decides against two
+the same in every unit of a series (quirks 23, 24). So no single hint decides against two
 others, a hint that names nobody is not weighed at all, and the firmware version never counts.
 """
 

@@ -32,7 +32,7 @@ _REFUSING_CODES = frozenset(
         "AuthenticationFailed",
     }
 )
-# Quirks (field reports): devices that put the refusal into the text of a generic fault only.
+# Quirks: devices that put the refusal into the text of a generic fault only.
 _REFUSING_TEXT = re.compile(
     r"not\s+authori[sz]ed|unauthori[sz]ed|authori[sz]ation|authenticat|authority failure", re.I
 )

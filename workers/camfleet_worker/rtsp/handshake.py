@@ -251,7 +251,7 @@ class Handshake:
                 url = self.target.url(control_path(base, audio.section.control))
                 response = await self._request("SETUP", url, [("Transport", asked)])
         except IngestError as refused:
-            self._silence = refused.fact
+            self._silence = refused.detail
             return None
         except Redirected:
             self._silence = "the camera redirects it"
@@ -272,7 +272,7 @@ class Handshake:
             await self._request("PLAY", self._session.aggregate_url, [("Range", "npt=0.000-")])
         except IngestError as error:
             if with_audio and error.condition is ConditionType.STREAMING:
-                raise AudioSetupFailed(f"with it, {error.fact}") from error
+                raise AudioSetupFailed(f"with it, {error.detail}") from error
             raise
 
     async def _take_back(self, url: str) -> None:

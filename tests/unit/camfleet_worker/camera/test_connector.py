@@ -17,7 +17,7 @@ from camfleet_worker.camera.timings import CameraTimings
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.reporter.conditions import runtime_status
-from camfleet_worker.reporter.facts import CameraFacts
+from camfleet_worker.reporter.facts import CameraSnapshot
 from device_tape import DeviceTape
 from shard_entries import secret_ref, shard_camera, shard_policy
 from virtual_time import START, VirtualClock, run_virtual
@@ -124,14 +124,14 @@ def test_an_account_is_not_tried_before_the_other_workers_camera_has_proven_it()
     connecting = Connecting(tape, AFTER_LOBBY)
     assert connecting.connect() is Reason.PENDING
     assert tape.resolved_at == tape.opened_at == []
-    tape.others["lobby"] = runtime_status(CameraFacts(1, attempts=PROVEN), START)
+    tape.others["lobby"] = runtime_status(CameraSnapshot(1, attempts=PROVEN), START)
     assert connecting.connect() is None
 
 
 def test_what_another_account_of_that_camera_did_does_not_count() -> None:
     tape = DeviceTape()
     other = PROVEN.model_copy(update={"account": "another"})
-    tape.others["lobby"] = runtime_status(CameraFacts(1, attempts=other), START)
+    tape.others["lobby"] = runtime_status(CameraSnapshot(1, attempts=other), START)
     assert Connecting(tape, AFTER_LOBBY).connect() is Reason.PENDING
     assert tape.resolved_at == []
 

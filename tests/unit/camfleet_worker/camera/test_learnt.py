@@ -11,7 +11,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.camera.learnt import Learnt
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.reporter.conditions import runtime_status
-from camfleet_worker.reporter.facts import CameraFacts, Failure
+from camfleet_worker.reporter.facts import CameraSnapshot, Failure
 from camfleet_worker.resolve import Resolution
 from camfleet_worker.resolve.freshness import MAX_AGE_S
 from camfleet_worker.rtsp.client import PlayingStream
@@ -76,7 +76,7 @@ def test_a_former_workers_knowledge_is_taken_over_without_what_is_seen_here() ->
     )
     learned = LearnedStatus(stream_path="/live", codec="H264", generation=3)
     learnt = Learnt()
-    learnt.recall(runtime_status(CameraFacts(3, side=side, learned=learned), START), 0.0)
+    learnt.recall(runtime_status(CameraSnapshot(3, side=side, learned=learned), START), 0.0)
     assert learnt.status == learned
     assert not asks(learnt)
     assert [failure.condition for failure in learnt.side] == [ConditionType.CONFORMANT]

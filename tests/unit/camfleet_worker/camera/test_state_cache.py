@@ -14,10 +14,10 @@ from camfleet_api.names import CREDENTIALS_SECRET_TYPE
 from camfleet_worker.camera.state_cache import StateCache
 from camfleet_worker.login.accounts import SecretContent
 from camfleet_worker.reporter.conditions import runtime_status
-from camfleet_worker.reporter.facts import CameraFacts
+from camfleet_worker.reporter.facts import CameraSnapshot
 
 SECRET = SecretContent(CREDENTIALS_SECRET_TYPE, "7", {"password": "p@ss/w0rd"})
-STATUS = runtime_status(CameraFacts(3, streaming=True), datetime(2026, 1, 1, tzinfo=UTC))
+STATUS = runtime_status(CameraSnapshot(3, streaming=True), datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.assignment_index import AssignmentIndex
 from camfleet_worker.camera.state_cache import StateCache
-from camfleet_worker.camera.status_restore import Recollection
+from camfleet_worker.camera.status_restore import StatusRestore
 from camfleet_worker.cluster.errors import ClusterError, Trouble
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.reporter.conditions import runtime_status
-from camfleet_worker.reporter.facts import CameraFacts
+from camfleet_worker.reporter.facts import CameraSnapshot
 from camfleet_worker.reporter.reporter import Reporter
 from shard_entries import shard_camera, shard_policy
 from virtual_time import START, VirtualClock, run_virtual
@@ -28,7 +28,7 @@ GATE, LOBBY, OTHER_DEVICE = (
 
 def status_with(account: str, count: int) -> CameraStatus:
     attempts = Attempts(account=account, count=count, last=START)
-    return runtime_status(CameraFacts(1, attempts=attempts), START)
+    return runtime_status(CameraSnapshot(1, attempts=attempts), START)
 
 
 class Statuses:
@@ -61,7 +61,7 @@ class Restoring:
         index.replace({one.uid: one for one in (GATE, LOBBY, OTHER_DEVICE)})
         for one in (GATE, LOBBY, OTHER_DEVICE):
             reporter.follow(one.uid, one.uid)
-        self.recollect = Recollection(reporter, self.cache, self.ledger, index).recollect
+        self.restore_status = StatusRestore(reporter, self.cache, self.ledger, index).restore_status
 
 
 def test_the_attempts_of_every_channel_of_the_device_are_known_before_one_logs_in(
@@ -71,7 +71,7 @@ def test_the_attempts_of_every_channel_of_the_device_are_known_before_one_logs_i
 
     async def main() -> None:
         restoring = Restoring(statuses, tmp_path)
-        assert await restoring.recollect(GATE) == statuses.statuses["gate"]
+        assert await restoring.restore_status(GATE) == statuses.statuses["gate"]
         counts = [attempts.count for key in "ab" if (attempts := restoring.ledger.of(key))]
         assert counts == [1, 2]
         assert set(statuses.read) == {"gate", "lobby"}, "another device is not waited for"
@@ -86,7 +86,7 @@ def test_without_an_api_server_the_copy_of_the_last_process_counts(tmp_path: Pat
     async def main() -> None:
         restoring = Restoring(statuses, tmp_path)
         restoring.cache.keep_status(LOBBY.uid, status_with("b", 2))
-        assert await restoring.recollect(GATE) is None
+        assert await restoring.restore_status(GATE) is None
         spent = restoring.ledger.of("b")
         assert spent is not None
         assert spent.count == 2

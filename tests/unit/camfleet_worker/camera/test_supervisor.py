@@ -32,7 +32,7 @@ from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.reporter.conditions import runtime_status
-from camfleet_worker.reporter.facts import CameraFacts, Failure
+from camfleet_worker.reporter.facts import CameraSnapshot, Failure
 from camfleet_worker.rtsp.client import PlayingStream
 from device_tape import DeviceTape
 from forgetful_journals import ForgetfulJournals
@@ -62,7 +62,7 @@ class Tape(DeviceTape):
         self.stopped = 0
         self.sinks = NO_SINKS
         self.status: CameraStatus | None = None
-        self.facts: list[CameraFacts] = []
+        self.facts: list[CameraSnapshot] = []
 
     def play(self, stream: PlayingStream, listener: StreamListener) -> Tape:
         loop = asyncio.get_running_loop()
@@ -79,10 +79,10 @@ class Tape(DeviceTape):
     def close(self) -> Future[None]:
         return Future()
 
-    async def recollect(self, assignment: Assignment) -> CameraStatus | None:
+    async def restore_status(self, assignment: Assignment) -> CameraStatus | None:
         return self.status
 
-    def publish(self, uid: str, facts: CameraFacts) -> None:
+    def publish(self, uid: str, facts: CameraSnapshot) -> None:
         self.facts.append(facts)
 
 
@@ -109,7 +109,7 @@ def play(
         deps = SupervisorDeps(
             connect=tape.connect_deps(ledger or AttemptLedger(VirtualClock())),
             devices=Devices(),
-            recollect=tape.recollect,
+            restore_status=tape.restore_status,
             make_sinks=lambda assignment, before: tape.sinks,
             journals=journals or ForgetfulJournals(),
             reports=tape,
@@ -195,7 +195,7 @@ def test_the_next_worker_goes_straight_to_rtsp_too(learnt: str, asked: str) -> N
     account = Credentials("admin", "pw", "1").account_key("192.0.2.1:80")
     attempts = Attempts(account=account, count=1, proven=True, last=START)
     learned = LearnedStatus(stream_path=learnt, codec="H264", generation=1)
-    tape.status = runtime_status(CameraFacts(1, learned=learned), START)
+    tape.status = runtime_status(CameraSnapshot(1, learned=learned), START)
     ledger = AttemptLedger(VirtualClock())
     ledger.restore(attempts, None)
     play(tape, 10.0, ledger=ledger)
@@ -369,7 +369,7 @@ def account_of(tape: Tape) -> str:
 def of_the_first(tape: Tape, proven: bool, failure: Failure | None = None) -> CameraStatus:
     """What the worker of camera lobby has written."""
     attempts = Attempts(account=account_of(tape), count=1, proven=proven, last=START)
-    return runtime_status(CameraFacts(1, failure=failure, attempts=attempts), START)
+    return runtime_status(CameraSnapshot(1, failure=failure, attempts=attempts), START)
 
 
 def test_an_account_that_another_worker_tries_first_is_not_tried_before_it_is_proven() -> None:
@@ -518,7 +518,7 @@ def test_a_camera_that_flaps_says_so_once_and_is_forgiven_after_half_an_hour() -
 def test_a_former_workers_word_on_flapping_holds_here() -> None:
     tape = Tape()
     flapping = Failure(ConditionType.STABLE, Reason.FLAPPING, "It broke.")
-    tape.status = runtime_status(CameraFacts(1, side=(flapping,)), START)
+    tape.status = runtime_status(CameraSnapshot(1, side=(flapping,)), START)
     play(tape, 5.0)
     assert [f.reason for f in tape.facts[-1].side] == [Reason.FLAPPING]
 
@@ -578,7 +578,7 @@ def test_a_fault_of_the_picture_stands_beside_ready_through_reconnects_until_it_
 def test_a_former_workers_word_on_the_picture_holds_until_the_picture_is_known_here() -> None:
     tape = Tape()
     picture = watched(tape)
-    tape.status = runtime_status(CameraFacts(1, side=(Failure.of(COVERED),)), START)
+    tape.status = runtime_status(CameraSnapshot(1, side=(Failure.of(COVERED),)), START)
 
     async def scenario(supervisor: CameraSupervisor) -> None:
         assert supervisor.sinks is NO_SINKS

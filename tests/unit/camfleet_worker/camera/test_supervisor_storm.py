@@ -231,7 +231,7 @@ async def _cut_and_return(spec: IngestShardSpec, cut_s: float) -> tuple[Line, Ob
             other_camera=_unread,
         ),
         devices=Devices(),
-        recollect=_no_status,
+        restore_status=_no_status,
         make_sinks=lambda assignment, before: NO_SINKS,
         journals=ForgetfulJournals(),
         reports=reporter,

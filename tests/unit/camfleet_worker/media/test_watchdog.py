@@ -36,7 +36,7 @@ def test_silence_with_other_packets_is_audio_only_and_old_audio_does_not_count()
 def test_silence_over_udp_names_udp() -> None:
     error = Watchdog(100.0, over_udp=True).verdict(110.0, True)
     assert error is not None
-    assert "UDP" in error.fact
+    assert "UDP" in error.detail
 
 
 @pytest.mark.parametrize("now", [110.0, 300.0])

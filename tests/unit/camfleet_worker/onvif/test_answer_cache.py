@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from camfleet_worker.onvif.answer_cache import KEPT_S, AskIt, Heard
+from camfleet_worker.onvif.answer_cache import KEPT_S, AnswerCache, Send
 from camfleet_worker.onvif.envelope import SoapAnswer
 from camfleet_worker.onvif.transport import HttpAnswer
 from virtual_time import run_virtual
@@ -21,7 +21,7 @@ PAGE = SoapAnswer(HttpAnswer(503, (), "", "", "", b"busy"), None, None)
 
 def times_asked(
     answer: SoapAnswer,
-    asking: Callable[[Heard, AskIt], Coroutine[None, None, None]],
+    asking: Callable[[AnswerCache, Send], Coroutine[None, None, None]],
 ) -> int:
     asked = 0
 
@@ -30,22 +30,22 @@ def times_asked(
         asked += 1
         return answer
 
-    run_virtual(asking(Heard(), ask))
+    run_virtual(asking(AnswerCache(), ask))
     return asked
 
 
 def test_what_one_channel_was_told_the_next_need_not_ask() -> None:
-    async def two_channels(heard: Heard, ask: AskIt) -> None:
-        first = await heard.by("account", "1")(PROFILES, ask)
-        assert await heard.by("account", "2")(PROFILES, ask) is first
+    async def two_channels(cache: AnswerCache, ask: Send) -> None:
+        first = await cache.of_channel("account", "1")(PROFILES, ask)
+        assert await cache.of_channel("account", "2")(PROFILES, ask) is first
 
     assert times_asked(SOAP, two_channels) == 1
 
 
 def test_a_channel_that_asks_again_is_told_anew_and_so_are_the_others() -> None:
-    async def again(heard: Heard, ask: AskIt) -> None:
+    async def again(cache: AnswerCache, ask: Send) -> None:
         for channel in ("1", "2", "1", "2"):
-            await heard.by("account", channel)(PROFILES, ask)
+            await cache.of_channel("account", channel)(PROFILES, ask)
 
     assert times_asked(SOAP, again) == 2
 
@@ -63,10 +63,10 @@ def test_a_channel_that_asks_again_is_told_anew_and_so_are_the_others() -> None:
 def test_another_question_is_asked(
     second: tuple[str, str, str], account: str, after_s: float
 ) -> None:
-    async def two_questions(heard: Heard, ask: AskIt) -> None:
-        await heard.by("account", "1")(PROFILES, ask)
+    async def two_questions(cache: AnswerCache, ask: Send) -> None:
+        await cache.of_channel("account", "1")(PROFILES, ask)
         await asyncio.sleep(after_s)
-        await heard.by(account, "2")(second, ask)
+        await cache.of_channel(account, "2")(second, ask)
 
     assert times_asked(SOAP, two_questions) == 2
 
@@ -77,8 +77,8 @@ def test_another_question_is_asked(
     ids=["its own stream", "a web server that stumbled"],
 )
 def test_what_each_channel_asks_itself(answer: SoapAnswer, question: tuple[str, str, str]) -> None:
-    async def two_channels(heard: Heard, ask: AskIt) -> None:
-        await heard.by("account", "1")(question, ask)
-        await heard.by("account", "2")(question, ask)
+    async def two_channels(cache: AnswerCache, ask: Send) -> None:
+        await cache.of_channel("account", "1")(question, ask)
+        await cache.of_channel("account", "2")(question, ask)
 
     assert times_asked(answer, two_channels) == 2

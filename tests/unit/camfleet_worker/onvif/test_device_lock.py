@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The channels of a recorder take turns, and learn from each other's failures."""
+"""The channels of a recorder take locks, and learn from each other's failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.onvif.device_lock import CallBudget, DeviceTurns, Turn
+from camfleet_worker.onvif.device_lock import CallBudget, DeviceLock, DeviceLocks
 from virtual_time import run_virtual
 
 RECORDER = ("10.0.0.1", 80)
@@ -30,7 +30,7 @@ class Recorder:
         self.most_at_once = 0
         self._now = 0
 
-    async def ask(self, turn: Turn) -> str:
+    async def ask(self, lock: DeviceLock) -> str:
         self.asked += 1
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
@@ -42,10 +42,10 @@ class Recorder:
 
 
 async def sixteen(
-    turns: DeviceTurns, ask: Callable[[Turn], Awaitable[str]], account: Callable[[int], str]
+    locks: DeviceLocks, ask: Callable[[DeviceLock], Awaitable[str]], account: Callable[[int], str]
 ) -> list[str | BaseException]:
     return await asyncio.gather(
-        *(turns.take(RECORDER, account(channel), ask) for channel in range(16)),
+        *(locks.take(RECORDER, account(channel), ask) for channel in range(16)),
         return_exceptions=True,
     )
 
@@ -56,7 +56,7 @@ def one_account(channel: int) -> str:
 
 async def test_sixteen_channels_ask_their_recorder_one_after_the_other() -> None:
     recorder = Recorder()
-    assert await sixteen(DeviceTurns(), recorder.ask, one_account) == ["stream"] * 16
+    assert await sixteen(DeviceLocks(), recorder.ask, one_account) == ["stream"] * 16
     assert recorder.most_at_once == 1
 
 
@@ -65,50 +65,50 @@ async def test_a_failure_of_the_device_is_met_once_and_told_to_all_that_waited(
     error: IngestError,
 ) -> None:
     recorder = Recorder(error)
-    told = await sixteen(DeviceTurns(), recorder.ask, one_account)
+    told = await sixteen(DeviceLocks(), recorder.ask, one_account)
     assert recorder.asked == 1
     assert {str(one) for one in told} == {str(error)}
 
 
 async def test_a_failure_of_one_channel_is_not_the_others() -> None:
     recorder = Recorder(NOT_FOUND)
-    await sixteen(DeviceTurns(), recorder.ask, one_account)
+    await sixteen(DeviceLocks(), recorder.ask, one_account)
     assert recorder.asked == 16
 
 
 async def test_a_refused_account_says_nothing_about_another() -> None:
     recorder = Recorder(REJECTED)
-    await sixteen(DeviceTurns(), recorder.ask, lambda channel: f"account {channel % 2}")
+    await sixteen(DeviceLocks(), recorder.ask, lambda channel: f"account {channel % 2}")
     assert recorder.asked > 1
 
 
 async def test_who_comes_after_the_failure_asks_anew() -> None:
-    turns, recorder = DeviceTurns(), Recorder(UNREACHABLE)
+    locks, recorder = DeviceLocks(), Recorder(UNREACHABLE)
     for _ in range(2):
         with pytest.raises(IngestError):
-            await turns.take(RECORDER, "account", recorder.ask)
+            await locks.take(RECORDER, "account", recorder.ask)
     assert recorder.asked == 2
 
 
 async def test_nothing_is_kept_of_a_device_that_nobody_asks() -> None:
-    turns = DeviceTurns()
-    await sixteen(turns, Recorder(UNREACHABLE).ask, one_account)
-    assert turns.known == 0
+    locks = DeviceLocks()
+    await sixteen(locks, Recorder(UNREACHABLE).ask, one_account)
+    assert locks.known == 0
 
 
 async def test_one_device_does_not_wait_for_another() -> None:
-    turns = DeviceTurns()
+    locks = DeviceLocks()
 
-    async def never(turn: Turn) -> None:
+    async def never(lock: DeviceLock) -> None:
         await asyncio.Event().wait()
 
-    stuck = asyncio.create_task(turns.take(("10.0.0.2", 80), "account", never))
+    stuck = asyncio.create_task(locks.take(("10.0.0.2", 80), "account", never))
     await asyncio.sleep(0)
-    assert await turns.take(RECORDER, "account", Recorder().ask) == "stream"
+    assert await locks.take(RECORDER, "account", Recorder().ask) == "stream"
     stuck.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stuck
-    assert await turns.take(("10.0.0.2", 80), "account", Recorder().ask) == "stream"
+    assert await locks.take(("10.0.0.2", 80), "account", Recorder().ask) == "stream"
 
 
 RESOLVE = 13
@@ -122,18 +122,18 @@ def test_however_often_a_device_is_resolved_no_minute_has_more_requests_than_the
     budget = CallBudget(burst=60, per_s=0.5)
     requests: list[float] = []
 
-    async def resolve(turn: Turn) -> None:
+    async def resolve(lock: DeviceLock) -> None:
         for _ in range(RESOLVE):
-            turn.count_request()
+            lock.count_request()
             requests.append(asyncio.get_running_loop().time())
 
     async def resolve_again_and_again() -> None:
-        turns = DeviceTurns(budget)
+        locks = DeviceLocks(budget)
         for pause_s in pauses_s:
-            await turns.take(RECORDER, "account", resolve)
+            await locks.take(RECORDER, "account", resolve)
             await asyncio.sleep(pause_s)
         await asyncio.sleep(len(pauses_s) * RESOLVE / budget.per_s)
-        assert turns.known == 0
+        assert locks.known == 0
 
     run_virtual(resolve_again_and_again())
     # What was asked for when the budget was just whole, plus one resolve begun within it.
@@ -143,16 +143,16 @@ def test_however_often_a_device_is_resolved_no_minute_has_more_requests_than_the
 
 
 def test_a_camera_that_is_resolved_once_a_minute_never_waits() -> None:
-    async def resolve(turn: Turn) -> float:
+    async def resolve(lock: DeviceLock) -> float:
         for _ in range(RESOLVE):
-            turn.count_request()
+            lock.count_request()
         return asyncio.get_running_loop().time()
 
     async def waited_s() -> float:
-        turns, waited_s = DeviceTurns(), 0.0
+        locks, waited_s = DeviceLocks(), 0.0
         for _ in range(60):
             asked_at = asyncio.get_running_loop().time()
-            waited_s += await turns.take(RECORDER, "account", resolve) - asked_at
+            waited_s += await locks.take(RECORDER, "account", resolve) - asked_at
             await asyncio.sleep(60)
         return waited_s
 

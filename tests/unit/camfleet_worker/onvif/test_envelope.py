@@ -115,7 +115,7 @@ async def test_an_answer_to_another_operation_is_told_apart(codec: SoapCodec) ->
     with pytest.raises(IngestError) as caught:
         await codec.read(GET_PROFILES, answer)
     assert caught.value.reason is Reason.PROTOCOL_ERROR
-    assert "GetProfiles" in caught.value.fact
+    assert "GetProfiles" in caught.value.detail
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ async def test_what_is_no_soap_is_told_apart_from_broken_soap(
 
 async def test_broken_soap_is_a_protocol_error(codec: SoapCodec) -> None:
     error = await error_of(codec, http(ENVELOPE.format(prolog="", body="<open>")))
-    assert error.fact == "The camera's SOAP answer is not well-formed XML"
+    assert error.detail == "The camera's SOAP answer is not well-formed XML"
 
 
 BOMB = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "ha"}">' for n in range(10))
@@ -179,13 +179,13 @@ async def test_a_document_type_is_refused_before_it_is_parsed(
     codec: SoapCodec, prolog: str, body: str
 ) -> None:
     error = await error_of(codec, envelope(body, prolog))
-    assert error.fact == "The camera's SOAP answer holds a document type definition"
+    assert error.detail == "The camera's SOAP answer holds a document type definition"
 
 
 async def test_a_document_type_hidden_by_an_encoding_is_refused_too(codec: SoapCodec) -> None:
     plain = ENVELOPE.format(prolog='<!DOCTYPE x [<!ENTITY e "x">]>', body="&e;")
     error = await error_of(codec, http(plain.encode("utf-16-le")))
-    assert error.fact == "The camera's SOAP answer holds a document type definition"
+    assert error.detail == "The camera's SOAP answer holds a document type definition"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

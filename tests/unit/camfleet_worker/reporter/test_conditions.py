@@ -25,7 +25,7 @@ from camfleet_worker.reporter.conditions import (
     runtime_conditions,
     runtime_status,
 )
-from camfleet_worker.reporter.facts import CameraFacts, Failure, SinkFact
+from camfleet_worker.reporter.facts import CameraSnapshot, Failure, SinkFact
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -53,10 +53,10 @@ def sink_facts(kind: ConditionType) -> st.SearchStrategy[SinkFact]:
 
 
 @st.composite
-def camera_facts(draw: st.DrawFn) -> CameraFacts:
+def camera_facts(draw: st.DrawFn) -> CameraSnapshot:
     failure = draw(st.none() | failures(*RUNGS))
     wanted = draw(st.sets(st.sampled_from(SINKS)))
-    return CameraFacts(
+    return CameraSnapshot(
         generation=draw(st.integers(0, 9)),
         failure=failure,
         streaming=failure is None and draw(st.booleans()),
@@ -65,12 +65,12 @@ def camera_facts(draw: st.DrawFn) -> CameraFacts:
     )
 
 
-def by_type(facts: CameraFacts, now: datetime = NOW) -> dict[str, Condition]:
+def by_type(facts: CameraSnapshot, now: datetime = NOW) -> dict[str, Condition]:
     return {condition.type: condition for condition in runtime_conditions(facts, now)}
 
 
 @given(camera_facts())
-def test_the_first_rung_that_is_not_true_makes_the_rest_unknown(facts: CameraFacts) -> None:
+def test_the_first_rung_that_is_not_true_makes_the_rest_unknown(facts: CameraSnapshot) -> None:
     found = by_type(facts)
     statuses = [found[rung].status for rung in RUNGS]
     broken = next((i for i, status in enumerate(statuses) if status != "True"), len(statuses))
@@ -80,7 +80,7 @@ def test_the_first_rung_that_is_not_true_makes_the_rest_unknown(facts: CameraFac
 
 
 @given(camera_facts())
-def test_ready_names_the_first_that_is_not_true(facts: CameraFacts) -> None:
+def test_ready_names_the_first_that_is_not_true(facts: CameraSnapshot) -> None:
     found = by_type(facts)
     order = [*RUNGS, *(kind for kind in SINKS if kind in facts.sinks)]
     first = next((found[kind] for kind in order if found[kind].status != "True"), None)
@@ -94,7 +94,7 @@ def test_ready_names_the_first_that_is_not_true(facts: CameraFacts) -> None:
 
 @given(camera_facts())
 def test_a_true_condition_has_an_empty_message_and_side_conditions_are_never_true(
-    facts: CameraFacts,
+    facts: CameraSnapshot,
 ) -> None:
     for condition in runtime_conditions(facts, NOW):
         if condition.status == "True":
@@ -103,7 +103,7 @@ def test_a_true_condition_has_an_empty_message_and_side_conditions_are_never_tru
 
 
 @given(camera_facts())
-def test_the_set_is_whole_and_holds_nothing_of_the_operators(facts: CameraFacts) -> None:
+def test_the_set_is_whole_and_holds_nothing_of_the_operators(facts: CameraSnapshot) -> None:
     types = [condition.type for condition in runtime_conditions(facts, NOW)]
     assert len(types) == len(set(types))
     assert not set(types) & OPERATOR_CONDITIONS
@@ -116,7 +116,9 @@ def test_the_set_is_whole_and_holds_nothing_of_the_operators(facts: CameraFacts)
 
 
 @given(camera_facts(), camera_facts())
-def test_a_time_moves_exactly_when_the_status_does(before: CameraFacts, after: CameraFacts) -> None:
+def test_a_time_moves_exactly_when_the_status_does(
+    before: CameraSnapshot, after: CameraSnapshot
+) -> None:
     present = by_type(before)
     for condition in runtime_conditions(after, LATER, present.values()):
         old = present.get(condition.type)
@@ -125,7 +127,7 @@ def test_a_time_moves_exactly_when_the_status_does(before: CameraFacts, after: C
 
 
 @given(camera_facts())
-def test_the_same_facts_later_are_the_same_status(facts: CameraFacts) -> None:
+def test_the_same_facts_later_are_the_same_status(facts: CameraSnapshot) -> None:
     first = runtime_status(facts, NOW)
     assert runtime_status(facts, LATER, first.conditions) == first
 
@@ -133,26 +135,26 @@ def test_the_same_facts_later_are_the_same_status(facts: CameraFacts) -> None:
 @pytest.mark.parametrize("rung", RUNGS)
 def test_the_rungs_before_a_failure_are_true(rung: ConditionType) -> None:
     reason = next(r for r, row in REASONS.items() if rung in row.types and r not in NEUTRAL)
-    found = by_type(CameraFacts(1, failure=Failure(rung, reason, "m")))
+    found = by_type(CameraSnapshot(1, failure=Failure(rung, reason, "m")))
     assert [found[r].status for r in RUNGS[: RUNGS.index(rung)]] == ["True"] * RUNGS.index(rung)
     assert found[rung].status == "False"
 
 
 def test_a_failure_that_only_says_pending_is_unknown_and_no_verdict() -> None:
     pending = Failure(ConditionType.AUTHENTICATED, Reason.PENDING, "not tried")
-    assert by_type(CameraFacts(1, failure=pending))[ConditionType.READY].status == "Unknown"
+    assert by_type(CameraSnapshot(1, failure=pending))[ConditionType.READY].status == "Unknown"
 
 
 def test_a_message_fits_its_bound() -> None:
     failure = Failure(ConditionType.REACHABLE, Reason.TIMEOUT, "x" * 2000)
-    found = by_type(CameraFacts(1, failure=failure))
+    found = by_type(CameraSnapshot(1, failure=failure))
     assert len(found[ConditionType.READY].message) == MAX_MESSAGE
 
 
 def test_a_failing_camera_stays_below_six_kilobytes() -> None:
     side = tuple(Failure(kind, _reason_of(kind), "m" * 160) for kind in SIDE if _has_reason(kind))
     failure = Failure(ConditionType.STREAMING, Reason.SESSION_LIMIT, "m" * 200)
-    facts = CameraFacts(7, failure=failure, sinks=dict.fromkeys(SINKS, SinkFact()), side=side)
+    facts = CameraSnapshot(7, failure=failure, sinks=dict.fromkeys(SINKS, SinkFact()), side=side)
     assert len(runtime_status(facts, NOW).model_dump_json(by_alias=True)) < 3000
 
 

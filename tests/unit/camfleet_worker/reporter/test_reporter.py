@@ -19,16 +19,16 @@ from camfleet_worker.cluster.errors import ClusterError, Trouble
 from camfleet_worker.ingest import STATUS_BURST_S
 from camfleet_worker.reporter.conditions import runtime_status
 from camfleet_worker.reporter.debounce import DEBOUNCE_S, patience_s
-from camfleet_worker.reporter.facts import CameraFacts, Failure
+from camfleet_worker.reporter.facts import CameraSnapshot, Failure
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.settings import Settings
 from virtual_time import VirtualClock, run_virtual
 
 UID = "uid-1"
-UP = CameraFacts(1, streaming=True)
-PENDING = CameraFacts(1)
-DOWN = CameraFacts(1, failure=Failure(ConditionType.STREAMING, Reason.NO_FRAMES, "No frames."))
-REJECTED = CameraFacts(
+UP = CameraSnapshot(1, streaming=True)
+PENDING = CameraSnapshot(1)
+DOWN = CameraSnapshot(1, failure=Failure(ConditionType.STREAMING, Reason.NO_FRAMES, "No frames."))
+REJECTED = CameraSnapshot(
     1, failure=Failure(ConditionType.AUTHENTICATED, Reason.CREDENTIALS_REJECTED, "Refused.")
 )
 
@@ -169,7 +169,7 @@ def test_a_new_generation_is_acknowledged_at_once() -> None:
     async def scenario(reporter: Reporter) -> None:
         reporter.publish(UID, UP)
         await asyncio.sleep(50)
-        reporter.publish(UID, CameraFacts(2, streaming=True))
+        reporter.publish(UID, CameraSnapshot(2, streaming=True))
         await asyncio.sleep(1)
 
     play(door, scenario)
@@ -294,7 +294,7 @@ FLAPPING = Failure(ConditionType.STABLE, Reason.FLAPPING, "The stream broke five
     )
 )
 def test_a_camera_costs_ten_writes_and_then_twelve_an_hour_whatever_it_does(
-    holds: list[tuple[CameraFacts, float]],
+    holds: list[tuple[CameraSnapshot, float]],
 ) -> None:
     door = Door()
 
@@ -318,15 +318,15 @@ def test_a_camera_that_flaps_must_stay_up_for_a_minute_before_it_is_called_up() 
     door = Door()
 
     async def scenario(reporter: Reporter) -> None:
-        reporter.publish(UID, CameraFacts(1, failure=DOWN.failure, side=(FLAPPING,)))
+        reporter.publish(UID, CameraSnapshot(1, failure=DOWN.failure, side=(FLAPPING,)))
         await asyncio.sleep(60)
         for _ in range(20):
-            reporter.publish(UID, CameraFacts(1, streaming=True, side=(FLAPPING,)))
+            reporter.publish(UID, CameraSnapshot(1, streaming=True, side=(FLAPPING,)))
             await asyncio.sleep(50)
-            reporter.publish(UID, CameraFacts(1, failure=DOWN.failure, side=(FLAPPING,)))
+            reporter.publish(UID, CameraSnapshot(1, failure=DOWN.failure, side=(FLAPPING,)))
             await asyncio.sleep(20)
         assert door.reasons == ["NoFrames"]
-        reporter.publish(UID, CameraFacts(1, streaming=True, side=(FLAPPING,)))
+        reporter.publish(UID, CameraSnapshot(1, streaming=True, side=(FLAPPING,)))
         await asyncio.sleep(59)
         assert door.reasons == ["NoFrames"]
         await asyncio.sleep(2)

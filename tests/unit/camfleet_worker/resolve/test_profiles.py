@@ -84,7 +84,7 @@ def test_another_codec_is_never_taken_and_the_message_names_both_sides() -> None
         limits=VideoLimits(codecs=[VideoCodec.H264]),
     )
     assert error.reason is Reason.NO_ALLOWED_STREAM
-    assert error.fact == (
+    assert error.detail == (
         "Channel 1 offers JPEG 1280x720 and MPEG4 640x480; the technical profile allows H264"
     )
 
@@ -93,7 +93,7 @@ def test_a_profile_without_encoder_is_named_as_such() -> None:
     error = error_of(
         offer(MediaProfile("p", "v1", "")), limits=VideoLimits(codecs=[VideoCodec.H264])
     )
-    assert error.fact == "Channel 1 offers no video encoder; the technical profile allows H264"
+    assert error.detail == "Channel 1 offers no video encoder; the technical profile allows H264"
 
 
 def test_a_profile_without_encoder_may_be_h265_and_is_taken_where_nothing_else_is() -> None:
@@ -132,13 +132,13 @@ def test_without_a_list_of_sources_channels_count_in_the_order_of_the_profiles()
 def test_a_channel_that_the_device_does_not_have_is_named_with_how_many_it_has() -> None:
     error = error_of(offer(stream("p")), VideoSource(channel=5))
     assert error.reason is Reason.CHANNEL_NOT_FOUND
-    assert error.fact == "The device has no channel 5: it has 1 channel"
+    assert error.detail == "The device has no channel 5: it has 1 channel"
 
 
 def test_a_channel_without_a_camera_behind_it_has_no_allowed_stream() -> None:
     error = error_of(offer(stream("p"), sources=("v1", "v2")), VideoSource(channel=2))
     assert error.reason is Reason.NO_ALLOWED_STREAM
-    assert error.fact.startswith("Channel 2 offers no media profile")
+    assert error.detail.startswith("Channel 2 offers no media profile")
 
 
 def test_a_video_source_is_found_by_its_token() -> None:
@@ -151,7 +151,7 @@ def test_an_unknown_token_is_answered_with_the_tokens_there_are() -> None:
     recorder = offer(stream("p1", source="left"), stream("p2", source="right"))
     error = error_of(recorder, VideoSource(video_source_token="middle"))
     assert error.reason is Reason.CHANNEL_NOT_FOUND
-    assert error.fact == "The device has no video source middle: it has left and right"
+    assert error.detail == "The device has no video source middle: it has left and right"
 
 
 def test_a_profile_named_by_token_is_taken_without_a_choice() -> None:
@@ -226,7 +226,7 @@ def test_where_nothing_is_picked_the_reason_fits_into_a_condition(
     error = picked(offered, source, role)
     if isinstance(error, IngestError):
         assert error.reason in (Reason.CHANNEL_NOT_FOUND, Reason.NO_ALLOWED_STREAM)
-        assert error.fact.isprintable()
+        assert error.detail.isprintable()
         assert len(error.message) <= 512
 
 

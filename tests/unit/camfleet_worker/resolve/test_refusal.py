@@ -124,12 +124,12 @@ def test_a_token_signed_without_knowing_the_cameras_time_was_refused_for_the_clo
 def test_where_digest_was_refused_too_the_clock_is_no_excuse() -> None:
     error = rejection((AuthScheme.DIGEST, TOKEN), refused(400, fault=NOT_AUTHORIZED), None)
     assert error.reason is Reason.CREDENTIALS_REJECTED
-    assert error.fact.endswith("(HTTP Digest, then WS-UsernameToken)")
+    assert error.detail.endswith("(HTTP Digest, then WS-UsernameToken)")
 
 
 def test_a_login_by_basic_is_no_onvif_and_is_never_answered() -> None:
     error = no_way_in(80, refused(401, (BASIC,)))
     assert error.reason is Reason.NOT_ONVIF
-    assert error.fact == (
+    assert error.detail == (
         "Port 80 asks for a login by HTTP Basic, which is not how an ONVIF device asks"
     )

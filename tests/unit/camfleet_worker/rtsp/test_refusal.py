@@ -103,5 +103,5 @@ def test_every_refusal_has_a_reason_and_a_fact_for_people(
     status: int, phrase: str, body: bytes
 ) -> None:
     error = refused("PLAY", Response(status, phrase, Headers(), body))
-    assert error.fact.isprintable()
-    assert error.fact
+    assert error.detail.isprintable()
+    assert error.detail

@@ -126,7 +126,7 @@ class Ingest:
     async def stop(self) -> None:
         """TEARDOWN, close files, write the last report; the parts must have ended.
 
-        The report tells what was true while the cameras ran: that they are stopped is no fact
+        The report holds what was true while the cameras ran: that they are stopped is no fact
         about them, and the next worker goes on from it.
         """
         try:

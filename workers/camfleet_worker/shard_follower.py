@@ -135,7 +135,7 @@ class ShardFollower:
         self._cache.retain_statuses(camera.uid for camera in spec.cameras)
 
     async def _acknowledge(self, hash_: str) -> None:
-        """Tell the operator that this shard runs: rights of removed cameras may go."""
+        """Write that this shard runs: the operator may then take back rights of removed cameras."""
         backoff = Backoff(first_s=0.5, most_s=5.0)
         status = IngestShardStatus(observed_hash=hash_).to_wire()
         for _ in range(ACKNOWLEDGEMENTS):

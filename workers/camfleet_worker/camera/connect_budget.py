@@ -19,7 +19,7 @@ WORKER_PER_S = 25.0
 _SLACK_S = 1e-6
 """Timers go off within their clock's resolution, also a little early."""
 BURST = 1
-"""No second has more connects than the budget says, not even the first one after a rest."""
+"""No second has more connects than the budget allows, not even the first one after a rest."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class _Site:
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     def next_at(self) -> float | None:
-        """When its next connect may be made; None: nobody waits."""
+        """When its next connect may be made; None: no camera of it waits."""
         while self.waiting and self.waiting[0].done():
             self.waiting.popleft()
         return self.bucket.next_at if self.waiting else None
@@ -53,7 +53,7 @@ class ConnectBudget:
         await place
 
     def _serve(self) -> None:
-        """Let in everybody whose time has come, and come back when the next one's has."""
+        """Admit every connect that is due, and set a timer for the next one."""
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
@@ -70,7 +70,8 @@ class ConnectBudget:
             site.waiting.popleft().set_result(None)
 
     def _next_turn(self) -> tuple[float, str] | None:
-        """The earliest time that a site and the worker both allow; of several, whose turn it is."""
+        """The earliest time that a site and the worker both allow; of several sites, the one that
+        was served longest ago."""
         now = asyncio.get_running_loop().time()
         earliest = max(now, self._worker.next_at)
         times = (

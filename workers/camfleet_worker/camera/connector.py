@@ -214,7 +214,7 @@ class Connector:
         return stream
 
     async def _refused_port(self, assignment: Assignment, error: IngestError) -> IngestError | None:
-        """RtspOff or ConnectionRefused: the other port tells, without a question to ONVIF."""
+        """RtspOff or ConnectionRefused: a connect to the ONVIF port decides, without a request."""
         if error.reason is not Reason.CONNECTION_REFUSED:
             return None
         onvif, rtsp = assignment.camera.onvif_port, assignment.camera.rtsp_port

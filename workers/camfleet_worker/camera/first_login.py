@@ -2,7 +2,7 @@
 """Whether an account that cameras of another worker use too may be tried here.
 
 The operator names one Camera that tries it first (login_after in the shard). Its status, written
-by its own worker, says how that went; until it says that the device took the account, supervisors
+by its own worker, holds the outcome; until it holds that the device took the account, supervisors
 here try nothing, so that two workers lock nothing together. Reading a Camera is left to the app.
 """
 

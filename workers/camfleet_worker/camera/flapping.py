@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a camera's stream breaks and returns again and again. Pure; supervisors ask it.
 
-Told once: the message holds no counter, so a camera that goes on like that costs no further write
-for it.
+Reported once: the message holds no counter, so a camera that goes on like that costs no further
+write for it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Flapping:
         self._flapping = False
 
     def recall(self, now: float) -> None:
-        """A former worker said that it flaps: that holds until it has been calm here."""
+        """A former worker reported that it flaps: that holds until it has been calm here."""
         self._ends.append(now)
         self._flapping = True
 
@@ -39,7 +39,7 @@ class Flapping:
             self._flapping = True
 
     def failure(self, now: float) -> Failure | None:
-        """What to tell about it."""
+        """Why Stable is not True; None where it is."""
         self._calm_down(now)
         return _FLAPPING if self._flapping else None
 

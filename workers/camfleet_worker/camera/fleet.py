@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All cameras of a worker: one supervisor each, started and stopped by what the shard says.
+"""All cameras of a worker: one supervisor each, started and stopped as the shard demands.
 
-Called by the app with every shard and every changed Secret. It touches the cameras whose entry
-changed and no other, and a supervisor that dies of a bug is counted and started again alone.
+The shard follower calls it with every shard, accounts with every changed Secret. It touches the
+cameras whose entry changed and no other, and a supervisor that dies of a bug is counted and started
+again alone.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ class Fleet:
                 supervisor.publish()
 
     def _compare_identities(self) -> None:
-        """Tell supervisors whose devices answer as one. Channels of a recorder are one device."""
+        """Have supervisors report devices that state one identity. Channels of a recorder are one
+        device."""
         answering = {
             s.assignment.device: s.answering for s in self.supervisors if s.answering is not None
         }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which device a Camera stands for, held on to until a person confirms another one.
 
-Each supervisor has one and shows it every identity that its device tells; what the hints mean is
+Each supervisor has one and shows it every identity that its device states; what the hints mean is
 decided in resolve/identity.py. The fleet adds what only it can see: two declared devices that
 answer as one. Nothing here asks a device.
 """
@@ -28,7 +28,7 @@ class IdentityWatch:
 
     @property
     def failure(self) -> Failure | None:
-        """Why IdentityStable is not True; an exchange says more than a likeness."""
+        """Why IdentityStable is not True; an exchange is graver than a likeness."""
         return self._changed or self._shared
 
     def recall(self, device: DeviceStatus | None, side: tuple[Failure, ...]) -> None:
@@ -37,7 +37,7 @@ class IdentityWatch:
         self._changed = next((f for f in side if f.reason is Reason.DEVICE_CHANGED), None)
 
     def see(self, identity: DeviceStatus, declared_serial: str | None) -> None:
-        """The device has said who it is."""
+        """Take the identity that the device has just stated."""
         self.answering = identity
         before = self.device or self.answering
         verdict = judge(before, identity, declared_serial)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of one camera: learnt from ONVIF, from its stream, and by former workers. Pure.
 
-The supervisor and its connector share one and tell it what they see; it answers whether ONVIF must
-be asked again, and when. It opens no connection and reads no clock: the time is handed in, as
+The supervisor and its connector share one and record in it what they see; it decides whether ONVIF
+must be asked again, and when. It opens no connection and reads no clock: the time is handed in, as
 seconds of a monotonic clock.
 """
 

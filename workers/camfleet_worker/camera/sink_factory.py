@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a policy to sinks: what is recorded where, and relayed to whom, and the watch on the
+"""From a policy to sinks: the recording, a relay to each monitoring system, and the watch on the
 picture, which every camera has."""
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class SinkFactory:
                 before.kept(recording)
                 or MadeSink(recording, RecordingSink(recording, self._volume))
             )
-        # Whatever a policy asks for: a picture that nobody can use is not up.
+        # Whatever a policy asks for: a stream whose picture is of no use is not up.
         made.append(before.kept(PictureSink) or MadeSink(PictureSink, PictureSink(self._analyser)))
         return SinkSet(tuple(made), tuple(errors))
 

@@ -42,7 +42,7 @@ class SinkSet:
 
     @property
     def picture(self) -> SinkFact:
-        """What the watch on the picture says; neither working nor failed is not known yet."""
+        """The verdict of the watch on the picture; neither working nor failed is not known yet."""
         return self._fact(ConditionType.IMAGE_HEALTHY)
 
     @property

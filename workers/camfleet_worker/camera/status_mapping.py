@@ -97,7 +97,7 @@ def recalled_side(status: CameraStatus) -> tuple[Failure, ...]:
 
 
 def recalled_refusal(conditions: Iterable[Condition]) -> IngestError | None:
-    """The refused login that a former worker reported, so that it is told again and not tried."""
+    """The refused login that a former worker reported, so that it is reported, not tried."""
     for condition in conditions:
         if condition.type != ConditionType.AUTHENTICATED or condition.status != "False":
             continue

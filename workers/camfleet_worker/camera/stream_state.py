@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether one camera streams, which failure is reported while it does not, and whether it flaps.
 
-Pure. The supervisor tells it every success and every failure; what it shows changes only when that
-is news worth a write (`failure_damping.py`, `flapping.py`).
+Pure. The supervisor records every success and every failure in it; what it shows changes only when
+that is news worth a write (`failure_damping.py`, `flapping.py`).
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class CameraSupervisor:
 
     @property
     def answering(self) -> DeviceStatus | None:
-        """What the device said it is when it was last asked."""
+        """The identity that the device stated when it was last asked."""
         return self._learnt.identity.answering
 
     def share_identity(self, detail: str | None) -> None:
@@ -195,7 +195,7 @@ class CameraSupervisor:
         self.assignment = assignment
         self._learnt.renew(assignment.camera.generation)
         if self._sinks.made:
-            self._renew_sinks()  # the same ones: what the site's recordings may take is told there
+            self._renew_sinks()  # the same ones; it declares the bound of the site's recordings
         self.publish()
 
     def secret_changed(self, name: str) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an API request can end with, and the one table of the client's exceptions.
 
-Nobody outside this package sees an exception of the client, and none of ours carries a response
+No code outside this package sees an exception of the client, and none of ours carries a response
 body: bodies of Secrets would end in a log.
 """
 

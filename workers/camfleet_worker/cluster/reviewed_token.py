@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the API server says of a bearer token, as a plain value. Made by `token_reviews`, judged by
+"""The API server's verdict on a bearer token, as a plain value. Made by `token_reviews`, judged by
 `camfleet_worker.endpoints.bearer`; neither drags the Kubernetes client into the other's tests.
 """
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking the API server whose a bearer token is. The one request of a worker that is not limited by
-name: reviews have none. The right comes from the chart, and only where a viewer is declared.
+"""Asking the API server which account a bearer token belongs to.
+
+The one request of a worker that is not limited by name: reviews have none. The right comes from the
+chart, and only where a viewer is declared.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ class TokenReviews:
         self._audience = audience
 
     async def review(self, token: str) -> ReviewedToken:
-        """What the API server says of the token now. Raises ClusterError, without the token."""
+        """The API server's verdict on the token now. Raises ClusterError, without the token."""
         spec = client.V1TokenReviewSpec(token=token, audiences=[self._audience])
         try:
             with cluster_errors("review a token"):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """User names and passwords, from the Secrets that the shard names.
 
-The fleet says which Secrets are needed, supervisors ask for an account, the state cache keeps a
-copy on an in-memory volume. A Secret of another type is never opened: else whoever may write a
-Camera could have any Secret of the namespace sent to a host of theirs.
+The shard follower names the Secrets that are needed, supervisors ask for an account, the state
+cache keeps a copy on an in-memory volume. A Secret of another type is never opened: else whoever
+may write a Camera could have any Secret of the namespace sent to a host of theirs.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Accounts:
         self._listeners.append(listener)
 
     def restore(self, contents: dict[str, SecretContent]) -> None:
-        """Begin with what the last process held; whatever the API server says replaces it."""
+        """Begin with what the last process held; what the API server answers replaces it."""
         for name, content in contents.items():
             if name not in self._contents:
                 self._contents[name] = content
@@ -101,7 +101,7 @@ class Accounts:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def known(self, name: str, within_s: float) -> bool:
-        """Wait until the API server has said what the Secret holds, or a copy of it is at hand."""
+        """Wait until the Secret was read from the API server, or a copy of it is at hand."""
         event = self._read.get(name)
         if event is None or self._contents.get(name) is not None:
             return True
@@ -127,7 +127,8 @@ class Accounts:
         return self._login(ref, ConditionType.RELAYING, missing, missing)
 
     def relay_authorities(self, ref: CredentialsRef) -> str:
-        """Whom a monitoring system's certificate may come from, in PEM; empty: the system's only.
+        """The authorities that may have signed a monitoring system's certificate, in PEM; empty for
+        those of the system alone.
 
         IngestError as relay_login.
         """

@@ -6,9 +6,9 @@ At most two attempts (one per authentication scheme) are made for one account, t
 channels of a recorder are one account. An attempt is written to the Camera's status before it is
 made, so a restart or a move of the camera spends no more; where that write fails (no API server)
 the attempt is not made, and only proven credentials are used. An attempt whose answer is lost is
-an attempt: the camera has counted it. A camera that says its account is locked, or that few tries
-are left, is not tried even the second time. After that: other values in the Secret, or one attempt
-every half hour.
+an attempt: the camera has counted it. An account that the camera calls locked, or close to it, is
+not tried even the second time. After that: other values in the Secret, or one attempt every half
+hour.
 
 Credentials that ONVIF takes and RTSP refuses are counted apart: they are proven, and yet each
 channel of a recorder that tries them on RTSP is another bad login.
@@ -62,7 +62,7 @@ class AttemptLedger:
         self._accounts: dict[str, _Account] = {}
 
     def restore(self, attempts: Attempts, refusal: IngestError | None) -> None:
-        """Take over what a Camera's status says: never fewer attempts than are written there."""
+        """Take over what a Camera's status holds: never fewer attempts than are written there."""
         account = self._account(attempts.account)
         known = account.attempts
         if known is None:

@@ -134,7 +134,7 @@ def _pending(type_: ConditionType) -> _State:
 
 
 def _not_true(failure: Failure) -> _State:
-    """False; Unknown where the failure only says that nothing is known yet."""
+    """False; Unknown where the failure means no more than that nothing is known yet."""
     unknown = failure.reason in (Reason.PENDING, Reason.CLOCK_UNREADABLE)
     status = ConditionStatus.UNKNOWN if unknown else ConditionStatus.FALSE
     return _State(failure.condition, status, failure.reason, failure.message)

@@ -41,7 +41,7 @@ class SinkFact:
 class CameraSnapshot:
     """Everything from which a Camera's runtime status is computed.
 
-    `failure` is the rung of the ladder that is not True; `streaming` says that all are. Neither:
+    `failure` is the rung of the ladder that is not True; with `streaming` all are. Neither:
     the camera is being tried for the first time.
     """
 

@@ -66,7 +66,7 @@ class Reporter:
             self._reports[uid] = Report(name, uid)
 
     def forget(self, uid: str) -> None:
-        """Stop reporting: the camera is another worker's, or nobody's."""
+        """Stop reporting: the camera is another worker's, or no worker's."""
         self._reports.pop(uid, None)
 
     def publish(self, uid: str, facts: CameraSnapshot) -> None:

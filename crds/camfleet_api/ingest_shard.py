@@ -10,7 +10,6 @@ from pydantic import Field
 
 from camfleet_api.base import ATOMIC_LIST, Model, ObjectName, Port
 from camfleet_api.camera import Fingerprint, RtspScheme, Scheme, VideoSource
-from camfleet_api.conditions import Condition
 from camfleet_api.kind import AGE, Column, Kind
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.names import MAX_CAMERAS_PER_SHARD
@@ -110,9 +109,6 @@ class IngestShardStatus(Model):
 
     observed_hash: Annotated[str, Field(max_length=64)] = Field(
         "", description="spec.hash that the worker runs."
-    )
-    conditions: Annotated[list[Condition], Field(max_length=8), ATOMIC_LIST] = Field(
-        [], description="Reserved for the worker's own conditions."
     )
 
     atomic: ClassVar[bool] = False

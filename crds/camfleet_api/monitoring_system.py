@@ -13,14 +13,8 @@ from camfleet_api.kind import AGE, NAME_RULE, Column, Kind
 from camfleet_api.policy import CredentialsRef, VideoCodec
 
 
-class Delivery(StrEnum):
-    """Who opens the connection."""
-
-    PUSH = "push"
-
-
 class RelayProtocol(StrEnum):
-    """How streams are sent."""
+    """How streams are sent. We connect to the VMS and push; it connects to nothing of ours."""
 
     RTSP = "rtsp"
     RTSPS = "rtsps"
@@ -49,7 +43,6 @@ class MonitoringSystemSpec(Model):
         ),
     )
 
-    delivery: Delivery = Field(Delivery.PUSH, description="push: we connect to the VMS.")
     protocol: RelayProtocol = Field(
         description="rtsp or rtsps (RECORD), rtmp or rtmps; "
         "over TLS the certificate of the VMS must verify."

@@ -61,12 +61,6 @@ class ZoneCoverage(Model):
     cameras: Annotated[int, Field(ge=1, le=500, description="Least number of cameras.")]
 
 
-class Uplink(Model):
-    """The line of the site."""
-
-    mbps: Annotated[int, Field(ge=1, le=100000, description="Usable upstream, Mbit/s.")]
-
-
 class AddressMapping(Model):
     """One address of the site as it is reached from the workers (NAT)."""
 
@@ -153,7 +147,6 @@ class SiteSpec(Model):
         Field(max_length=16, description="Required coverage: zone and number of cameras."),
         ListType("map", ("zone",)),
     ] = []
-    uplink: Uplink | None = Field(None, description="The line of the site.")
     network: Network = Field(default_factory=Network, description="NAT maps.")
     placement: Placement = Field(
         default_factory=Placement, description="Where the site's workers run."

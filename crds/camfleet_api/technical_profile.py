@@ -48,11 +48,12 @@ class VideoLimits(Model):
 
 
 class StreamUse(Model):
-    """Which of a camera's streams serves which purpose."""
+    """Which of a camera's streams is fetched, and how. One: a camera is asked for one session."""
 
-    relay: StreamRole = Field(StreamRole.MAIN, description="Stream sent to the monitoring system.")
-    record: StreamRole = Field(StreamRole.MAIN, description="Stream written to disk.")
-    watch: StreamRole = Field(StreamRole.MAIN, description="Stream whose picture is checked.")
+    role: StreamRole = Field(
+        StreamRole.MAIN,
+        description="Stream that is relayed and recorded, and whose picture is checked.",
+    )
     audio: bool = Field(
         False,
         description="Keep the audio of a stream that has one. AAC is relayed and recorded; G.711 "
@@ -60,13 +61,6 @@ class StreamUse(Model):
     )
     udp_fallback: bool = Field(
         False, description="Receive over UDP where a camera sends its stream in no other way."
-    )
-
-    cel: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.relay == self.record",
-            "relay and record must name the same stream: a camera is asked for one session",
-        ),
     )
 
 
@@ -113,7 +107,7 @@ class TechnicalProfileSpec(Model):
         str, Field(min_length=1, max_length=32, description="Version of the paper it implements.")
     ]
     video: VideoLimits = Field(default_factory=VideoLimits, description="Bounds on streams.")
-    streams: StreamUse = Field(default_factory=StreamUse, description="Which stream for what.")
+    streams: StreamUse = Field(default_factory=StreamUse, description="Which stream is fetched.")
     recording: RecordingPolicy = Field(
         default_factory=RecordingPolicy, description="Recording and retention."
     )

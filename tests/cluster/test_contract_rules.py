@@ -129,10 +129,6 @@ TABLE: dict[tuple[str, str], Row] = {
     ("TechnicalProfile", RATE): Row(
         {"video": {"minFramesPerSecond": 30}}, {"video": {"minFramesPerSecond": 31}}
     ),
-    (
-        "TechnicalProfile",
-        "relay and record must name the same stream: a camera is asked for one session",
-    ): Row({"streams": {"relay": "sub", "record": "sub"}}, {"streams": {"record": "sub"}}),
     ("TechnicalProfile", "nonOnvif.policy provisional needs author and until"): Row(
         {
             "nonOnvif": {

@@ -189,7 +189,7 @@ def _policy(
     retention_size = site.recording.retention_size
     return Policy(
         video=profile.video,
-        stream=profile.streams.relay,
+        stream=profile.streams.role,
         audio=profile.streams.audio,
         udp_fallback=profile.streams.udp_fallback,
         recording=recording,

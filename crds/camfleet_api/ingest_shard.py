@@ -14,6 +14,7 @@ from camfleet_api.kind import AGE, Column, Kind
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.names import MAX_CAMERAS_PER_SHARD
 from camfleet_api.policy import CredentialsRef, Host, StreamRole, VideoCodec
+from camfleet_api.site import MaintenanceWindow
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 
 
@@ -49,6 +50,11 @@ class Policy(Model):
     site_retention_bytes: Annotated[int | None, Field(ge=1, le=1 << 60)] = Field(
         None, description="Most that recordings of a site take on one volume."
     )
+    site_maintenance_windows: Annotated[
+        list[MaintenanceWindow],
+        Field(max_length=32, description="Planned work of a site, past and future."),
+        ATOMIC_LIST,
+    ] = []
 
 
 class ShardCamera(Model):

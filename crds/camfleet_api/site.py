@@ -101,7 +101,10 @@ class Network(Model):
 
 
 class MaintenanceWindow(Model):
-    """Planned work: outages within are not counted against the site."""
+    """Planned work: what is missing meanwhile is missing as planned, with this author and reason.
+
+    Past windows count too, also those that are declared afterwards.
+    """
 
     cel: ClassVar[tuple[Rule, ...]] = (
         Rule("self.until > self.from", "until must be later than from", ".until"),

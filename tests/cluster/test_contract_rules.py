@@ -64,6 +64,12 @@ def _policy(video: Change) -> Change:
     return {"policies": [{"video": video, "stream": "main", "recording": {}, "relays": []}]}
 
 
+def _shard_window(start: str, end: str) -> Change:
+    (policy,) = _policy({})["policies"]
+    windows = _window(start, end)["maintenanceWindows"]
+    return {"policies": [policy | {"siteMaintenanceWindows": windows}]}
+
+
 def _shard_camera(source: Change) -> Change:
     camera = {
         "name": "cam01", "uid": "u", "generation": 1, "site": "barracks", "host": "192.0.2.1",
@@ -161,6 +167,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("IngestShard", WIDTH): Row(_policy({"maxWidth": 640}), _policy({"maxWidth": 319})),
     ("IngestShard", RATE): Row(
         _policy({"maxFramesPerSecond": 10}), _policy({"maxFramesPerSecond": 9})
+    ),
+    ("IngestShard", "until must be later than from"): Row(
+        _shard_window("2021-06-01T08:00:00+07:00", "2021-06-01T01:00:01Z"),
+        _shard_window("2021-06-01T08:00:00+07:00", "2021-06-01T01:00:00Z"),
     ),
     ("IngestShard", ONE_SOURCE): Row(_shard_camera({"videoSourceToken": "v1"}), _shard_camera({})),
 }

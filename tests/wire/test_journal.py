@@ -12,12 +12,16 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from camera_simulator import Camera, CameraSettings, Simulator
 from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
+from camfleet_api.site import MaintenanceWindow
 from camfleet_worker.journal.period import Fact, Period, Stage, State
+from camfleet_worker.journal.store import JournalStore
+from camfleet_worker.journal.windows import window_of
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.record.layout import camera_prefix
 from camfleet_worker.recordings.listing import recorded_between
@@ -122,6 +126,40 @@ async def test_a_camera_that_reconnects_within_seconds_is_a_gap_all_the_same(
     returned_s = time.time()
     await all_up(worker, returned_s)
     exactly(only_gap(worker, ARRIVING), Cause.CAMERA, fell_s, returned_s)
+
+
+async def test_a_window_declared_while_a_camera_streams_makes_its_gap_planned_without_a_break(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
+) -> None:
+    camera, declared = await started(worker, simulator, objects, vms)
+    now = datetime.now(UTC)
+    window = MaintenanceWindow(
+        from_=now - timedelta(hours=1),
+        until=now + timedelta(hours=1),
+        author="noc",
+        reason="mast moved",
+    )
+    planned = policy_to(vms).model_copy(update={"site_maintenance_windows": [window]})
+    await worker.run(planned, declared)
+    assert (camera.counters.sessions, camera.counters.teardowns) == (1, 0)
+
+    await camera.change(freeze=True)
+    froze_s = time.time()
+    await asyncio.sleep(6.5)  # longer than a slow camera's pause, shorter than the watchdog's
+    await camera.change(freeze=False)
+    flows_s = time.time()
+    await all_up(worker, flows_s)
+    assert camera.counters.sessions == 1
+    for fact in ALL:
+        assert only_gap(worker, fact).condition.cause is Cause.PLANNED
+    exactly(only_gap(worker, ARRIVING), Cause.PLANNED, froze_s, flows_s)
+    await eventually_async(partial(windows_are_kept, worker, declared, window), within_s=20)
+
+
+def windows_are_kept(worker: WorkerParts, declared: ShardCamera, window: MaintenanceWindow) -> bool:
+    """Beside the journal, for whoever judges it later."""
+    prefix = camera_prefix(NAMESPACE, declared.name, declared.uid)
+    return JournalStore(worker.folder / "recordings" / prefix).windows() == (window_of(window),)
 
 
 async def test_a_vms_that_is_gone_is_a_gap_of_the_relay_alone(

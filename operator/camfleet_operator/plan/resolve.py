@@ -197,6 +197,7 @@ def _policy(
         provisional=is_provisional(profile, now),
         site_connects_per_second=site.connect_budget.per_second,
         site_retention_bytes=None if retention_size is None else quantity_bytes(retention_size),
+        site_maintenance_windows=list(site.maintenance_windows),
     )
 
 

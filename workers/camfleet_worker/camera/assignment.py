@@ -42,7 +42,11 @@ class Assignment:
         return (
             self.camera.model_copy(update={"generation": 0, "policy": 0}),
             self.policy.model_copy(
-                update={"site_connects_per_second": 1, "site_retention_bytes": None}
+                update={
+                    "site_connects_per_second": 1,
+                    "site_retention_bytes": None,
+                    "site_maintenance_windows": [],
+                }
             ),
         )
 
@@ -60,7 +64,7 @@ class ShardChange:
     changed: tuple[Assignment, ...]
     """Must connect anew."""
     renewed: tuple[Assignment, ...]
-    """Go on as they are, under another generation, budget or bound of the site."""
+    """Go on as they are; the generation differs, or a budget, bound or window of the site."""
 
 
 def assignments_of(spec: IngestShardSpec) -> dict[str, Assignment]:

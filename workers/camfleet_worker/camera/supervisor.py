@@ -59,6 +59,9 @@ class Journal(Protocol):
     def look(self, sinks: SinkSet) -> None:
         """Note whether the picture can be used."""
 
+    def renew(self, assignment: Assignment) -> None:
+        """Go on under what the site declares now."""
+
 
 class JournalKeeper(Protocol):
     """The journals of all cameras."""
@@ -193,6 +196,7 @@ class CameraSupervisor:
     def renew(self, assignment: Assignment) -> None:
         """Go on under another generation: nothing that reaches the stream has changed."""
         self.assignment = assignment
+        self.journal.renew(assignment)
         self._learnt.renew(assignment.camera.generation)
         if self._sinks.made:
             self._renew_sinks()  # the same ones; it declares the bound of the site's recordings

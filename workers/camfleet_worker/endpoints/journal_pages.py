@@ -5,6 +5,8 @@ A collector reads each camera from the `settledUs` of the answer before, stores 
 then acknowledges `settledUs` of this answer: days that ended before it are let go. Reading changes
 nothing, so an answer that is lost is asked for again. What ended at that very moment may be told
 twice, and an answer has a bound: where there is more, `settledUs` is how far it goes.
+`windows` are the maintenance windows of the camera's site as they are declared now, past ones
+included: who stores what is told judges what was written before they were declared.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from camfleet_worker.base.moments import moment_us
 from camfleet_worker.base.whole_number import whole_number
 from camfleet_worker.endpoints.http_server import Answer, Request
 from camfleet_worker.journal.keeper import Journals, KeptJournal
-from camfleet_worker.journal.lines import Entry, line_of
+from camfleet_worker.journal.lines import Entry, line_of, windows_said
 from camfleet_worker.journal.store import ended_us
 
 T = TypeVar("T")
@@ -136,7 +138,12 @@ def _camera_told(
         last_us = ended_us(entries[most - 1])
         entries = [entry for entry in entries if ended_us(entry) <= last_us]
         settled_us = min(settled_us, last_us)
-    head = {"camera": kept.camera, "uid": kept.uid, "settledUs": settled_us}
+    head = {
+        "camera": kept.camera,
+        "uid": kept.uid,
+        "settledUs": settled_us,
+        "windows": windows_said(kept.windows),
+    }
     return (
         json.dumps(head, separators=(",", ":")).encode()[:-1]
         + b',"entries":'

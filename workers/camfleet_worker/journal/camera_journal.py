@@ -25,6 +25,7 @@ from camfleet_worker.journal.period import (
     down,
 )
 from camfleet_worker.journal.tally import Counting
+from camfleet_worker.journal.windows import Window, with_planned_gaps, with_planned_tiles
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import PAUSE_US, DeliveryLog, Failure, Stretch
 
@@ -137,6 +138,7 @@ class CameraJournal:
         self._known: Cause | None = None
         self._told: list[Tile] = []
         """What was told last of the arriving, for the seams of what comes next."""
+        self._windows: tuple[Window, ...] = ()
 
     @property
     def settled_us(self) -> int:
@@ -158,6 +160,10 @@ class CameraJournal:
         """A sink cannot be made, and why; None where it has been."""
         if fact in self._sinks:
             self._sinks[fact].missing = cause
+
+    def declare_windows(self, windows: Iterable[Window]) -> None:
+        """What is planned at the site, in place of what was: it holds for all that is not told."""
+        self._windows = tuple(windows)
 
     def failed(self, at_us: int, cause: Cause, *, connecting: bool) -> None:
         """The camera does not stream: its session ended, or connecting to it failed."""
@@ -182,11 +188,11 @@ class CameraJournal:
         told: list[Entry] = []
         arriving = self._arriving_tiles(now_us)
         for track, tiles in self._tiles(arriving):
-            known = _clipped(tiles, self._settled_us, horizon_us)
+            known = self._planned(_clipped(tiles, self._settled_us, horizon_us))
             told += _folded(track.fold, known).settle(horizon_us)
             told += track.counting.settle(horizon_us)
         if self._usable is not None:
-            told += self._usable.settle(horizon_us)
+            told += with_planned_gaps(self._usable.settle(horizon_us), self._windows)
         self._settle(_clipped(arriving, self._settled_us, horizon_us), horizon_us)
         return told
 
@@ -200,11 +206,11 @@ class CameraJournal:
         told: list[Entry] = []
         for track, tiles in self._tiles(self._arriving_tiles(now_us)):
             end_us = max(self._settled_us, self._end_us(track, now_us, lag_us))
-            fold = _folded(track.fold.copy(), _clipped(tiles, self._settled_us, end_us))
-            told += fold.close(end_us)
+            known = self._planned(_clipped(tiles, self._settled_us, end_us))
+            told += _folded(track.fold.copy(), known).close(end_us)
             told += track.counting.peek(end_us)
         if self._usable is not None:
-            told += self._usable.copy().close(now_us)
+            told += with_planned_gaps(self._usable.copy().close(now_us), self._windows)
         return told
 
     def ends(self, now_us: int, lag_us: int = LAG_US) -> list[End]:
@@ -278,6 +284,10 @@ class CameraJournal:
                 own = track.failed_at(gap) or track.missing or track.failed_before(gap)
                 missing += passed_on(gap, around, own or Cause.SYSTEM)
             yield track, whole(missing, first_us, last_us)
+
+    def _planned(self, tiles: Iterable[Tile]) -> list[Tile]:
+        """As they are told. What is kept keeps its cause: it goes on when the window is over."""
+        return with_planned_tiles(tiles, self._windows)
 
     def _settle(self, arriving: Sequence[Tile], horizon_us: int) -> None:
         self._settled_us = horizon_us

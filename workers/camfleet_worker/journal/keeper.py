@@ -29,6 +29,7 @@ from camfleet_worker.journal.lines import Checkpoint, End, Entry
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, Fact, Stage
 from camfleet_worker.journal.restart import Stretches, what_was_left_open
 from camfleet_worker.journal.store import JournalStore, ended_us, give_up_oldest
+from camfleet_worker.journal.windows import Window, window_of
 from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink, TrackedSink
@@ -100,6 +101,16 @@ class KeptJournal:
         self._begun = False
         """Whether what the worker before left open is told, or waits for the disk."""
         self._recovery: Callable[[], tuple[list[Entry], Checkpoint]] | None = None
+        self.windows: tuple[Window, ...] = ()
+        """What is planned at the site, as it was declared last."""
+        self._windows_on_disk: tuple[Window, ...] | None = None
+        self.renew(assignment)
+
+    def renew(self, assignment: Assignment) -> None:
+        """The site declares its maintenance windows anew; nothing else of a journal can change."""
+        declared = assignment.policy.site_maintenance_windows
+        self.windows = tuple(window_of(one) for one in declared)
+        self._journal.declare_windows(self.windows)
 
     def failed(self, cause: Cause, *, connecting: bool = False) -> None:
         """The camera does not stream. `connecting`: it was asked and this came of it."""
@@ -137,8 +148,8 @@ class KeptJournal:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether something is finished and not on the disk."""
-        return bool(self._waiting)
+        """Whether something is finished, or declared, and not on the disk."""
+        return bool(self._waiting) or self.windows != self._windows_on_disk
 
     def now(self) -> list[Entry]:
         """What goes on, and what is finished and not on the disk: may still change its end."""
@@ -156,7 +167,9 @@ class KeptJournal:
     def recover(self, facts: Iterable[Fact], began_us: int, stretches: Stretches) -> None:
         """Close what the worker before left open, now or with the first write that succeeds: until
         then nothing takes the place of what it left. Runs on the writer's thread."""
-        self._recovery = partial(what_was_left_open, self.store, tuple(facts), began_us, stretches)
+        self._recovery = partial(
+            what_was_left_open, self.store, tuple(facts), began_us, stretches, self.windows
+        )
         self.write(None)
 
     def write(self, checkpoint: Checkpoint | None) -> None:
@@ -168,6 +181,7 @@ class KeptJournal:
             with self._lock:
                 entries = list(self._waiting)
             self.store.append(*entries)
+            self._write_windows()
             if checkpoint is not None:
                 self.store.keep(checkpoint)
         except OSError as error:
@@ -181,6 +195,13 @@ class KeptJournal:
         with self._lock:
             self._waiting = deque(one for one in self._waiting if id(one) not in written)
         self._counters.lines += len(entries)
+
+    def _write_windows(self) -> None:
+        """Raises OSError."""
+        windows = self.windows
+        if windows != self._windows_on_disk:
+            self.store.declare_windows(windows)
+            self._windows_on_disk = windows
 
     def _recover(self) -> Checkpoint | None:
         """Where that was not possible yet. Raises OSError."""

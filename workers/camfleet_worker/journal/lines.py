@@ -8,11 +8,13 @@ writer that died leaves half a line.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from camfleet_worker.journal.period import Condition, Fact, Period, Stage, State
 from camfleet_worker.journal.tally import Tally
+from camfleet_worker.journal.windows import Window
 from camfleet_worker.media_types.causes import Cause
 
 VERSION = 1
@@ -100,6 +102,41 @@ def checkpoint_of(text: bytes) -> Checkpoint | None:
         return Checkpoint(whole, Cause(found["then"]), ends, found["told"] is True)
     except (KeyError, RecursionError, TypeError, ValueError):
         return None
+
+
+def windows_said(windows: Iterable[Window]) -> list[dict[str, object]]:
+    """Windows as a file and a collector are told of them."""
+    return [
+        {
+            "startUs": one.start_us,
+            "endUs": one.end_us,
+            "author": one.author,
+            "reason": one.reason,
+        }
+        for one in windows
+    ]
+
+
+def windows_text(windows: Iterable[Window]) -> bytes:
+    """What a file of windows holds."""
+    said = {"v": VERSION, "windows": windows_said(windows)}
+    return json.dumps(said, separators=(",", ":")).encode()
+
+
+def windows_of(text: bytes) -> tuple[Window, ...]:
+    """The windows that a file holds; none where it cannot be read."""
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict) or found["v"] != VERSION:
+            return ()
+        return tuple(
+            Window(
+                _whole(one["startUs"]), _whole(one["endUs"]), str(one["author"]), str(one["reason"])
+            )
+            for one in found["windows"]
+        )
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return ()
 
 
 def _end(found: dict[str, Any]) -> End:

@@ -2,7 +2,8 @@
 """Good minutes: a key frame arrived, the picture could be used, and the sink took it. Pure.
 
 Asked by whoever counts availability, for one sink at a time: at the camera and at the monitoring
-system are two figures, never one. Excluding planned minutes is for whoever divides.
+system are two figures, never one. What is missing as planned is told apart; leaving it out is for
+whoever divides.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class Verdict(StrEnum):
 
     GOOD = "good"
     NOT_GOOD = "notGood"
+    PLANNED = "planned"
+    """Not good, and all that is missing from it is missing as planned."""
     UNKNOWN = "unknown"
 
 
@@ -41,7 +44,7 @@ UNKNOWNS = frozenset({Shortfall.KEY_FRAMES_UNKNOWN, Shortfall.TAKING_UNKNOWN})
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """The verdict on one minute, with what it lacks and the causes of the gaps in it."""
+    """The verdict on one minute, with what it lacks and the causes of the sink's gaps in it."""
 
     start_us: int
     verdict: Verdict
@@ -53,21 +56,31 @@ def judge(
     start_us: int,
     sink: Iterable[Period],
     key_frames: int | None,
-    *,
-    picture_healthy: bool | None = None,
+    picture: Iterable[Period] = (),
 ) -> Minute:
     """Judge the minute that begins at `start_us` by one sink's periods.
 
-    `key_frames`: decodable ones that arrived, None where nobody counted. `picture_healthy`: None
-    where nobody watches the picture, which takes nothing from the minute.
+    `key_frames`: decodable ones that arrived, None where nobody counted. `picture`: periods of
+    whether it could be used; a picture that nobody watches takes nothing from the minute, and one
+    that could not be used for a part of it was not one of a good minute.
     """
     end_us = start_us + MINUTE_US
-    here = [p for p in sink if p.start_us < end_us and p.end_us > start_us]
+    here = _within(sink, start_us, end_us)
     lacks = _key_frame_shortfalls(key_frames) | _sink_shortfalls(here, start_us, end_us)
-    if picture_healthy is False:
+    causes = _causes(here)
+    unhealthy = _causes(_within(picture, start_us, end_us))
+    if unhealthy:
         lacks |= {Shortfall.PICTURE_UNHEALTHY}
-    causes = frozenset(p.condition.cause for p in here if p.condition.cause is not None)
-    return Minute(start_us, _verdict(lacks), lacks, causes)
+    return Minute(start_us, _verdict(lacks, causes | unhealthy), lacks, causes)
+
+
+def _within(periods: Iterable[Period], start_us: int, end_us: int) -> list[Period]:
+    return [p for p in periods if p.start_us < end_us and p.end_us > start_us]
+
+
+def _causes(periods: Iterable[Period]) -> frozenset[Cause]:
+    """Whose gaps they are."""
+    return frozenset(p.condition.cause for p in periods if p.condition.cause is not None)
 
 
 def _key_frame_shortfalls(key_frames: int | None) -> frozenset[Shortfall]:
@@ -90,7 +103,9 @@ def _sink_shortfalls(here: list[Period], start_us: int, end_us: int) -> frozense
     return frozenset({Shortfall.NOT_TAKEN if whole else Shortfall.TAKING_UNKNOWN})
 
 
-def _verdict(lacks: frozenset[Shortfall]) -> Verdict:
+def _verdict(lacks: frozenset[Shortfall], causes: frozenset[Cause]) -> Verdict:
     if not lacks:
         return Verdict.GOOD
-    return Verdict.UNKNOWN if lacks <= UNKNOWNS else Verdict.NOT_GOOD
+    if lacks <= UNKNOWNS:
+        return Verdict.UNKNOWN
+    return Verdict.PLANNED if causes == {Cause.PLANNED} else Verdict.NOT_GOOD

@@ -16,6 +16,7 @@ from camfleet_worker.journal.period import ARRIVING, ON_DISK, Fact, Period, Stag
 from camfleet_worker.journal.recovery import after, joined, recovered
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import Tally
+from camfleet_worker.journal.windows import Window, with_planned_gaps
 from camfleet_worker.media_types.causes import Cause
 
 Stretches = Callable[[Path, int, int], list[tuple[int, int]]]
@@ -23,10 +24,15 @@ Stretches = Callable[[Path, int, int], list[tuple[int, int]]]
 
 
 def what_was_left_open(
-    store: JournalStore, facts: Iterable[Fact], began_us: int, stretches: Stretches
+    store: JournalStore,
+    facts: Iterable[Fact],
+    began_us: int,
+    stretches: Stretches,
+    windows: Iterable[Window] = (),
 ) -> tuple[list[Entry], Checkpoint]:
     """What the worker before did not tell, the time in which none watched included, and the new
-    beginning: a worker that dies again now must not have it told twice. Raises OSError."""
+    beginning: a worker that dies again now must not have it told twice. `windows`: what is planned
+    at the site. Raises OSError."""
     left = store.checkpoint()
     if left is None:
         # Lost with the power, or this is the first: the lines and the recordings have to do.
@@ -35,7 +41,9 @@ def what_was_left_open(
     ends = {
         end.fact: max(end.at_us, told_us.get(end.fact, 0)) for end in left.ends if end.fact in facts
     }
-    holes = _holes(ends, began_us, left.then, partial(stretches, store.camera))
+    holes = with_planned_gaps(
+        _holes(ends, began_us, left.then, partial(stretches, store.camera)), windows
+    )
     beginning = Checkpoint(
         tuple(holes), Cause.SYSTEM, tuple(End(fact, began_us) for fact in facts), told=True
     )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The journal of one camera on a disk: a file for each UTC day in which periods and hours ended,
-and a checkpoint, replaced as a whole, of what goes on.
+a checkpoint, replaced as a whole, of what goes on, and the maintenance windows of its site.
 
 Its calls block: make them on the volume's writer thread, never on the media loop. One process
 writes a folder. A journal lies in a folder of its own beside the days of the recordings, which
@@ -24,12 +24,16 @@ from camfleet_worker.journal.lines import (
     checkpoint_text,
     entry_of,
     line_of,
+    windows_of,
+    windows_text,
 )
 from camfleet_worker.journal.period import Period
 from camfleet_worker.journal.tally import HOUR_US, Tally
+from camfleet_worker.journal.windows import Window
 
 FOLDER = "journal"
 CHECKPOINT = "open.json"
+WINDOWS = "windows.json"
 _SUFFIX = ".jsonl"
 _MAX_BYTES = 4 << 20
 """Some 30,000 periods of one camera."""
@@ -56,8 +60,7 @@ class JournalStore:
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint: it survives the process, not the loss of power."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        replace_file(self._folder / CHECKPOINT, checkpoint_text(checkpoint))
+        self._replace(CHECKPOINT, checkpoint_text(checkpoint))
 
     def checkpoint(self) -> Checkpoint | None:
         """What the last writer left; None where nobody has, or it cannot be read."""
@@ -65,6 +68,18 @@ class JournalStore:
             return checkpoint_of((self._folder / CHECKPOINT).read_bytes())
         except FileNotFoundError:
             return None
+
+    def declare_windows(self, windows: Collection[Window]) -> None:
+        """Replace the site's maintenance windows, for whoever judges the journal later."""
+        if windows or (self._folder / WINDOWS).exists():
+            self._replace(WINDOWS, windows_text(windows))
+
+    def windows(self) -> tuple[Window, ...]:
+        """The maintenance windows that were declared last."""
+        try:
+            return windows_of((self._folder / WINDOWS).read_bytes())
+        except FileNotFoundError:
+            return ()
 
     def entries(self, since_us: int = 0) -> list[Entry]:
         """Everything that is kept of the days from a moment's on, each once, by its end."""
@@ -94,6 +109,11 @@ class JournalStore:
         for path in self._days():
             if path.stem < today:
                 path.unlink(missing_ok=True)
+
+    def _replace(self, name: str, text: bytes) -> None:
+        """Readers find the former content or this, whole."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        replace_file(self._folder / name, text)
 
     def _append(self, day: str, lines: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camfleet_worker.base.moments import DAY_US, microseconds, moment_us
+from camfleet_worker.journal.lines import windows_said
 from camfleet_worker.journal.minutes import Verdict
 from camfleet_worker.journal.period import Period
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
+from camfleet_worker.journal.windows import Window, with_planned_gaps
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.export import ExportError, export
@@ -79,7 +81,9 @@ def _list(asked: argparse.Namespace) -> None:
     wanted = Interval(asked.start, asked.end)
     folder = _folder(asked, wanted)
     recorded = stretches(recorded_segments(folder, wanted))
-    journal = [one for one in JournalStore(folder).known() if isinstance(one, Period)]
+    store = JournalStore(folder)
+    known = (one for one in store.known() if isinstance(one, Period))
+    journal = with_planned_gaps(known, store.windows())
     missing = [part for gap in gaps(recorded, wanted) for part in told(gap, journal)]
     rows = [_Row("recorded", part) for part in recorded]
     rows += [_Row("gap", part.covers, part.cause) for part in missing]
@@ -92,23 +96,38 @@ def _list(asked: argparse.Namespace) -> None:
 
 
 def _availability(asked: argparse.Namespace) -> None:
-    """Minutes good, not good and unknown, of each stage of each camera, from its journal."""
+    """Minutes good, not good, planned and unknown, of each stage of each camera."""
     wanted = Interval(asked.start, asked.end)
-    found = {
-        f"{folder.parent.name}/{folder.name}": availabilities(JournalStore(folder).known(), wanted)
-        for folder in _with_journal(asked)
-    }
+    found: dict[str, list[Availability]] = {}
+    planned: dict[str, list[Window]] = {}
+    for folder in _with_journal(asked):
+        store, name = JournalStore(folder), f"{folder.parent.name}/{folder.name}"
+        windows = store.windows()
+        found[name] = availabilities(store.known(), wanted, windows)
+        planned[name] = [one for one in windows if _overlap(one, wanted)]
     if asked.json:
-        counted = [_counted(name, one) for name, stages in found.items() for one in stages]
+        counted = [
+            _counted(name, one) | {"windows": windows_said(planned[name])}
+            for name, stages in found.items()
+            for one in stages
+        ]
         print(json.dumps(counted, indent=2))
         return
     rows = [_availability_row(name, one) for name, stages in found.items() for one in stages]
-    titles = ("camera", "stage", "good", "not good", "unknown", "not good by")
+    titles = ("camera", "stage", "good", "not good", "planned", "unknown", "not good by")
     widths = [max(len(row[n]) for row in (titles, *rows)) for n in range(len(titles))]
     for row in (titles, *rows):
         texts = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
-        numbers = [cell.rjust(width) for cell, width in zip(row[2:5], widths[2:], strict=False)]
-        print("  ".join([*texts, *numbers, row[5]]).rstrip())
+        numbers = [cell.rjust(width) for cell, width in zip(row[2:-1], widths[2:], strict=False)]
+        print("  ".join([*texts, *numbers, row[-1]]).rstrip())
+    # Who leaves planned minutes out of a figure shows beside it who planned them, and why.
+    for window in dict.fromkeys(one for windows in planned.values() for one in windows):
+        span = f"{time_text(window.start_us)} to {time_text(window.end_us)}"
+        print(f"planned: {span}, {window.author}: {window.reason}")
+
+
+def _overlap(window: Window, wanted: Interval) -> bool:
+    return window.start_us < wanted.end_us and window.end_us > wanted.start_us
 
 
 def _with_journal(asked: argparse.Namespace) -> list[Path]:

@@ -2,20 +2,21 @@
 """Good minutes of an interval, counted from a journal. Pure.
 
 Called by the command line. One figure for each stage: at the camera, at each monitoring system and
-on the disk are never mixed. What is planned is a cause like the others here: who divides good
-minutes by total ones decides what to leave out, and says so beside the figure.
+on the disk are never mixed. Planned minutes are counted apart: who
+divides good minutes by total ones decides whether to leave them out, and says so beside the figure.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from camfleet_worker.journal.lines import Entry
 from camfleet_worker.journal.minutes import MINUTE_US, UNKNOWNS, Minute, Shortfall, Verdict, judge
-from camfleet_worker.journal.period import USABLE, Fact, Period, Stage, State
+from camfleet_worker.journal.period import USABLE, Fact, Period, Stage
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
+from camfleet_worker.journal.windows import Window, with_planned_gaps
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.listing import Interval
 
@@ -33,9 +34,16 @@ class Availability:
     """Minutes that are not good or unknown, by what they lack."""
 
 
-def availabilities(entries: Sequence[Entry], wanted: Interval) -> list[Availability]:
-    """One for each stage that the journal knows, over the whole minutes of an interval."""
-    periods = [entry for entry in entries if isinstance(entry, Period)]
+def availabilities(
+    entries: Sequence[Entry], wanted: Interval, windows: Collection[Window] = ()
+) -> list[Availability]:
+    """One for each stage that the journal knows, over the whole minutes of an interval.
+
+    `windows`: maintenance windows of the site, also those that were declared after the journal was
+    written.
+    """
+    told = (entry for entry in entries if isinstance(entry, Period))
+    periods = with_planned_gaps(told, windows)
     tallies = [entry for entry in entries if isinstance(entry, Tally)]
     facts = {period.fact for period in periods} - {USABLE}
     order = list(Stage)
@@ -71,7 +79,7 @@ def _judged(
             start_us,
             [period for period in here if period.fact == fact],
             key_frames.get(start_us),
-            picture_healthy=_healthy(period for period in here if period.fact == USABLE),
+            [period for period in here if period.fact == USABLE],
         )
 
 
@@ -104,11 +112,3 @@ def _by_minute(
             if period.end_us > start_us:
                 here.append(period)
         yield start_us, here
-
-
-def _healthy(usable: Iterable[Period]) -> bool | None:
-    """A picture that could not be used for a part of the minute was not one of a good minute."""
-    states = {period.condition.state for period in usable}
-    if State.GAP in states:
-        return False
-    return True if State.SPAN in states else None

@@ -513,6 +513,37 @@ def test_what_the_recordings_of_a_site_may_take_reaches_its_worker(
     assert spec["policies"][0].get("siteRetentionBytes") == most
 
 
+def test_maintenance_windows_of_a_site_reach_its_worker_whole_also_past_ones(
+    province: Any,
+) -> None:
+    windows = [
+        {
+            "from": f"{year}-05-01T00:00:00Z",
+            "until": f"{year}-05-01T02:00:00Z",
+            "author": "noc",
+            "reason": "mast moved",
+        }
+        for year in (2020, 2031)
+    ]
+    province.declare(site(NAMESPACE), camera(NAMESPACE, "cam0"))
+    province.done()
+    shard = only_shard(province)
+    assert province.get("IngestShard", shard)["spec"]["policies"][0]["siteMaintenanceWindows"] == []
+    province.edit("Site", "barracks", maintenanceWindows=windows)
+    province.done()
+    assert (
+        province.get("IngestShard", shard)["spec"]["policies"][0]["siteMaintenanceWindows"]
+        == windows
+    )
+
+
+def test_the_stream_that_the_profile_names_is_fetched(province: Any) -> None:
+    province.edit("TechnicalProfile", "tp", streams={"role": "sub"})
+    running(province)
+    spec = province.get("IngestShard", only_shard(province))["spec"]
+    assert [one["stream"] for one in spec["policies"]] == ["sub"]
+
+
 def test_a_change_of_the_shard_never_changes_the_pod_template(province: Any) -> None:
     running(province)
     shard = only_shard(province)

@@ -10,11 +10,26 @@ from hypothesis import strategies as st
 from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
 from camfleet_api.policy import StreamRole
+from camfleet_api.site import MaintenanceWindow
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.camera.assignment import assignments_of, change_between
 
+WINDOW = MaintenanceWindow.read(
+    {
+        "from": "2026-05-01T00:00:00Z",
+        "until": "2026-05-01T02:00:00Z",
+        "author": "noc",
+        "reason": "mast",
+    }
+)
 
-def policy(retention: int = 30, per_s: int = 5, site_bytes: int | None = None) -> Policy:
+
+def policy(
+    retention: int = 30,
+    per_s: int = 5,
+    site_bytes: int | None = None,
+    windows: list[MaintenanceWindow] | None = None,
+) -> Policy:
     return Policy(
         video=VideoLimits(),
         stream=StreamRole.MAIN,
@@ -22,6 +37,7 @@ def policy(retention: int = 30, per_s: int = 5, site_bytes: int | None = None) -
         relays=[],
         site_connects_per_second=per_s,
         site_retention_bytes=site_bytes,
+        site_maintenance_windows=windows or [],
     )
 
 
@@ -98,7 +114,9 @@ def test_another_index_for_an_equal_policy_touches_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "edited", [policy(per_s=9), policy(site_bytes=1 << 30)], ids=["connect-budget", "size"]
+    "edited",
+    [policy(per_s=9), policy(site_bytes=1 << 30), policy(windows=[WINDOW])],
+    ids=["connect-budget", "size", "maintenance-window"],
 )
 def test_a_label_or_what_concerns_the_site_alone_needs_no_new_connection(edited: Policy) -> None:
     before = assignments_of(spec([policy()], camera(1)))

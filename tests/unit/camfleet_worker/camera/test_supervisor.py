@@ -143,12 +143,16 @@ class Noting(ForgetfulJournals):
     def __init__(self) -> None:
         self.failures: list[tuple[Cause, bool]] = []
         self.followed: list[SinkSet] = []
+        self.generations: list[int] = []
 
     def failed(self, cause: Cause, *, connecting: bool = False) -> None:
         self.failures.append((cause, connecting))
 
     def follow(self, sinks: SinkSet) -> None:
         self.followed.append(sinks)
+
+    def renew(self, assignment: Assignment) -> None:
+        self.generations.append(assignment.camera.generation)
 
 
 def test_the_journal_is_told_why_a_session_ended_and_what_each_attempt_came_to() -> None:
@@ -339,17 +343,18 @@ def test_rtsp_that_refuses_what_onvif_took_is_tried_once() -> None:
 
 
 def test_another_generation_alone_needs_no_new_connection() -> None:
-    tape = Tape()
+    tape, journal = Tape(), Noting()
 
     async def scenario(supervisor: CameraSupervisor) -> None:
         await asyncio.sleep(5)
         supervisor.renew(assignment(generation=2))
         await asyncio.sleep(5)
 
-    play(tape, scenario)
+    play(tape, scenario, journals=journal)
     assert tape.facts[-1].generation == 2
     assert tape.facts[-1].learned is not None
     assert tape.facts[-1].learned.generation == 2
+    assert journal.generations == [2]
     assert len(tape.opened_at) == 1
 
 

@@ -20,6 +20,7 @@ from camfleet_worker.journal.lines import Entry, said
 from camfleet_worker.journal.period import UP, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import MINUTES, Tally
+from camfleet_worker.journal.windows import Window
 from camfleet_worker.media_types.causes import Cause
 from eventually import eventually_async
 
@@ -35,6 +36,7 @@ class Kept:
     """A camera's journal with something on the disk and something that goes on."""
 
     settled_us = DAY_US + 7
+    windows = (Window(500, 1_500, "noc", "mast moved"),)
 
     def __init__(self, name: str, folder: Path) -> None:
         self.camera, self.uid = name, f"uid-{name}"
@@ -67,6 +69,9 @@ async def test_a_collector_is_told_what_is_finished_and_what_goes_on(
     assert answer.headers["content-type"] == "application/json"
     gate, yard = answer.json()["cameras"]
     assert (gate["camera"], gate["uid"], gate["settledUs"]) == ("gate", "uid-gate", DAY_US + 7)
+    assert gate["windows"] == [
+        {"startUs": 500, "endUs": 1_500, "author": "noc", "reason": "mast moved"}
+    ]
     assert gate["entries"] == [said(YESTERDAY), said(TODAY), said(COUNTED)]
     assert gate["open"] == [said(GOES_ON)]
     assert yard["camera"] == "yard"

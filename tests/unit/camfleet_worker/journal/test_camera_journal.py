@@ -21,6 +21,7 @@ from camfleet_worker.journal.period import (
     Stage,
 )
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
+from camfleet_worker.journal.windows import Window
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 
@@ -108,6 +109,68 @@ def test_a_host_that_does_not_answer_makes_the_gap_the_lines_from_its_beginning(
     played.passes(300, 400).until(400)
     assert whose(played, ARRIVING, 400)[1] == (100, 300, "line")
     assert whose(played, ON_DISK, 400)[1] == (100, 300, "line")
+
+
+def planned(start: float, end: float) -> Window:
+    return Window(us(start), us(end), "noc", "mast moved")
+
+
+def test_what_is_missing_in_a_window_is_planned_at_every_stage() -> None:
+    played = Played(ON_DISK, NATIONAL)
+    played.journal.declare_windows([planned(150, 200)])
+    played.passes(0, 100).until(110)
+    played.journal.failed(us(110), Cause.LINE, connecting=True)
+    played.passes(300, 400).until(500)
+    for fact in (ARRIVING, ON_DISK, NATIONAL):
+        assert played.periods(fact)[:4] == [
+            (0, 100, "span"),
+            (100, 150, "line"),
+            (150, 200, "planned"),
+            (200, 300, "line"),
+        ]
+
+
+def test_pictures_that_arrive_in_a_window_are_there() -> None:
+    played = Played(ON_DISK)
+    played.journal.declare_windows([planned(50, 200)])
+    played.passes(0, 300).until(300)
+    assert whose(played, ON_DISK, 300) == [(0, 300, "span")]
+
+
+def test_a_picture_that_nobody_can_use_is_planned_in_a_window() -> None:
+    played = Played()
+    played.journal.declare_windows([planned(100, 200)])
+    played.passes(0, 300).until(50)
+    played.journal.picture(us(50), False)
+    played.until(250)
+    played.journal.picture(us(250), True)
+    assert whose(played, USABLE, 300)[1:] == [
+        (50, 100, "camera"),
+        (100, 200, "planned"),
+        (200, 250, "camera"),
+        (250, 300, "span"),
+    ]
+
+
+def test_a_window_that_is_declared_late_holds_for_what_is_not_settled() -> None:
+    """The lines that are written stand; whoever judges them takes the windows of then."""
+    played = Played().passes(0, 100).until(110)
+    played.journal.failed(us(110), Cause.LINE, connecting=True)
+    played.until(200)
+    played.journal.declare_windows([planned(0, 1000)])
+    assert played.journal.settled_us == us(140)
+    played.until(400)
+    assert whose(played, ARRIVING, 400)[1:] == [(100, 140, "line"), (140, 400, "planned")]
+
+
+def test_a_window_that_is_withdrawn_leaves_the_cause_as_it_was() -> None:
+    played = Played().passes(0, 100).until(110)
+    played.journal.failed(us(110), Cause.LINE, connecting=True)
+    played.journal.declare_windows([planned(90, 1000)])
+    played.until(200)
+    played.journal.declare_windows([])
+    played.until(400)
+    assert whose(played, ARRIVING, 400)[1:] == [(100, 140, "planned"), (140, 400, "line")]
 
 
 def test_a_cause_changes_when_two_attempts_in_a_row_say_so() -> None:

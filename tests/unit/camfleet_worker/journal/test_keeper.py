@@ -6,7 +6,8 @@ from __future__ import annotations
 import errno
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.ingest_shard import Policy, Relay, ShardCamera
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.policy import StreamRole, VideoCodec
+from camfleet_api.site import MaintenanceWindow
 from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.camera.assignment import Assignment
@@ -28,6 +30,7 @@ from camfleet_worker.journal.keeper import IN_MEMORY_BYTES, JournalPlaces, Journ
 from camfleet_worker.journal.lines import entry_of
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
+from camfleet_worker.journal.windows import Window
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 
@@ -46,7 +49,13 @@ NOTHING_MADE = SinkSet(
 Rows = list[tuple[float, float, str]]
 
 
-def assignment(recording: bool = True) -> Assignment:
+def window(start_s: float, end_s: float) -> MaintenanceWindow:
+    """Seconds after the beginning."""
+    from_, until = (datetime.fromtimestamp(BEGAN + at_s, UTC) for at_s in (start_s, end_s))
+    return MaintenanceWindow(from_=from_, until=until, author="noc", reason="mast moved")
+
+
+def assignment(recording: bool = True, windows: Sequence[MaintenanceWindow] = ()) -> Assignment:
     camera = ShardCamera(
         name="gate",
         uid="0a1b2c3d-0000",
@@ -71,6 +80,7 @@ def assignment(recording: bool = True) -> Assignment:
         stream=StreamRole.MAIN,
         recording=RecordingPolicy(enabled=recording),
         relays=[relay],
+        site_maintenance_windows=list(windows),
     )
     return Assignment(camera, policy)
 
@@ -105,8 +115,10 @@ class Worker:
         for job in late:
             job()
 
-    def open(self, recording: bool = True) -> KeptJournal:
-        journal = self.journals.open(assignment(recording), self.arrivals)
+    def open(
+        self, recording: bool = True, windows: Sequence[MaintenanceWindow] = ()
+    ) -> KeptJournal:
+        journal = self.journals.open(assignment(recording, windows), self.arrivals)
         assert isinstance(journal, KeptJournal)
         journal.follow(NOTHING_MADE)
         return journal
@@ -174,6 +186,45 @@ def test_what_a_killed_worker_saw_is_told_by_the_next_and_the_hole_is_ours(
     ]
     (relayed,) = rows(beside(tmp_path).read(), RELAYED)
     assert relayed == (0, 150, "us")
+
+
+def test_a_window_that_is_declared_while_a_camera_runs_is_told_and_kept_with_its_author(
+    tmp_path: Path,
+) -> None:
+    worker = Worker(tmp_path)
+    journal = worker.open()
+    worker.passes(100)
+    journal.renew(assignment(windows=[window(110, 120)]))
+    worker.rests(130)
+    worker.passes(200)
+    store = beside(tmp_path)
+    assert rows(store.read())[2:] == [
+        (100, 110, "camera"),
+        (110, 120, "planned"),
+        (120, 130.5, "camera"),
+    ]
+    assert store.windows() == (Window(us(110), us(120), "noc", "mast moved"),)
+    journal.renew(assignment())
+    worker.rests(210)
+    assert store.windows() == ()
+
+
+def test_a_hole_within_a_window_is_planned_and_lines_do_not_contradict_the_checkpoint(
+    tmp_path: Path,
+) -> None:
+    Worker(tmp_path).open()  # and is killed
+    Worker(tmp_path, at_s=150).open(windows=[window(50, 100)])
+    store = beside(tmp_path)
+    told = [(0, 50, "us"), (50, 100, "planned"), (100, 150, "us")]
+    assert rows(store.read()) == told
+    assert rows([one for one in store.known() if isinstance(one, Period)]) == told
+
+
+def test_without_windows_there_is_no_file_of_them(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.open()
+    worker.passes(100)
+    assert not (tmp_path / "recordings" / PREFIX / "journal" / "windows.json").exists()
 
 
 def test_a_worker_that_dies_twice_tells_its_past_once(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from camfleet_worker.journal.minutes import MINUTE_US, Shortfall, Verdict, judge
 from camfleet_worker.journal.period import (
     UNKNOWN,
     UP,
+    USABLE,
     Condition,
     Fact,
     Period,
@@ -30,13 +33,19 @@ def on_disk(condition: Condition, start: float = 0.0, end: float = 1.0) -> Perio
     )
 
 
-@pytest.mark.parametrize("healthy", [True, None])
-def test_a_minute_with_a_key_frame_that_the_sink_took_is_good(healthy: bool | None) -> None:
-    assert judge(START, [on_disk(UP)], 1, picture_healthy=healthy).verdict is Verdict.GOOD
+def usable(condition: Condition, start: float = 0.0) -> Period:
+    """Of the picture, until the end of the minute judged."""
+    return replace(on_disk(condition, start), fact=USABLE)
+
+
+@pytest.mark.parametrize("condition", [UP, UNKNOWN])
+def test_a_minute_with_a_key_frame_that_the_sink_took_is_good(condition: Condition) -> None:
+    assert judge(START, [on_disk(UP)], 1, [usable(condition)]).verdict is Verdict.GOOD
+    assert judge(START, [on_disk(UP)], 1).verdict is Verdict.GOOD
 
 
 def test_a_picture_that_nobody_can_use_is_not_good() -> None:
-    minute = judge(START, [on_disk(UP)], 30, picture_healthy=False)
+    minute = judge(START, [on_disk(UP)], 30, [usable(down(Cause.CAMERA), 0.9)])
     assert minute.verdict is Verdict.NOT_GOOD
     assert minute.shortfalls == {Shortfall.PICTURE_UNHEALTHY}
 
@@ -75,3 +84,20 @@ def test_gaps_that_overlap_fill_a_minute_only_where_they_leave_nothing_between_t
     assert judge(START, whole, None).verdict is Verdict.NOT_GOOD
     half = [on_disk(down(Cause.SYSTEM), 0.0, 0.5), on_disk(down(Cause.DISK), 0.0, 0.5)]
     assert judge(START, half, None).verdict is Verdict.UNKNOWN
+
+
+def test_what_is_missing_as_planned_alone_is_told_apart() -> None:
+    planned = down(Cause.PLANNED)
+    assert judge(START, [on_disk(planned)], 0).verdict is Verdict.PLANNED
+    assert judge(START, [on_disk(UP)], 1, [usable(planned, 0.5)]).verdict is Verdict.PLANNED
+    minute = judge(START, [on_disk(planned)], None)
+    assert (minute.verdict, minute.causes) == (Verdict.PLANNED, {Cause.PLANNED})
+
+
+def test_planned_work_excuses_nothing_beside_it() -> None:
+    planned = down(Cause.PLANNED)
+    late = [on_disk(planned, 0.0, 0.5), on_disk(down(Cause.LINE), 0.5)]
+    assert judge(START, late, 0).verdict is Verdict.NOT_GOOD
+    unhealthy = [usable(down(Cause.CAMERA))]
+    assert judge(START, [on_disk(planned)], 0, unhealthy).verdict is Verdict.NOT_GOOD
+    assert judge(START, [on_disk(UP, 0.0, 0.5), on_disk(planned, 0.5)], 1).verdict is Verdict.GOOD

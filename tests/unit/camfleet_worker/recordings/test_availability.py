@@ -16,6 +16,7 @@ from camfleet_worker.journal.minutes import MINUTE_US, Shortfall, Verdict, judge
 from camfleet_worker.journal.period import UP, Condition, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import HOUR_US, MINUTES, Tally
+from camfleet_worker.journal.windows import Window
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.__main__ import main
 from camfleet_worker.recordings.availability import Availability, availabilities
@@ -45,7 +46,9 @@ def counted(entries: list[Entry], fact: Fact, wanted: Interval = HOUR) -> Availa
 
 
 def numbers(one: Availability) -> tuple[int, int, int]:
-    good, not_good, unknown = (one.minutes.get(verdict, 0) for verdict in Verdict)
+    """Minutes that are good, not good and unknown; none is planned."""
+    good, not_good, planned, unknown = (one.minutes.get(verdict, 0) for verdict in Verdict)
+    assert planned == 0
     return good, not_good, unknown
 
 
@@ -126,11 +129,7 @@ def test_the_minutes_are_those_that_are_judged_one_by_one(
                 start_us,
                 of_it,
                 key_frames.get(start_us // MINUTE_US) if one.fact == ON_DISK else None,
-                picture_healthy=not any(
-                    period.start_us < start_us + MINUTE_US and period.end_us > start_us
-                    for period in entries
-                    if period.fact == USABLE and period.condition != UP
-                ),
+                [period for period in entries if period.fact == USABLE],
             ).verdict
             for start_us in range(0, wanted.end_us, MINUTE_US)
         )
@@ -165,8 +164,8 @@ def test_the_command_counts_each_camera_for_people_and_for_programs(
     assert asked(volume) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[1:]] == [
-        ["phu-yen/gate.0a1b2c3d", "relayed", "national", "57", "3", "0", "vms", "3"],
-        ["phu-yen/yard.11111111", "arriving", "0", "0", "60"],
+        ["phu-yen/gate.0a1b2c3d", "relayed", "national", "57", "3", "0", "0", "vms", "3"],
+        ["phu-yen/yard.11111111", "arriving", "0", "0", "0", "60"],
     ]
     assert asked(volume, "phu-yen/gate", "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
@@ -175,8 +174,30 @@ def test_the_command_counts_each_camera_for_people_and_for_programs(
         "relayed",
         "national",
     )
-    assert row["minutes"] == {"good": 57, "notGood": 3, "unknown": 0}
+    assert row["minutes"] == {"good": 57, "notGood": 3, "planned": 0, "unknown": 0}
     assert row["notGoodByCause"] == {"vms": 3}
+
+
+def test_a_window_that_was_declared_afterwards_is_shown_with_its_author(
+    volume: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    window = Window(31 * MINUTE_US, 32 * MINUTE_US, "noc", "mast moved")
+    JournalStore(volume / "phu-yen" / "gate.0a1b2c3d").declare_windows([window])
+    assert asked(volume, "phu-yen/gate") == 0
+    _, counts, planned = capsys.readouterr().out.splitlines()
+    assert counts.split()[3:] == ["57", "2", "1", "0", "vms", "2"]
+    span = "1970-01-01T00:31:00.000Z to 1970-01-01T00:32:00.000Z"
+    assert planned == f"planned: {span}, noc: mast moved"
+    assert asked(volume, "phu-yen/gate", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["windows"] == [
+        {
+            "startUs": window.start_us,
+            "endUs": window.end_us,
+            "author": "noc",
+            "reason": "mast moved",
+        }
+    ]
 
 
 def test_a_camera_without_journal_is_named(

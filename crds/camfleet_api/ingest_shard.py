@@ -41,9 +41,6 @@ class Policy(Model):
     relays: Annotated[list[Relay], Field(max_length=2), ATOMIC_LIST] = Field(
         description="Monitoring systems, resolved."
     )
-    provisional: bool = Field(
-        False, description="Cameras without ONVIF may stream, without counting as connected."
-    )
     site_connects_per_second: Annotated[int, Field(ge=1, le=100)] = Field(
         5, description="Connect budget of a site."
     )

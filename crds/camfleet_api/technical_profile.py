@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -76,30 +74,6 @@ class RecordingPolicy(Model):
     ] = 30
 
 
-class NonOnvifPolicy(StrEnum):
-    """What happens to a camera that speaks RTSP only."""
-
-    REFUSE = "refuse"
-    PROVISIONAL = "provisional"
-
-
-class NonOnvif(Model):
-    """The exception for cameras without ONVIF; never counted as connected."""
-
-    cel: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.policy == 'refuse' || (has(self.author) && has(self.until))",
-            "nonOnvif.policy provisional needs author and until",
-        ),
-    )
-
-    policy: NonOnvifPolicy = Field(NonOnvifPolicy.REFUSE, description="refuse or provisional.")
-    author: Annotated[str | None, Field(min_length=1, max_length=64)] = Field(
-        None, description="Account or team that allowed it."
-    )
-    until: datetime | None = Field(None, description="When the exception ends.")
-
-
 class TechnicalProfileSpec(Model):
     """The technical parameters, as declared."""
 
@@ -111,7 +85,6 @@ class TechnicalProfileSpec(Model):
     recording: RecordingPolicy = Field(
         default_factory=RecordingPolicy, description="Recording and retention."
     )
-    non_onvif: NonOnvif = Field(default_factory=NonOnvif, description="Cameras without ONVIF.")
 
 
 TECHNICAL_PROFILE = Kind(

@@ -180,8 +180,18 @@ def test_kustomize_applies_a_province_in_one_go_and_removes_nothing_else(
             id="room for no recording",
         ),
         pytest.param(
-            "TechnicalProfile",
-            {"version": "1", "nonOnvif": {"until": "2021-07-01T00:00:00"}},
+            "Site",
+            SITE
+            | {
+                "maintenanceWindows": [
+                    {
+                        "from": "2021-07-01T00:00:00",
+                        "until": "2021-07-02T00:00:00Z",
+                        "author": "noc",
+                        "reason": "mast moved",
+                    }
+                ]
+            },
             "must be of type date-time",
             id="a time without zone",
         ),

@@ -135,16 +135,6 @@ TABLE: dict[tuple[str, str], Row] = {
     ("TechnicalProfile", RATE): Row(
         {"video": {"minFramesPerSecond": 30}}, {"video": {"minFramesPerSecond": 31}}
     ),
-    ("TechnicalProfile", "nonOnvif.policy provisional needs author and until"): Row(
-        {
-            "nonOnvif": {
-                "policy": "provisional",
-                "author": "department",
-                "until": "2021-07-01T00:00:00Z",
-            }
-        },
-        {"nonOnvif": {"policy": "provisional", "author": "department"}},
-    ),
     ("MonitoringSystem", NAME): LABEL,
     ("MonitoringSystem", "urlTemplate must begin with the protocol, such as rtsp://"): Row(
         {"protocol": "rtmp", "urlTemplate": "rtmp://vms.example/live/{uid}"},

@@ -58,7 +58,7 @@ def plan_namespace(snapshot: Snapshot, now: datetime, settings: Settings) -> Pla
     states = {name: worker_state(snapshot, name, now, settings) for name in _shard_names(snapshot)}
     workers = {name: worker for name, (worker, _) in states.items()}
     lists = work_lists(
-        resolve_all(snapshot, enrolled, now),
+        resolve_all(snapshot, enrolled),
         snapshot,
         workers,
         settings.cameras_per_shard,
@@ -72,12 +72,10 @@ def plan_namespace(snapshot: Snapshot, now: datetime, settings: Settings) -> Pla
     return Plan(
         tuple(sorted(actions, key=lambda one: one.phase)),
         _recheck_s(
-            snapshot,
             (
                 *(left for _, left in states.values()),
                 *(_arrives(one.resolution, now) for one in lists.assignments.values()),
-            ),
-            now,
+            )
         ),
         _figures(snapshot, lists),
         lists.moves,
@@ -194,14 +192,8 @@ def _site_statuses(
             )
 
 
-def _recheck_s(snapshot: Snapshot, left_s: Iterable[float | None], now: datetime) -> float | None:
-    ends = (
-        (profile.spec.non_onvif.until - now).total_seconds()
-        for profile in snapshot.profiles.values()
-        if profile.spec and profile.spec.non_onvif.until
-    )
-    times = [left for left in (*left_s, *ends) if left is not None and left > 0]
-    return min(times, default=None)
+def _recheck_s(left_s: Iterable[float | None]) -> float | None:
+    return min((left for left in left_s if left is not None and left > 0), default=None)
 
 
 def _figures(snapshot: Snapshot, lists: WorkLists) -> NamespaceFigures:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from camfleet_api.camera import CameraOverrides, CameraSpec
 from camfleet_api.conditions import REASONS, Reason
 from camfleet_api.ingest_shard import Policy, Relay, ShardCamera
 from camfleet_api.policy import Credentials, CredentialsRef, Placement, quantity_bytes
 from camfleet_api.site import Network, SiteSpec
-from camfleet_api.technical_profile import NonOnvifPolicy, TechnicalProfileSpec
+from camfleet_api.technical_profile import TechnicalProfileSpec
 from camfleet_operator.observed import Camera, Declared
 from camfleet_operator.plan.compare import fingerprint
 from camfleet_operator.plan.snapshot import Snapshot
@@ -67,11 +66,11 @@ NOT_ENROLLED = refuse(
 )
 
 
-def resolve_all(snapshot: Snapshot, enrolled: bool, now: datetime) -> dict[str, Resolution]:
+def resolve_all(snapshot: Snapshot, enrolled: bool) -> dict[str, Resolution]:
     """Every Camera of the namespace, by name, duplicates refused."""
     alive = (camera for camera in snapshot.cameras.values() if not camera.meta.deleting)
     resolved = {
-        camera.meta.name: _resolve(camera, snapshot, enrolled, now)
+        camera.meta.name: _resolve(camera, snapshot, enrolled)
         for camera in sorted(alive, key=lambda one: one.meta.name)
     }
     return {**resolved, **_duplicates(resolved.values())}
@@ -108,19 +107,19 @@ def _mapped_port(host: str, port: int, network: Network) -> int:
     return ports.get((host, port), port)
 
 
-def _resolve(camera: Camera, snapshot: Snapshot, enrolled: bool, now: datetime) -> Resolution:
+def _resolve(camera: Camera, snapshot: Snapshot, enrolled: bool) -> Resolution:
     spec = camera.spec
     site = snapshot.sites.get(spec.site_ref) if spec else None
     site_spec = site.spec if site and not site.meta.deleting else None
     paused = bool((spec and spec.paused) or (site_spec and site_spec.paused))
     placement = site_spec.placement if site_spec else None
-    outcome = _entry(camera, snapshot, enrolled, now)
+    outcome = _entry(camera, snapshot, enrolled)
     if isinstance(outcome, Refusal):
         return Resolution(camera, None, outcome, paused, placement)
     return Resolution(camera, outcome, None, paused, placement)
 
 
-def _entry(camera: Camera, snapshot: Snapshot, enrolled: bool, now: datetime) -> Entry | Refusal:
+def _entry(camera: Camera, snapshot: Snapshot, enrolled: bool) -> Entry | Refusal:
     """The line of the work list, or the first thing that stands against it."""
     if not enrolled:
         return NOT_ENROLLED
@@ -134,7 +133,7 @@ def _entry(camera: Camera, snapshot: Snapshot, enrolled: bool, now: datetime) ->
         )
     if site.spec is None:
         return refuse(Reason.INVALID_SPEC, f"The Site's spec is refused: {site.error}.")
-    policy = _policy(spec.overrides or CameraOverrides(), site.spec, snapshot, now)
+    policy = _policy(spec.overrides or CameraOverrides(), site.spec, snapshot)
     if isinstance(policy, Refusal):
         return policy
     credentials = spec.credentials or site.spec.credentials
@@ -173,9 +172,7 @@ def _reference(credentials: Credentials) -> CredentialsRef | None:
     return None if credentials.anonymous else credentials.secret
 
 
-def _policy(
-    overrides: CameraOverrides, site: SiteSpec, snapshot: Snapshot, now: datetime
-) -> Policy | Refusal:
+def _policy(overrides: CameraOverrides, site: SiteSpec, snapshot: Snapshot) -> Policy | Refusal:
     profile = _profile(overrides.profile_ref or site.profile_ref, snapshot)
     if isinstance(profile, Refusal):
         return profile
@@ -194,20 +191,9 @@ def _policy(
         udp_fallback=profile.streams.udp_fallback,
         recording=recording,
         relays=list(relays),
-        provisional=is_provisional(profile, now),
         site_connects_per_second=site.connect_budget.per_second,
         site_retention_bytes=None if retention_size is None else quantity_bytes(retention_size),
         site_maintenance_windows=list(site.maintenance_windows),
-    )
-
-
-def is_provisional(profile: TechnicalProfileSpec, now: datetime) -> bool:
-    """Whether cameras without ONVIF may stream today."""
-    exception = profile.non_onvif
-    return (
-        exception.policy is NonOnvifPolicy.PROVISIONAL
-        and exception.until is not None
-        and now < exception.until
     )
 
 

@@ -554,18 +554,6 @@ def test_a_change_of_the_shard_never_changes_the_pod_template(province: Any) -> 
     assert province.get("Deployment", shard) == before
 
 
-def test_a_provisional_exception_ends_by_time_alone(province: Any) -> None:
-    exception = {"policy": "provisional", "author": "ops", "until": "2026-01-02T00:00:00Z"}
-    province.edit("TechnicalProfile", "tp", nonOnvif=exception)
-    running(province)
-    shard = only_shard(province)
-    assert province.get("IngestShard", shard)["spec"]["policies"][0]["provisional"] is True
-    assert province.plan().recheck_s is not None
-    province.pass_time(86_401)
-    province.done()
-    assert province.get("IngestShard", shard)["spec"]["policies"][0]["provisional"] is False
-
-
 def test_overrides_of_a_camera_win_over_its_site(province: Any) -> None:
     province.declare(
         site(NAMESPACE),

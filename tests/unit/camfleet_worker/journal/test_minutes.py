@@ -91,7 +91,7 @@ def test_what_is_missing_as_planned_alone_is_told_apart() -> None:
     assert judge(START, [on_disk(planned)], 0).verdict is Verdict.PLANNED
     assert judge(START, [on_disk(UP)], 1, [usable(planned, 0.5)]).verdict is Verdict.PLANNED
     minute = judge(START, [on_disk(planned)], None)
-    assert (minute.verdict, minute.causes) == (Verdict.PLANNED, {Cause.PLANNED})
+    assert (minute.verdict, minute.causes) == (Verdict.PLANNED, frozenset({Cause.PLANNED}))
 
 
 def test_planned_work_excuses_nothing_beside_it() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the worker runs now, found by device and by Secret.
 
-The fleet replaces it with every shard; the restore of statuses asks which cameras share a device,
+The fleet has it hold every new shard; the restore of statuses asks which cameras share a device,
 the fleet which of them need a Secret. It starts and stops nothing.
 """
 
@@ -19,7 +19,7 @@ class AssignmentIndex:
         self._by_device: dict[str, list[Assignment]] = {}
         self._by_secret: dict[str, list[Assignment]] = {}
 
-    def replace(self, assignments: Assignments) -> None:
+    def hold(self, assignments: Assignments) -> None:
         """Hold exactly these."""
         by_device, by_secret = defaultdict(list), defaultdict(list)
         for assignment in assignments.values():

@@ -81,7 +81,7 @@ class Fleet:
             self._reporter.forget(assignment.uid)
         for assignment in (*change.added, *change.changed):
             self._reporter.follow(assignment.camera.name, assignment.uid)
-        self._index.replace(new)  # after follow: a status is read of followed cameras only
+        self._index.hold(new)  # after follow: a status is read of followed cameras only
         await self._stop(a.uid for a in (*change.removed, *change.changed))
         for assignment in (*change.added, *change.changed):
             self._start(assignment)

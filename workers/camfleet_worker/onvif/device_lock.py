@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from camfleet_api.conditions import ConditionType
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.base.token_bucket import TokenBucket
 from camfleet_worker.onvif.answer_cache import AnswerCache
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ BEHIND_NAT = assignment("behind-nat", port=8080)
 
 def index_of(*assignments: Assignment) -> AssignmentIndex:
     index = AssignmentIndex()
-    index.replace({one.uid: one for one in assignments})
+    index.hold({one.uid: one for one in assignments})
     return index
 
 
@@ -44,6 +44,6 @@ def test_cameras_are_found_by_their_own_secret_and_by_that_of_their_vms() -> Non
 
 def test_what_left_the_shard_is_found_no_more() -> None:
     index = index_of(GATE, LOBBY)
-    index.replace({LOBBY.uid: LOBBY})
+    index.hold({LOBBY.uid: LOBBY})
     assert names(index.at_device(GATE.device)) == {"lobby"}
     assert index.with_secret("site") == []

@@ -58,7 +58,7 @@ class Restoring:
         self.cache = StateCache(folder)
         reporter = Reporter(statuses, VirtualClock(), TokenBucket(10, 10))
         index = AssignmentIndex()
-        index.replace({one.uid: one for one in (GATE, LOBBY, OTHER_DEVICE)})
+        index.hold({one.uid: one for one in (GATE, LOBBY, OTHER_DEVICE)})
         for one in (GATE, LOBBY, OTHER_DEVICE):
             reporter.follow(one.uid, one.uid)
         self.restore_status = StatusRestore(reporter, self.cache, self.ledger, index).restore_status

@@ -2,7 +2,7 @@
 """Finding the device service where it does not stand at the declared path.
 
 Called by the resolver at the start of each resolve; a device at its declared path costs nothing.
-Only paths are guessed and heard: host and port are always the declared ones.
+Only paths are guessed and taken from answers: host and port are always the declared ones.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class ProbeMatch:
 
 async def probe(host: str, port: int = PORT, within_s: float = 1.0) -> tuple[ProbeMatch, ...]:
     """What answers a probe sent to the host alone; cameras first, nothing when nobody does."""
-    heard: asyncio.Queue[bytes | None] = asyncio.Queue()
+    datagrams: asyncio.Queue[bytes | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(within_s):
@@ -64,18 +64,18 @@ async def probe(host: str, port: int = PORT, within_s: float = 1.0) -> tuple[Pro
             if _is_group(str(address[0])):
                 return ()
             transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Listening(heard), remote_addr=(str(address[0]), port)
+                lambda: _Listening(datagrams), remote_addr=(str(address[0]), port)
             )
     except (OSError, UnicodeError, TimeoutError):
         return ()
     try:
-        return await _converse(transport, heard, within_s)
+        return await _converse(transport, datagrams, within_s)
     finally:
         transport.close()
 
 
 async def _converse(
-    transport: asyncio.DatagramTransport, heard: asyncio.Queue[bytes | None], within_s: float
+    transport: asyncio.DatagramTransport, datagrams: asyncio.Queue[bytes | None], within_s: float
 ) -> tuple[ProbeMatch, ...]:
     """Send every variant twice; the first answer that is of use ends it."""
     loop = asyncio.get_running_loop()
@@ -87,13 +87,13 @@ async def _converse(
     found: dict[tuple[str, tuple[str, ...]], ProbeMatch] = {}
     try:
         async with asyncio.timeout(within_s):
-            while (datagram := await heard.get()) is not None:
+            while (datagram := await datagrams.get()) is not None:
                 for match in read_matches(datagram):
                     found[match.endpoint_reference, match.paths] = match
                 if any(match.is_video and match.paths for match in found.values()):
                     break
     except TimeoutError:
-        pass  # whatever was heard until now is all there is
+        pass  # whatever came until now is all there is
     finally:
         for timer in timers:
             timer.cancel()
@@ -101,17 +101,17 @@ async def _converse(
 
 
 class _Listening(asyncio.DatagramProtocol):
-    """Puts what is heard into a queue; None when the host says that nobody listens."""
+    """Puts datagrams into a queue; None when the host says that nobody listens."""
 
-    def __init__(self, heard: asyncio.Queue[bytes | None]) -> None:
-        self._heard = heard
+    def __init__(self, datagrams: asyncio.Queue[bytes | None]) -> None:
+        self._datagrams = datagrams
 
     def datagram_received(self, data: bytes, addr: object) -> None:
-        if self._heard.qsize() < _MAX_MATCHES:
-            self._heard.put_nowait(data)
+        if self._datagrams.qsize() < _MAX_MATCHES:
+            self._datagrams.put_nowait(data)
 
     def error_received(self, exc: Exception) -> None:
-        self._heard.put_nowait(None)
+        self._datagrams.put_nowait(None)
 
 
 def probes() -> tuple[bytes, ...]:

@@ -69,11 +69,11 @@ class _Picture:
     decoded_us: int
     duration_us: int
     audio: AudioFormat | None
-    """Announced beside it, whether or not any is heard."""
+    """Announced beside it, whether or not there is any."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _RecordedUnit:
     data: bytes
     format: AudioFormat
     at_us: int
@@ -116,7 +116,7 @@ def _pictures(segments: Iterable[RecordedSegment]) -> Iterator[_Picture]:
                 yield _picture(packet, seen, stream, segment.start_us, audio)
 
 
-def _heard(segments: Iterable[RecordedSegment]) -> Iterator[_Heard]:
+def _audio_of(segments: Iterable[RecordedSegment]) -> Iterator[_RecordedUnit]:
     """All audio of the segments in the order of its times."""
     for segment in segments:
         with _opened(segment) as container:
@@ -127,7 +127,7 @@ def _heard(segments: Iterable[RecordedSegment]) -> Iterator[_Heard]:
             second = Fraction(stream.time_base or 1) * 1_000_000
             for packet in filter(_is_whole, container.demux(stream)):
                 at_us = segment.start_us + round((packet.pts or 0) * second)
-                yield _Heard(bytes(packet), audio, at_us)
+                yield _RecordedUnit(bytes(packet), audio, at_us)
 
 
 @contextmanager
@@ -218,7 +218,7 @@ class _AudioUnits:
 
     def __init__(self, segments: Sequence[RecordedSegment]) -> None:
         self._segments = segments
-        self._rest = _heard(segments)
+        self._rest = _audio_of(segments)
         self._next = next(self._rest, None)
 
     def format_at(self, picture: _Picture) -> AudioFormat | None:
@@ -229,8 +229,8 @@ class _AudioUnits:
             self._next = next(self._rest, None)
         return None if self._next is None else self._next.format
 
-    def until(self, at_us: int) -> Iterator[_Heard]:
-        """What is heard before that."""
+    def until(self, at_us: int) -> Iterator[_RecordedUnit]:
+        """Audio units before that."""
         while self._next is not None and self._next.at_us < at_us:
             yield self._next
             self._next = next(self._rest, None)
@@ -253,8 +253,8 @@ class _Writer:
                 return
             audio = self._audio_units.format_at(picture)
             self._open = _OpenFile(self._next_path(), picture, audio)
-        for heard in self._audio_units.until(picture.decoded_us):
-            self._open.add_audio(heard)
+        for unit in self._audio_units.until(picture.decoded_us):
+            self._open.add_audio(unit)
         self._open.add(picture)
 
     def finish(self) -> list[ExportedFile]:
@@ -270,8 +270,8 @@ class _Writer:
 
     def _close(self) -> None:
         if self._open is not None:
-            for heard in self._audio_units.until(self._open.end_us):
-                self._open.add_audio(heard)
+            for unit in self._audio_units.until(self._open.end_us):
+                self._open.add_audio(unit)
             self._files.append(self._open.finish())
             self._open = None
 
@@ -310,11 +310,11 @@ class _OpenFile:
         same_audio = not both_audio or picture.audio == self._audio_format
         return self.format.codec is picture.format.codec and same_audio
 
-    def add_audio(self, heard: _Heard) -> None:
+    def add_audio(self, unit: _RecordedUnit) -> None:
         """Of the announced format, and not before the first picture."""
-        at_90k = self._in_file(heard.at_us)
-        if self._audio is not None and heard.format == self._audio_format and at_90k >= 0:
-            self._container.mux(self._audio.packet(heard.data, at_90k))
+        at_90k = self._in_file(unit.at_us)
+        if self._audio is not None and unit.format == self._audio_format and at_90k >= 0:
+            self._container.mux(self._audio.packet(unit.data, at_90k))
             self._audio_units += 1
 
     def add(self, picture: _Picture) -> None:

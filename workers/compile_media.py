@@ -43,6 +43,7 @@ COMPILED = (
     "relay/gop_queue.py",
     "relay/rtsp/audio.py",
     "relay/rtsp/packets.py",
+    "relay/rtsp/publisher.py",
     "relay/rtsp/relay.py",
     "rtp/audio.py",
     "rtp/bits.py",
@@ -55,8 +56,8 @@ COMPILED = (
     "timeline/reorder.py",
     "timeline/timeline.py",
 )
-"""What runs for every picture or tick of every camera. Nothing that waits for a person, a camera's
-answer or the API server is worth it."""
+"""What runs for every access unit or tick of every camera. Nothing that waits for a person, a
+camera's answer or the API server is worth it."""
 
 # Types of foreign libraries are not needed: where one is met, its objects are handled as Python's.
 _MYPY_CONFIG = """\

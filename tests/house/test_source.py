@@ -128,6 +128,41 @@ def _catches_everything(handler: ast.ExceptHandler) -> bool:
     )
 
 
+READS_A_SOCKET_ERROR = {
+    "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "EHOSTUNREACH",
+    "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EADDRNOTAVAIL", "errorcode", "gaierror",
+    "ConnectionRefusedError", "ConnectionResetError", "ConnectionAbortedError", "BrokenPipeError",
+}  # fmt: skip
+MAY_READ_IT = {
+    "base/socket_errors.py": READS_A_SOCKET_ERROR,
+    "record/storage_error.py": {"errorcode"},  # of a disk
+    "relay/connector.py": {"ETIMEDOUT", "EADDRNOTAVAIL"},  # says them
+    "rtsp/udp.py": {"ConnectionRefusedError"},  # ICMP of a datagram of ours
+}
+
+
+def test_what_a_socket_error_means_is_read_at_one_place() -> None:
+    worker = PACKAGES["camfleet_worker"]
+
+    def reads(module: Path) -> list[str]:
+        tree = _tree(module)
+        raised = {
+            inner
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Raise)
+            for inner in ast.walk(node)
+        }
+        read = {
+            node.attr if isinstance(node, ast.Attribute) else node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute | ast.Name) and node not in raised
+        }
+        allowed = MAY_READ_IT.get(module.relative_to(worker).as_posix(), set())
+        return sorted(read & READS_A_SOCKET_ERROR - allowed)
+
+    assert _offences(sorted(worker.rglob("*.py")), reads) == []
+
+
 def test_the_contract_needs_pydantic_and_the_standard_library_only() -> None:
     allowed = sys.stdlib_module_names | {"camfleet_api", "pydantic", "pydantic_core"}
     for module in sorted(PACKAGES["camfleet_api"].rglob("*.py")):

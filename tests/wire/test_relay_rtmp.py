@@ -26,10 +26,10 @@ from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.relay.rtmp import publisher as rtmp_publisher
 from camfleet_worker.relay.rtmp.messages import ChunkReader, as_command, command
 from camfleet_worker.relay.rtmp.relay import RtmpRelay
 from camfleet_worker.relay.target import StreamNames, relay_target
+from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from eventually import eventually
 from media_pump import MediaPump
 from vms import RtmpServer
@@ -46,11 +46,12 @@ def relay(
     codecs: tuple[Codec, ...] = (Codec.H264,),
     login: tuple[str, str] | None = None,
     queue_bytes: int = 1 << 20,
+    timings: RelayTimings = DEFAULT_TIMINGS,
 ) -> RtmpRelay:
     names = StreamNames("phu-yen", "s1", "gate", "0a1b2c3d")
     credentials = Credentials(*login, version="1") if login else None
     target = relay_target(RelayProtocol.RTMP, url, names, codecs, credentials)
-    return RtmpRelay("vms", target, queue_bytes=queue_bytes, jitter=lambda: 0.05)
+    return RtmpRelay("vms", target, queue_bytes, lambda: 0.05, timings)
 
 
 def reason(sink: RtmpRelay) -> Reason | None:
@@ -151,11 +152,9 @@ def test_a_changed_format_is_published_again(vms: RtmpServer) -> None:
         assert working(sink)
 
 
-def test_a_frozen_vms_loses_whole_gops_is_given_up_and_comes_back(
-    vms: RtmpServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rtmp_publisher, "TIMEOUT_S", 2.0)
-    sink = relay(vms.url("{camera}"), queue_bytes=200_000)
+def test_a_frozen_vms_loses_whole_gops_is_given_up_and_comes_back(vms: RtmpServer) -> None:
+    timings = RelayTimings(answer_s=2.0, progress_s=2.0)
+    sink = relay(vms.url("{camera}"), queue_bytes=200_000, timings=timings)
     with MediaPump(access_units(prepared_clip("240p-h264")), sink, per_second=2500):
         eventually(lambda: working(sink))
         workers = nginx_workers(vms)
@@ -186,12 +185,10 @@ def test_a_vms_that_is_not_there_is_unreachable() -> None:
         eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
 
 
-def test_a_vms_that_takes_connections_but_never_answers_is_unreachable(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rtmp_publisher, "TIMEOUT_S", 0.5)
+def test_a_vms_that_takes_connections_but_never_answers_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        sink = relay(f"rtmp://127.0.0.1:{listener.getsockname()[1]}/live/{{camera}}")
+        url = f"rtmp://127.0.0.1:{listener.getsockname()[1]}/live/{{camera}}"
+        sink = relay(url, timings=RelayTimings(answer_s=0.5))
         with MediaPump(access_units(prepared_clip("240p-h264")), sink):
             eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
 

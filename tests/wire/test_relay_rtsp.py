@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -25,9 +26,10 @@ from camfleet_worker.media_types.sink_state import SinkPhase, SinkState
 from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeWriter
-from camfleet_worker.relay.name_resolver import Resolver
-from camfleet_worker.relay.rtsp.relay import RtspRelay
+from camfleet_worker.relay.name_resolver import Address, Resolver
+from camfleet_worker.relay.rtsp.relay import QUEUE_BYTES, RtspRelay
 from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
+from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from eventually import consistently, eventually
 from media_pump import MediaPump
 from vms import RecordServer
@@ -59,9 +61,13 @@ def target(
 
 
 def relay(
-    url: str, resolver: Resolver, login: tuple[str, str] | None = None, **more: int
+    url: str,
+    resolver: Resolver,
+    login: tuple[str, str] | None = None,
+    queue_bytes: int = QUEUE_BYTES,
+    timings: RelayTimings = DEFAULT_TIMINGS,
 ) -> RtspRelay:
-    return RtspRelay("vms", target(url, login), resolver, jitter=lambda: 0.05, **more)
+    return RtspRelay("vms", target(url, login), resolver, queue_bytes, lambda: 0.05, timings)
 
 
 def reason(sink: RtspRelay) -> Reason | None:
@@ -361,24 +367,19 @@ def test_a_slow_vms_loses_whole_gops_and_the_recording_loses_nothing(
     assert len({ssrc for _, ssrc, _ in packets}) == 1
 
 
-def test_a_vms_that_reads_little_but_steadily_keeps_its_connection(
-    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("camfleet_worker.relay.rtsp.relay._PROGRESS_S", 0.5)
+def test_a_vms_that_reads_little_but_steadily_keeps_its_connection(resolver: Resolver) -> None:
     with GrantingVms(sip_bytes=1_000) as vms:
-        sink = relay(vms.url, resolver, queue_bytes=200_000)
+        timings = RelayTimings(progress_s=0.5)
+        sink = relay(vms.url, resolver, queue_bytes=200_000, timings=timings)
         with MediaPump(access_units(prepared_clip("720p-h264")), sink):
             eventually(lambda: len(vms.received) > 0)
             eventually(lambda: len(vms.received[0]) > 80_000 or len(vms.received) > 1)
             assert sink.counters.connects == 1
 
 
-def test_a_vms_that_reads_no_more_is_dead_after_a_while(
-    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("camfleet_worker.relay.rtsp.relay._PROGRESS_S", 1.0)
+def test_a_vms_that_reads_no_more_is_dead_after_a_while(resolver: Resolver) -> None:
     with GrantingVms(awake=False) as vms:
-        sink = relay(vms.url, resolver)
+        sink = relay(vms.url, resolver, timings=RelayTimings(progress_s=1.0))
         with MediaPump(access_units(prepared_clip("720p-h264")), sink):
             eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
             assert sink.state.error is not None
@@ -386,12 +387,11 @@ def test_a_vms_that_reads_no_more_is_dead_after_a_while(
 
 
 def test_a_vms_that_leaves_in_the_kernel_what_a_silent_camera_sent_last_is_dead_too(
-    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+    resolver: Resolver,
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.relay.rtsp.relay._PROGRESS_S", 1.0)
     pictures = islice(access_units(prepared_clip("240p-h264")), 100)
     with GrantingVms(awake=False) as vms:
-        sink = relay(vms.url, resolver)
+        sink = relay(vms.url, resolver, timings=RelayTimings(progress_s=1.0))
         with MediaPump(pictures, sink, per_second=250):
             eventually(lambda: working(sink))
             error = eventually(lambda: sink.state.error)
@@ -442,12 +442,11 @@ def test_a_stream_that_comes_back_in_the_middle_of_a_gop_waits_for_the_key_frame
 
 
 def test_a_vms_that_takes_connections_but_never_answers_is_unreachable(
-    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+    resolver: Resolver,
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.relay.rtsp.relay._ANSWER_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"rtsp://127.0.0.1:{listener.getsockname()[1]}/{{camera}}"
-        sink = relay(url, resolver)
+        sink = relay(url, resolver, timings=RelayTimings(answer_s=0.5))
         with MediaPump(access_units(prepared_clip("240p-h264")), sink):
             eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
 
@@ -494,6 +493,30 @@ def test_what_a_vms_says_before_it_hangs_up_is_told(resolver: Resolver) -> None:
             vms.hang_up(b"RTSP/1.0 454 Session Not Found\r\nCSeq: 0\r\n\r\n")
             error = eventually(lambda: sink.state.error)
     assert "has forgotten the session" in error.message
+
+
+class NamesOf(Resolver):
+    """A name service that answers at once with these addresses."""
+
+    def __init__(self, *addresses: tuple[str, int]) -> None:
+        self._addresses = addresses
+
+    def resolve(self, host: str, port: int) -> Future[list[Address]]:
+        answer: Future[list[Address]] = Future()
+        answer.set_result([Address(socket.AF_INET, address) for address in self._addresses])
+        return answer
+
+
+def test_addresses_that_fail_at_once_or_later_leave_the_next_to_be_tried(
+    vms: RecordServer,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = listener.getsockname()
+    answering = ("127.0.0.1", int(vms.url(PATH).split(":")[2].split("/")[0]))
+    sink = relay(vms.url(PATH), NamesOf(("255.255.255.255", 554), refusing, answering))
+    with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+        eventually(lambda: working(sink))
+        assert sink.counters.connects == 1
 
 
 def test_a_name_that_does_not_resolve_is_said(resolver: Resolver) -> None:

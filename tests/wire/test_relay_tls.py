@@ -21,9 +21,9 @@ from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.relay.rtmp.relay import RtmpRelay
-from camfleet_worker.relay.rtsp import relay as relay_rtsp
 from camfleet_worker.relay.rtsp.relay import RtspRelay
 from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
+from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from eventually import consistently, eventually
 from media_pump import MediaPump
 from vms import RecordServer, RtmpServer
@@ -51,12 +51,16 @@ def target(url: str, authorities: str, login: Credentials | None = None) -> Rela
 
 
 def relay(
-    url: str, resolver: Resolver, authorities: str, login: Credentials | None = None
+    url: str,
+    resolver: Resolver,
+    authorities: str,
+    login: Credentials | None = None,
+    timings: RelayTimings = DEFAULT_TIMINGS,
 ) -> RtspRelay | RtmpRelay:
     where = target(url, authorities, login)
     if where.protocol is RelayProtocol.RTSPS:
-        return RtspRelay("vms", where, resolver, jitter=lambda: 0.05)
-    return RtmpRelay("vms", where, jitter=lambda: 0.05)
+        return RtspRelay("vms", where, resolver, jitter=lambda: 0.05, timings=timings)
+    return RtmpRelay("vms", where, jitter=lambda: 0.05, timings=timings)
 
 
 def working(sink: RtspRelay | RtmpRelay) -> bool:
@@ -163,12 +167,11 @@ def test_a_port_that_speaks_no_tls_is_told(protocol: str, resolver: Resolver) ->
 
 
 def test_a_port_that_takes_connections_and_shakes_no_hands_stops_nothing(
-    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+    resolver: Resolver,
 ) -> None:
-    monkeypatch.setattr(relay_rtsp, "_ANSWER_S", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"rtsps://127.0.0.1:{listener.getsockname()[1]}/live/gate"
-        sink = relay(url, resolver, "")
+        sink = relay(url, resolver, "", timings=RelayTimings(answer_s=1.0))
         with MediaPump(access_units(prepared_clip("240p-h264")), sink) as pump:
             eventually(lambda: "does not answer" in message(sink), within_s=20)
             before = len(pump.pushed)

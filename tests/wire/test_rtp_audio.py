@@ -20,7 +20,7 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media.watchdog import Patience
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.rtsp import handshake as handshake_module
-from camfleet_worker.rtsp.headers import Channels
+from camfleet_worker.rtsp.headers import InterleavedIds
 from eventually import eventually_async
 from rtsp_ingest import Ingest, camera_settings, first_error, is_the_clip
 from worker_parts import PASSWORD as WORKER_PASSWORD
@@ -73,7 +73,7 @@ async def test_every_audio_unit_arrives_in_order_beside_the_video(
     ingest = Ingest(camera, media_loop, audio=True)
     stream = await ingest.play()
     assert stream.audio is not None
-    assert (stream.audio.channels, stream.silence) == (Channels(2, 3), "")
+    assert (stream.audio.channels, stream.silence) == (InterleavedIds(2, 3), "")
     await heard(ingest, seconds=2.5)
     track = track_of(camera)
     found = places(ingest.audio, track)

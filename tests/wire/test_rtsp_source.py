@@ -30,7 +30,7 @@ from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoForm
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, open_stream
-from camfleet_worker.rtsp.headers import Channels
+from camfleet_worker.rtsp.headers import InterleavedIds
 from camfleet_worker.rtsp.message import serialise_frame, serialise_response
 from camfleet_worker.rtsp.session import RtspSession
 from eventually import consistently_async, eventually_async
@@ -466,7 +466,7 @@ async def test_a_camera_whose_clock_does_not_notice_the_break_still_leaves_a_gap
         stream = PlayingStream(
             near,
             RtspSession(None),
-            Channels(0, 1),
+            InterleavedIds(0, 1),
             Codec.H264,
             96,
             camera.clips["main"].parameter_sets,

@@ -33,7 +33,12 @@ from camfleet_worker.rtp.rtcp import find_sender_report
 from camfleet_worker.rtsp.audio import OfferedAudio, offered_audio
 from camfleet_worker.rtsp.auth import Authorizer, parse_challenges
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
-from camfleet_worker.rtsp.headers import Channels, parse_interleaved, parse_public, parse_session
+from camfleet_worker.rtsp.headers import (
+    InterleavedIds,
+    parse_interleaved,
+    parse_public,
+    parse_session,
+)
 from camfleet_worker.rtsp.message import MessageError, MessageReader, Request, Response
 from camfleet_worker.rtsp.playing import AudioTrack
 from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description
@@ -185,7 +190,9 @@ _MAX_PICTURE_BYTES = 16 * 1024 * 1024
 def _stream(data: bytes, codec: Codec) -> None:
     """As the media loop does: pieces into one buffer, what is not consumed comes again."""
     sets = _parameter_sets(codec)
-    playing = PlayingStream(_nobody(), RtspSession(None), Channels(0, 1), codec, 96, sets, b"")
+    playing = PlayingStream(
+        _nobody(), RtspSession(None), InterleavedIds(0, 1), codec, 96, sets, b""
+    )
     receiver = StreamReceiver(playing, StreamCounters(), lambda message: None)
     rest = b""
     for piece in cuts(data, len(data)):
@@ -207,7 +214,7 @@ def _stream(data: bytes, codec: Codec) -> None:
 def audio_stream(data: bytes) -> None:
     """Everything after PLAY, with audio beside the video; by each way to pack it."""
     for payload_type, payload in _AUDIOS:
-        _audio(data, AudioTrack(Channels(2, 3), payload_type, payload))
+        _audio(data, AudioTrack(InterleavedIds(2, 3), payload_type, payload))
 
 
 _AUDIOS = (
@@ -219,7 +226,7 @@ _AUDIOS = (
 
 def _audio(data: bytes, track: AudioTrack) -> None:
     playing = PlayingStream(
-        _nobody(), RtspSession(None), Channels(0, 1), Codec.H264, 96, (), b"", audio=track
+        _nobody(), RtspSession(None), InterleavedIds(0, 1), Codec.H264, 96, (), b"", audio=track
     )
     receiver = StreamReceiver(playing, StreamCounters(), lambda message: None)
     try:

@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a policy to sinks: the recording, a relay to each monitoring system, and the watch on the
+"""From a policy to sinks: what is recorded where, and relayed to whom, and the watch on the
 picture, which every camera has."""
 
 from __future__ import annotations
 
 from camfleet_api.ingest_shard import Relay
-from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.sink_set import MadeSink, SinkSet
 from camfleet_worker.login.accounts import Accounts
 from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.picture.pool import PictureAnalyser
 from camfleet_worker.picture.sink import PictureSink
 from camfleet_worker.record.layout import camera_prefix
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.relay.name_resolver import Resolver
-from camfleet_worker.relay.rtmp.relay import RtmpRelay
-from camfleet_worker.relay.rtsp.relay import RtspRelay
+from camfleet_worker.relay.protocols import make_relay
 from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 
 
@@ -32,13 +29,13 @@ class SinkFactory:
         volume: VolumeWriter,
         resolver: Resolver,
         accounts: Accounts,
-        analyser: PictureAnalyser,
+        glass: PictureAnalyser,
     ) -> None:
         self._namespace = namespace
         self._volume = volume
         self._resolver = resolver
         self._accounts = accounts
-        self._analyser = analyser
+        self._glass = glass
         self._bounds: dict[str, int | None] = {}
         """By site, as last declared on the volume."""
 
@@ -49,8 +46,7 @@ class SinkFactory:
         errors: list[IngestError] = []
         for relay in assignment.policy.relays:
             try:
-                settings = (relay.name, self._target(assignment, relay))
-                made.append(before.kept(settings) or MadeSink(settings, self._relay(*settings)))
+                made.append(self._relay(relay.name, self._target(assignment, relay), before))
             except IngestError as error:
                 errors.append(error)
         if assignment.policy.recording.enabled:
@@ -60,8 +56,8 @@ class SinkFactory:
                 before.kept(recording)
                 or MadeSink(recording, RecordingSink(recording, self._volume))
             )
-        # Whatever a policy asks for: a stream whose picture is of no use is not up.
-        made.append(before.kept(PictureSink) or MadeSink(PictureSink, PictureSink(self._analyser)))
+        # Whatever a policy asks for: a picture that nobody can use is not up.
+        made.append(before.kept(PictureSink) or MadeSink(PictureSink, PictureSink(self._glass)))
         return SinkSet(tuple(made), tuple(errors))
 
     def _target(self, assignment: Assignment, relay: Relay) -> RelayTarget:
@@ -79,10 +75,9 @@ class SinkFactory:
             authorities,
         )
 
-    def _relay(self, name: str, target: RelayTarget) -> Sink:
-        if target.protocol in (RelayProtocol.RTSP, RelayProtocol.RTSPS):
-            return RtspRelay(name, target, self._resolver)
-        return RtmpRelay(name, target)
+    def _relay(self, name: str, target: RelayTarget, before: SinkSet) -> MadeSink:
+        settings = (name, target)
+        return before.kept(settings) or MadeSink(settings, make_relay(name, target, self._resolver))
 
     def _recording(self, assignment: Assignment) -> RecordingSettings:
         camera, policy = assignment.camera, assignment.policy.recording

@@ -8,8 +8,6 @@ callers pass paths. The only place that names httpx's exceptions.
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -22,15 +20,12 @@ from camfleet_api.camera import Scheme
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.camera_tls import fingerprint, require_pinned
 from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.base.socket_errors import SocketFailure, socket_failure
 from camfleet_worker.resolve.addresses import authority
 from camfleet_worker.resolve.text import printable
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """GetProfiles of a recorder with 64 channels of three profiles is about 1 MB."""
-
-_NO_ROUTE = frozenset(
-    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
-)
 
 # httpx has one exception for a peer that hangs up and one that does not speak HTTP.
 _LOST = ("disconnected", "closed connection")
@@ -236,17 +231,21 @@ def unreachable(reason: Reason, fact: str) -> IngestError:
 
 def connect_error(error: BaseException, host: str, port: int) -> IngestError:
     """Name why no connection came about, by the operating system's error underneath."""
+    answers = {
+        SocketFailure.NAME_NOT_RESOLVED: (
+            Reason.NAME_NOT_RESOLVED,
+            f"The name {printable(host)} has no address",
+        ),
+        SocketFailure.REFUSED: (
+            Reason.CONNECTION_REFUSED,
+            f"Port {port} refuses the connection",
+        ),
+        SocketFailure.TIMEOUT: (Reason.HOST_UNREACHABLE, f"Nothing answers at port {port}"),
+        SocketFailure.NO_ROUTE: (Reason.HOST_UNREACHABLE, "There is no route to the address"),
+    }
     for cause in _causes(error):
-        if isinstance(cause, socket.gaierror):
-            return unreachable(
-                Reason.NAME_NOT_RESOLVED, f"The name {printable(host)} has no address"
-            )
-        if isinstance(cause, ConnectionRefusedError):
-            return unreachable(Reason.CONNECTION_REFUSED, f"Port {port} refuses the connection")
-        if isinstance(cause, TimeoutError):
-            return unreachable(Reason.HOST_UNREACHABLE, f"Nothing answers at port {port}")
-        if isinstance(cause, OSError) and cause.errno in _NO_ROUTE:
-            return unreachable(Reason.HOST_UNREACHABLE, "There is no route to the address")
+        if isinstance(cause, OSError) and socket_failure(cause) in answers:
+            return unreachable(*answers[socket_failure(cause)])
     return unreachable(Reason.HOST_UNREACHABLE, f"No connection to port {port} can be made")
 
 

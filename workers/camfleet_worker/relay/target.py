@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where one camera's stream goes at a monitoring system.
+"""Where one camera's stream goes at a monitoring system, and how a failure there is told.
 
 Pure: made from a MonitoringSystem's URL template by whoever builds the relays. Credentials stand
-beside the URL, never in it: URLs reach logs.
+beside the URL, never in it: URLs reach logs. A protocol it does not know needs a port in its URL;
+whether there is a relay for it, protocols.py says.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _DEFAULT_PORTS = {
     RelayProtocol.RTMP: 1935,
     RelayProtocol.RTMPS: 443,
 }
+_OVER_TLS = (RelayProtocol.RTSPS, RelayProtocol.RTMPS)
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
@@ -58,10 +60,20 @@ class RelayTarget:
         return f"{self.protocol}://{host}:{self.port}{self.path}"
 
     @property
+    def over_tls(self) -> bool:
+        """Whether the protocol is one over TLS."""
+        return self.protocol in _OVER_TLS
+
+    @property
     def authority(self) -> str:
         """Host and port, as messages name the monitoring system."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    def failure(self, reason: Reason, what: str, retry: Retry = Retry.BACKOFF) -> IngestError:
+        """Relaying is not True; `what` ends the sentence that begins with the system's name."""
+        detail = f"The monitoring system at {self.authority} {what}"
+        return IngestError(ConditionType.RELAYING, reason, detail, retry)
 
 
 def relay_target(
@@ -81,12 +93,16 @@ def relay_target(
         raise _unusable("names a port that is none") from None
     if parts.scheme != protocol or not parts.hostname:
         raise _unusable(f"is no {protocol} URL with a host")
+    if port is None and (port := _DEFAULT_PORTS.get(protocol)) is None:
+        raise _unusable(f"names no port, and {protocol} has none that is usual")
+    if not _is_host(parts.hostname):
+        raise _unusable("names a host that is none")
     if parts.username is not None or parts.password is not None:
         raise _unusable("holds credentials, which belong in the Secret")
     return RelayTarget(
         protocol=protocol,
         host=parts.hostname,
-        port=_DEFAULT_PORTS[protocol] if port is None else port,
+        port=port,
         path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
         codecs=frozenset(codecs),
         credentials=credentials,
@@ -105,6 +121,15 @@ def unsupported_codec(target: RelayTarget, codec: Codec) -> IngestError | None:
         f"for {target.protocol}",
         Retry.ON_SPEC_CHANGE,
     )
+
+
+def _is_host(host: str) -> bool:
+    """Whether it can be asked for at all; getaddrinfo raises no OSError for one that cannot."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _value(name: str, names: StreamNames) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.camera_tls import camera_tls, require_pinned
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.socket_errors import SocketFailure, errno_name, socket_failure
 from camfleet_worker.rtsp.media_socket import MediaSocket
 from camfleet_worker.rtsp.target import StreamTarget
 from camfleet_worker.rtsp.tls import TlsSocket
@@ -79,28 +80,12 @@ class Connection:
 
 async def connect(target: StreamTarget, deadline: float) -> Connection:
     """A connection to the declared host, or IngestError with condition Reachable."""
-    port = target.port
     try:
         async with asyncio.timeout_at(deadline):
             plain = await _connected_socket(target, deadline)
         return await _secured(plain, target, deadline)
-    except ssl.SSLError as error:
-        raise _unreachable(Reason.TLS_FAILED, f"RTSP port {port} does not speak TLS") from error
-    except socket.gaierror as error:
-        raise _unreachable(
-            Reason.NAME_NOT_RESOLVED, f"The name {target.host} has no address"
-        ) from error
-    except TimeoutError as error:
-        raise _unreachable(Reason.TIMEOUT, f"No answer on RTSP port {port} in time") from error
-    except ConnectionRefusedError as error:
-        raise _unreachable(
-            Reason.CONNECTION_REFUSED, f"The host refuses connections on RTSP port {port}"
-        ) from error
     except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
-        raise _unreachable(
-            Reason.HOST_UNREACHABLE, f"RTSP port {port} cannot be reached: {name}"
-        ) from error
+        raise _unreachable(target, error) from error
 
 
 async def _connected_socket(target: StreamTarget, deadline: float) -> socket.socket:
@@ -140,9 +125,11 @@ async def _secured(plain: socket.socket, target: StreamTarget, deadline: float) 
         async with asyncio.timeout_at(deadline):
             await _shake_hands(tls)
         require_pinned("RTSP port", tls.fingerprint, target.pinned)
-    except (ConnectionResetError, BrokenPipeError, TimeoutError) as error:
+    except OSError as error:
         plain.close()
-        raise ssl.SSLError("no end to the TLS handshake") from error
+        if socket_failure(error) in (SocketFailure.CLOSED, SocketFailure.TIMEOUT):
+            raise ssl.SSLError("no end to the TLS handshake") from error
+        raise
     except BaseException:
         plain.close()
         raise
@@ -178,5 +165,24 @@ async def _ready(fd: int, add: Callable[..., Any], remove: Callable[[int], bool]
         remove(fd)
 
 
-def _unreachable(reason: Reason, fact: str) -> IngestError:
-    return IngestError(ConditionType.REACHABLE, reason, fact)
+def _unreachable(target: StreamTarget, error: OSError) -> IngestError:
+    """Why there is no connection, as the condition Reachable says it."""
+    port = target.port
+    reasons = {
+        SocketFailure.TLS: (Reason.TLS_FAILED, f"RTSP port {port} does not speak TLS"),
+        SocketFailure.NAME_NOT_RESOLVED: (
+            Reason.NAME_NOT_RESOLVED,
+            f"The name {target.host} has no address",
+        ),
+        SocketFailure.TIMEOUT: (Reason.TIMEOUT, f"No answer on RTSP port {port} in time"),
+        SocketFailure.REFUSED: (
+            Reason.CONNECTION_REFUSED,
+            f"The host refuses connections on RTSP port {port}",
+        ),
+    }
+    other = (
+        Reason.HOST_UNREACHABLE,
+        f"RTSP port {port} cannot be reached: {errno_name(error)}",
+    )
+    reason, detail = reasons.get(socket_failure(error), other)
+    return IngestError(ConditionType.REACHABLE, reason, detail)

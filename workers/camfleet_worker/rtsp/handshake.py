@@ -20,7 +20,12 @@ from camfleet_worker.rtsp import refusal, udp
 from camfleet_worker.rtsp.audio import offered_audio
 from camfleet_worker.rtsp.auth import Authorization, Authorizer
 from camfleet_worker.rtsp.connection import Connection
-from camfleet_worker.rtsp.headers import Channels, is_udp, parse_interleaved, parse_server_ports
+from camfleet_worker.rtsp.headers import (
+    InterleavedIds,
+    is_udp,
+    parse_interleaved,
+    parse_server_ports,
+)
 from camfleet_worker.rtsp.message import (
     Frame,
     MessageError,
@@ -171,7 +176,7 @@ class Handshake:
 
     # Transport.
 
-    async def _set_up(self, path: str) -> Channels:
+    async def _set_up(self, path: str) -> InterleavedIds:
         """TCP unless the camera takes UDP only; what worked the last time is asked for first."""
         url = self.target.url(path)
         # TEARDOWN of a handshake that fails between SETUP and PLAY goes to the media's own URL.
@@ -184,7 +189,7 @@ class Handshake:
                 return channels
         raise refusal.udp_only(self.target.udp_allowed, self.target.tls)
 
-    async def _set_up_tcp(self, url: str) -> Channels | None:
+    async def _set_up_tcp(self, url: str) -> InterleavedIds | None:
         """Interleaved on this connection; None where the camera does not do that."""
         free = self._free_channels()
         asked = f"RTP/AVP/TCP;unicast;interleaved={free.rtp}-{free.rtcp}"
@@ -200,7 +205,7 @@ class Handshake:
             raise refusal.udp_only(allowed=True, tls=self.target.tls)
         return channels
 
-    async def _set_up_udp(self, url: str) -> Channels | None:
+    async def _set_up_udp(self, url: str) -> InterleavedIds | None:
         """Datagrams to a pair of ports of ours; None where the camera does not do that."""
         sockets = udp.UdpSocket(self._connection.plain)
         try:
@@ -235,7 +240,7 @@ class Handshake:
         return response
 
     async def _set_up_audio(
-        self, description: Description, video: MediaSection, base: str, taken: Channels
+        self, description: Description, video: MediaSection, base: str, taken: InterleavedIds
     ) -> AudioTrack | None:
         """A second SETUP in the session, on the next channels; None where there is no audio."""
         if not self.target.audio:
@@ -281,13 +286,13 @@ class Handshake:
         await self._ask("TEARDOWN", url, [])
         self._session.forget()
 
-    def _free_channels(self, taken: Channels | None = None) -> Channels:
+    def _free_channels(self, taken: InterleavedIds | None = None) -> InterleavedIds:
         """Channels on which no dead session is heard (quirk 31), nor the video; 0 and 1 nearly
         always, and 2 and 3 beside them."""
         occupied = self._stale_channels | ({taken.rtp, taken.rtcp} if taken else set())
         for low in range(0, 256, 2):
             if not {low, low + 1} & occupied:
-                return Channels(low, low + 1)
+                return InterleavedIds(low, low + 1)
         raise MessageError("frames of dead sessions on every channel")
 
     # Requests.

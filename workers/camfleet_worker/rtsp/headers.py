@@ -39,14 +39,14 @@ def parse_session(value: str) -> SessionHeader | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Channels:
+class InterleavedIds:
     """The interleaved channels of one media (RFC 2326 section 12.39)."""
 
     rtp: int
     rtcp: int
 
 
-def parse_interleaved(value: str) -> Channels | None:
+def parse_interleaved(value: str) -> InterleavedIds | None:
     """The channels a Transport header settles on; None where it is not TCP interleaved.
 
     The server may choose others than those asked for.
@@ -59,7 +59,7 @@ def parse_interleaved(value: str) -> Channels | None:
     numbers = [n for text in (low, high) if (n := whole_number(text, digits=3)) is not None]
     if not numbers or max(numbers) > 255:
         return None
-    return Channels(numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] + 1 & 0xFF)
+    return InterleavedIds(numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] + 1 & 0xFF)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtp.audio import AudioPayload
-from camfleet_worker.rtsp.headers import Channels
+from camfleet_worker.rtsp.headers import InterleavedIds
 from camfleet_worker.rtsp.media_socket import MediaSocket
 from camfleet_worker.rtsp.session import RtspSession
 
@@ -16,7 +16,7 @@ from camfleet_worker.rtsp.session import RtspSession
 class AudioTrack:
     """The audio of a session, interleaved beside the video."""
 
-    channels: Channels
+    channels: InterleavedIds
     payload_type: int
     payload: AudioPayload
 
@@ -27,7 +27,7 @@ class PlayingStream:
 
     socket: MediaSocket
     session: RtspSession
-    channels: Channels
+    channels: InterleavedIds
     codec: Codec
     payload_type: int
     parameter_sets: tuple[bytes, ...]

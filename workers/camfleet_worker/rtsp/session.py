@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our half of one RTSP session, without any I/O: numbering, login, session id, keepalive.
 
-The client drives it while it shakes hands; then the media loop drives the same object, so that
-keepalives and TEARDOWN go on counting where the handshake stopped.
+Towards a camera the client drives it during the handshake; then the media loop drives the same
+object, so that keepalives and TEARDOWN go on counting where the handshake stopped. Towards a
+monitoring system the RTSP relay drives it. Whether and how often to log in is for these to decide.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _MAX_KEEPALIVE_REFUSALS = 2
 _KEEPALIVES = ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER")
 _UNKNOWN_METHOD = (405, 501, 551)
 _UNSTATED_TIMEOUT_S = 30
-"""Cameras that state no timeout often mean less than the 60 s of RFC 2326 section 12.37."""
+"""Servers that state no timeout often mean less than the 60 s of RFC 2326 section 12.37."""
 
 
 class RtspSession:
@@ -41,19 +42,21 @@ class RtspSession:
         """Where PLAY, keepalives and TEARDOWN go."""
 
     @property
-    def logged_in(self) -> bool:
-        """Whether requests carry credentials."""
-        return self._authorization is not None
+    def last_cseq(self) -> int:
+        """The number of the last request (RFC 2326 section 12.17)."""
+        return self._cseq
 
-    def request(self, method: str, url: str, headers: Iterable[tuple[str, str]] = ()) -> bytes:
-        """A request as octets; CSeq, Authorization and Session are added."""
+    def request(
+        self, method: str, url: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+    ) -> bytes:
+        """A request as octets; CSeq, User-Agent, Authorization and Session are added."""
         self._cseq += 1
         lines = [("CSeq", str(self._cseq)), ("User-Agent", USER_AGENT)]
         if self._authorization is not None:
             lines.append(("Authorization", self._authorization.header(method, url)))
         if self.session_id:
             lines.append(("Session", self.session_id))
-        return serialise_request(method, url, [*lines, *headers])
+        return serialise_request(method, url, [*lines, *headers], body)
 
     def learn(self, response: Response) -> None:
         """Take the session id (it may change with every answer) and the methods from an answer."""
@@ -102,7 +105,7 @@ class RtspSession:
         return timeout_s / max(3, len(self._keepalives()) + 1)
 
     def keepalive(self) -> bytes | None:
-        """The next sign of life, or None where the camera takes none.
+        """The next sign of life, or None where the server takes none.
 
         The first is OPTIONS, whose answer names the others. Then all it names take turns: there
         are cameras that name several, answer each with 200 and count only one (quirk 29). None is

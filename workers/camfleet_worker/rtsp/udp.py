@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from camfleet_worker.rtsp.headers import Channels, UdpPorts
+from camfleet_worker.rtsp.headers import InterleavedIds, UdpPorts
 from camfleet_worker.rtsp.message import (
     FRAME_HEAD,
     INTERLEAVED,
@@ -21,7 +21,7 @@ from camfleet_worker.rtsp.message import (
     parse_message,
 )
 
-CHANNELS = Channels(0, 1)
+CHANNELS = InterleavedIds(0, 1)
 """How frames made of datagrams are marked."""
 _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 """A key frame of 400 kB arrives between two ticks; the kernel caps this at net.core.rmem_max."""

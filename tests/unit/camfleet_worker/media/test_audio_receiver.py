@@ -12,7 +12,7 @@ from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.rtp.audio import AudioPayload
 from camfleet_worker.rtsp.client import PlayingStream
-from camfleet_worker.rtsp.headers import Channels
+from camfleet_worker.rtsp.headers import InterleavedIds
 from camfleet_worker.rtsp.message import serialise_frame
 from camfleet_worker.rtsp.playing import AudioTrack
 from camfleet_worker.rtsp.session import RtspSession
@@ -27,9 +27,9 @@ class Heard:
 
     def __init__(self) -> None:
         self.counters = StreamCounters()
-        track = AudioTrack(Channels(2, 3), 8, PCMA)
+        track = AudioTrack(InterleavedIds(2, 3), 8, PCMA)
         stream = PlayingStream(
-            NO_SOCKET, RtspSession(None), Channels(0, 1), Codec.H264, 96, (), b"", audio=track
+            NO_SOCKET, RtspSession(None), InterleavedIds(0, 1), Codec.H264, 96, (), b"", audio=track
         )
         self.receiver = StreamReceiver(stream, self.counters, lambda message: None)
 

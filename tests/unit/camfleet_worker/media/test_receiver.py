@@ -16,7 +16,7 @@ from camfleet_worker.media.receiver import StreamReceiver
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtp.depacketiser import UntimedAccessUnit
 from camfleet_worker.rtsp.client import PlayingStream
-from camfleet_worker.rtsp.headers import Channels
+from camfleet_worker.rtsp.headers import InterleavedIds
 from camfleet_worker.rtsp.message import (
     MessageError,
     Request,
@@ -45,7 +45,7 @@ class Heard:
         self.messages: list[Request | Response] = []
         self.counters = StreamCounters()
         stream = PlayingStream(
-            NO_SOCKET, RtspSession(None), Channels(2, 3), codec, 96, SETS_OF[codec], b""
+            NO_SOCKET, RtspSession(None), InterleavedIds(2, 3), codec, 96, SETS_OF[codec], b""
         )
         self.receiver = StreamReceiver(stream, self.counters, self.messages.append)
         self.access_units: list[UntimedAccessUnit] = []

@@ -43,6 +43,7 @@ def test_the_template_is_filled_in(protocol: RelayProtocol, template: str, url: 
         "rtmp://vms/{camera}",
         "rtsp:///{camera}",
         "rtsp://vms:99999/{camera}",
+        "rtsp://vms..example/{camera}",
         "rtsp://user:secret@vms/{camera}",
     ],
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from camfleet_worker.rtsp.headers import (
-    Channels,
+    InterleavedIds,
     SessionHeader,
     UdpPorts,
     is_udp,
@@ -38,17 +38,17 @@ def test_session(value: str, expected: SessionHeader | None) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=1A2B", Channels(0, 1)),
-        ("RTP/AVP/TCP; unicast; Interleaved = 4-5;", Channels(4, 5)),
-        ("RTP/AVP/TCP;interleaved=6", Channels(6, 7)),
-        ("RTP/AVP/TCP;interleaved=255", Channels(255, 0)),
+        ("RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=1A2B", InterleavedIds(0, 1)),
+        ("RTP/AVP/TCP; unicast; Interleaved = 4-5;", InterleavedIds(4, 5)),
+        ("RTP/AVP/TCP;interleaved=6", InterleavedIds(6, 7)),
+        ("RTP/AVP/TCP;interleaved=255", InterleavedIds(255, 0)),
         ("RTP/AVP/TCP;interleaved=\u00b2-\u00b3", None),
         ("RTP/AVP;unicast;client_port=5000-5001", None),
         ("RTP/AVP/TCP;interleaved=900-901", None),
         ("RTP/AVP/TCP;interleaved=x-y", None),
     ],
 )
-def test_interleaved_channels(value: str, expected: Channels | None) -> None:
+def test_interleaved_channels(value: str, expected: InterleavedIds | None) -> None:
     assert parse_interleaved(value) == expected
 
 

@@ -16,19 +16,16 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.relay.rtmp import messages
 from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.relay.tcp_unacked import unacknowledged_octets
+from camfleet_worker.relay.timings import RelayTimings
 from camfleet_worker.relay.vms_tls import vms_tls
 
-TIMEOUT_S = 10.0
-_CONNECT_S = 5.0
 _LISTEN_EVERY_S = 1.0
 _READ_BYTES = 65_536
 _CONNECT, _CREATE_STREAM, _PUBLISH = 1, 4, 5
-_STARTED = "NetStream.Publish.Start"
 
 
 class PublishRefused(Exception):
@@ -38,13 +35,15 @@ class PublishRefused(Exception):
 class RtmpPublisher:
     """Publishes one stream; a context manager that hangs up."""
 
-    def __init__(self, target: RelayTarget, codec: Codec) -> None:
+    def __init__(self, target: RelayTarget, codec: Codec, timings: RelayTimings) -> None:
+        self._timings = timings
         self._reader = messages.ChunkReader()
         self._listened_at = 0.0
-        self._socket = _connected(target)
+        self._socket = _connected(target, timings)
         try:
             self._shake_hands()
             self._stream = self._publish(target, codec)
+            self._socket.settimeout(timings.progress_s)
         except BaseException:
             self._socket.close()
             raise
@@ -92,7 +91,7 @@ class RtmpPublisher:
         except (BlockingIOError, ssl.SSLWantReadError):
             return
         finally:
-            self._socket.settimeout(TIMEOUT_S)
+            self._socket.settimeout(self._timings.progress_s)
         if not data:
             raise ConnectionResetError
         for item in self._reader.feed(data):
@@ -114,7 +113,7 @@ class RtmpPublisher:
         self._socket.sendall(messages.echo(greeting))
 
     def _read_exactly(self, size: int) -> bytes:
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + self._timings.answer_s
         data = bytearray()
         while len(data) < size:
             chunk = self._socket.recv(size - len(data))
@@ -156,7 +155,7 @@ class RtmpPublisher:
 
     def _await(self, name: str, transaction: int) -> messages.Command:
         """The awaited answer; what else the server says meanwhile is taken or ignored."""
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + self._timings.answer_s
         while time.monotonic() < deadline:
             data = self._socket.recv(_READ_BYTES)
             if not data:
@@ -173,12 +172,13 @@ class RtmpPublisher:
         raise TimeoutError
 
 
-def _connected(target: RelayTarget) -> socket.socket:
-    plain = socket.create_connection((target.host, target.port), timeout=_CONNECT_S)
-    plain.settimeout(TIMEOUT_S)
+def _connected(target: RelayTarget, timings: RelayTimings) -> socket.socket:
+    plain = socket.create_connection((target.host, target.port), timeout=timings.connect_s)
+    plain.settimeout(timings.answer_s)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(TIMEOUT_S * 1000))
-    if target.protocol is not RelayProtocol.RTMPS:
+    user_timeout_ms = int(timings.progress_s * 1000)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout_ms)
+    if not target.over_tls:
         return plain
     try:
         return vms_tls(target.authorities).wrap_socket(plain, server_hostname=target.host)

@@ -1,29 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The RTMP relay: forwards access units to a monitoring system through av's FLV muxer.
 
-For compatibility: a thread per camera and a blocking socket (rtmp_publisher.py). The media loop
-only puts access units into a bounded queue; a monitoring system that lags makes that queue drop
-whole GOPs. Foreign exceptions become errors of ours in this file. Credentials travel beside the URL
-and reach the wire only.
+Made for monitoring systems that take no RTSP: it has a thread for each camera and a blocking socket
+(publisher.py). The media loop only puts access units into a bounded queue; a monitoring system that
+lags makes that queue drop whole GOPs. Foreign exceptions become errors of ours in this file.
+Credentials travel beside the URL and reach the wire only.
 
-Audio (AAC) goes along with the pictures beside it; it is announced by its first unit, so that
+Audio (AAC) goes along with the access units beside it; it is announced by its first unit, so that
 audio that begins late needs no other connection.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
 import random
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
@@ -33,17 +29,18 @@ from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.relay.ack_tracker import Deliveries
+from camfleet_worker.relay.connection_failure import connection_failure
 from camfleet_worker.relay.gop_queue import GopQueue
 from camfleet_worker.relay.reconnect import Reconnect
 from camfleet_worker.relay.rtmp.messages import RtmpError
 from camfleet_worker.relay.rtmp.publisher import PublishRefused, RtmpPublisher
 from camfleet_worker.relay.target import RelayTarget, unsupported_codec
-from camfleet_worker.relay.vms_tls import tls_trouble, vms_tls
+from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
+from camfleet_worker.relay.vms_tls import vms_tls
 
 log = logging.getLogger(__name__)
 
 QUEUE_BYTES = 4 << 20
-_TOO_SLOW_S = 30.0
 _BATCH_BYTES = 256 << 10
 _STARTING = SinkState(SinkPhase.STARTING)
 _WORKING = SinkState(SinkPhase.WORKING)
@@ -60,6 +57,7 @@ class RtmpRelay:
         target: RelayTarget,
         queue_bytes: int = QUEUE_BYTES,
         jitter: Callable[[], float] = random.random,
+        timings: RelayTimings = DEFAULT_TIMINGS,
     ) -> None:
         self.name = name
         self.counters = SinkCounters()
@@ -67,7 +65,8 @@ class RtmpRelay:
         """Of what the other side's TCP has acknowledged."""
         self._deliveries = Deliveries(self.delivery_log)  # the thread's own
         self._target = target
-        if target.protocol is RelayProtocol.RTMPS:
+        self._timings = timings
+        if target.over_tls:
             vms_tls(target.authorities)  # authorities that are none are told at once
         self._changed = threading.Condition()
         self._queue = GopQueue(queue_bytes, self.counters)  # guarded by _changed
@@ -92,7 +91,8 @@ class RtmpRelay:
         state = self._state
         if state.phase is SinkPhase.WORKING and self._now < self._too_slow_until:
             return SinkState(
-                SinkPhase.FAILED, self._error(Reason.VMS_TOO_SLOW, "takes less than arrives")
+                SinkPhase.FAILED,
+                self._target.failure(Reason.VMS_TOO_SLOW, "takes less than arrives"),
             )
         return state
 
@@ -112,7 +112,7 @@ class RtmpRelay:
             if not self._queue.push(unit):
                 self._audio.drop_before(self._queue.first_pts)
                 if self._publishing:
-                    self._too_slow_until = self._now + _TOO_SLOW_S
+                    self._too_slow_until = self._now + self._timings.too_slow_s
                     self._dropped = True
                     self.delivery_log.failed(Cause.VMS)
         if not self._thread.is_alive() and not self._closed:
@@ -177,13 +177,16 @@ class RtmpRelay:
                     self._audio.drop_before(self._queue.first_pts)
                     if len(self._queue):
                         return self._queue.first
-                # New pictures wake it anyway; the limit is for a camera that sends none.
+                # New access units wake it anyway; the limit is for a camera that sends none.
                 self._changed.wait(1.0)
         return None
 
     def _publish(self, video: VideoFormat) -> None:
         """Connect and send until the format changes or the sink is closed."""
-        with self._translated(), RtmpPublisher(self._target, video.codec) as publisher:
+        with (
+            self._translated(),
+            RtmpPublisher(self._target, video.codec, self._timings) as publisher,
+        ):
             self.counters.connects += 1
             with self._changed:
                 self._publishing = True
@@ -192,7 +195,7 @@ class RtmpRelay:
             flv = FlvStream(video)
             while batch := self._next(video):
                 octets = publisher.send(b"".join(_tags(flv, unit) for unit in batch))
-                self._deliveries.sent(octets, _pictures(batch))
+                self._deliveries.sent(octets, _access_units(batch))
                 if self._deliveries.due(time.monotonic()):
                     self._deliveries.unacknowledged(publisher.unacknowledged)
                 publisher.listen()
@@ -201,10 +204,10 @@ class RtmpRelay:
                 self._reconnect.healthy(time.monotonic())
 
     def _count(self, sent: list[AccessUnit | AudioUnit]) -> None:
-        pictures = _pictures(sent)
-        self.counters.access_units += len(pictures)
-        self.counters.audio_units += len(sent) - len(pictures)
-        self.counters.bytes += sum(len(unit.data) for unit in pictures)
+        access_units = _access_units(sent)
+        self.counters.access_units += len(access_units)
+        self.counters.audio_units += len(sent) - len(access_units)
+        self.counters.bytes += sum(len(unit.data) for unit in access_units)
 
     def _next(self, video: VideoFormat) -> list[AccessUnit | AudioUnit]:
         """The next access units of this format with their audio, none when it is over."""
@@ -238,20 +241,18 @@ class RtmpRelay:
             # One attempt for one account: servers lock it after a handful.
             logged_in = self._target.credentials is not None
             retry = Retry.ON_SECRET_CHANGE if logged_in else Retry.BACKOFF
-            raise self._error(
+            raise self._target.failure(
                 Reason.VMS_REJECTED, f"refuses the stream with {refusal}", retry
             ) from refusal
         except RtmpError as error:
-            raise self._error(Reason.VMS_REJECTED, "does not speak RTMP", Retry.SLOW) from error
+            raise self._target.failure(
+                Reason.VMS_REJECTED, "does not speak RTMP", Retry.SLOW
+            ) from error
         except OSError as error:
-            raise self._error(Reason.VMS_UNREACHABLE, _what_happened(error)) from error
-
-    def _error(self, reason: Reason, what: str, retry: Retry = Retry.BACKOFF) -> IngestError:
-        fact = f"The monitoring system at {self._target.authority} {what}"
-        return IngestError(ConditionType.RELAYING, reason, fact, retry)
+            raise connection_failure(self._target, error) from error
 
 
-def _pictures(batch: list[AccessUnit | AudioUnit]) -> list[AccessUnit]:
+def _access_units(batch: list[AccessUnit | AudioUnit]) -> list[AccessUnit]:
     return [unit for unit in batch if isinstance(unit, AccessUnit)]
 
 
@@ -259,17 +260,3 @@ def _tags(flv: FlvStream, unit: AccessUnit | AudioUnit) -> bytes:
     if isinstance(unit, AudioUnit):
         return flv.add_audio(unit)
     return flv.add(unit.data, unit.pts_90k, unit.dts_90k, unit.key)
-
-
-def _what_happened(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return tls_trouble(error)
-    if isinstance(error, socket.gaierror):
-        return "has a name that does not resolve"
-    if isinstance(error, ConnectionRefusedError):
-        return "refuses the connection"
-    if isinstance(error, TimeoutError):
-        return "does not answer"
-    if isinstance(error, (ConnectionResetError, BrokenPipeError)):
-        return "closed the connection"
-    return f"broke the connection with {errno.errorcode.get(error.errno or 0, 'an unknown error')}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Audio as RTP packets in interleaved frames: its description, its packets, its sender reports.
 
-Pure; called by the RTSP relay. AAC by RFC 3640 in mode AAC-hbr with one access unit a packet, or in
-fragments; G.711 by RFC 3551 section 4.5.14; Opus by RFC 7587. Beside rtp_packets.py, with an SSRC
+Pure; called by the RTSP publisher. AAC by RFC 3640 in mode AAC-hbr with one unit a packet, or in
+fragments; G.711 by RFC 3551 section 4.5.14; Opus by RFC 7587. Beside packets.py, with an SSRC
 and sequence numbers of its own and the same clock.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
@@ -15,10 +15,11 @@ from collections.abc import Iterator
 
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.relay.rtsp.packets import MAX_PAYLOAD, RTP_HEAD, RTP_HEAD_BYTES, sender_report
+from camfleet_worker.rtsp.headers import InterleavedIds
 
 AUDIO_PAYLOAD_TYPE = 97
-AUDIO_RTP_CHANNEL = 2
-AUDIO_RTCP_CHANNEL = 3
+AUDIO_IDS = InterleavedIds(2, 3)
+_RTP_ID, _RTCP_ID = AUDIO_IDS.rtp, AUDIO_IDS.rtcp
 _CLOCK_90K = 90_000
 _MARKER = 0x80
 _AAC_MOST_BYTES = (1 << 13) - 1
@@ -81,9 +82,9 @@ class AudioPacketiser:
         return True
 
     def sender_report(self, pts_90k: int, taken_at: float) -> bytes:
-        """That what is heard at this time was taken at this wall clock, as an interleaved frame."""
+        """An interleaved frame that says when what is heard at this time was taken, in UTC."""
         return sender_report(
-            AUDIO_RTCP_CHANNEL,
+            _RTCP_ID,
             self._ssrc,
             self._rtp_time(pts_90k),
             taken_at,
@@ -102,7 +103,7 @@ class AudioPacketiser:
         out.append(
             RTP_HEAD.pack(
                 0x24,
-                AUDIO_RTP_CHANNEL,
+                _RTP_ID,
                 RTP_HEAD_BYTES + len(payload),
                 0x80,
                 AUDIO_PAYLOAD_TYPE | (_MARKER if marker else 0),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Access units as RTP packets in interleaved frames, and the sender reports beside them.
 
-Pure; called by the RTSP relay. RFC 6184 (H.264: single NAL unit, STAP-A for parameter sets, FU-A),
-RFC 7798 (H.265: the same as single, AP, FU), RFC 3550 section 6.4.1 (sender report), RFC 2326
-section 10.12 (interleaved frames). One packetiser is one SSRC with sequence numbers without a gap:
-they are given out here, after whatever had to be dropped was dropped.
+Pure; called by the RTSP publisher. RFC 6184 (H.264: single NAL unit, STAP-A for parameter sets,
+FU-A), RFC 7798 (H.265: the same as single, AP, FU), RFC 3550 section 6.4.1 (sender report), RFC
+2326 section 10.12 (interleaved frames). One packetiser is one SSRC with sequence numbers without a
+gap: they are given out here, after whatever had to be dropped was dropped.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
@@ -15,22 +15,23 @@ from __future__ import annotations
 import struct
 
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.rtsp.headers import InterleavedIds
 
 PAYLOAD_TYPE = 96
-RTP_CHANNEL = 0
-RTCP_CHANNEL = 1
+VIDEO_IDS = InterleavedIds(0, 1)
+_RTP_ID, _RTCP_ID = VIDEO_IDS.rtp, VIDEO_IDS.rtcp
 
 MAX_PAYLOAD = 1400
 """Interleaved frames could hold 64 KiB, but servers that hand packets on by UDP refuse them."""
 
-# `$`, channel, length of the packet; V=2, marker and type, sequence number, timestamp, SSRC.
+# `$`, interleaved id, length of the packet; V=2, marker and type, sequence number, timestamp, SSRC.
 RTP_HEAD = struct.Struct("!BBHBBHII")
 RTP_HEAD_BYTES = 12
 _MARKER = 0x80
 # The same for a fragment, in parts: of those of one slice, most differ in the number only.
 _UP_TO_TYPE = struct.Struct("!BBHBB")
 _UP_TO_TYPE_WHEN_FULL = _UP_TO_TYPE.pack(
-    0x24, RTP_CHANNEL, RTP_HEAD_BYTES + MAX_PAYLOAD, 0x80, PAYLOAD_TYPE
+    0x24, _RTP_ID, RTP_HEAD_BYTES + MAX_PAYLOAD, 0x80, PAYLOAD_TYPE
 )
 _START, _END = 0x80, 0x40
 _NAL_LENGTH = struct.Struct("!I")
@@ -62,13 +63,13 @@ class Packetiser:
         timestamp = (unit.pts_90k + self._offset) & 0xFFFFFFFF
         if unit.key:
             self._append_nals(self._parameter_sets(unit.format), timestamp, 0, out)
-        # The marker stands on the last packet of the picture (RFC 6184 section 5.1).
+        # The marker stands on the last packet of the access unit (RFC 6184 section 5.1).
         self._append_nals(unit.data, timestamp, _MARKER, out)
 
     def sender_report(self, pts_90k: int, taken_at: float) -> bytes:
-        """That the picture with this time was taken at this wall clock, as an interleaved frame."""
+        """An interleaved frame that says when the access unit of this time was taken, in UTC."""
         return sender_report(
-            RTCP_CHANNEL, self._ssrc, pts_90k + self._offset, taken_at, self.packets, self.octets
+            _RTCP_ID, self._ssrc, pts_90k + self._offset, taken_at, self.packets, self.octets
         )
 
     def _parameter_sets(self, video: VideoFormat) -> bytes:
@@ -98,7 +99,7 @@ class Packetiser:
         out.append(
             RTP_HEAD.pack(
                 0x24,
-                RTP_CHANNEL,
+                _RTP_ID,
                 RTP_HEAD_BYTES + size,
                 0x80,
                 payload_type,
@@ -130,7 +131,7 @@ class Packetiser:
             sequence += 1
             fu_header = kind
         size = RTP_HEAD_BYTES + lead_bytes + end - at
-        up_to_type = _UP_TO_TYPE.pack(0x24, RTP_CHANNEL, size, 0x80, payload_type)
+        up_to_type = _UP_TO_TYPE.pack(0x24, _RTP_ID, size, 0x80, payload_type)
         append(head(up_to_type, sequence & 0xFFFF, from_timestamp, _END | kind))
         append(nal[at:])
         packets = sequence + 1 - self._sequence
@@ -140,14 +141,14 @@ class Packetiser:
 
 
 def sender_report(
-    channel: int, ssrc: int, rtp_time: int, taken_at: float, packets: int, octets: int
+    rtcp_id: int, ssrc: int, rtp_time: int, taken_at: float, packets: int, octets: int
 ) -> bytes:
     """RFC 3550 section 6.4.1, without reception reports, as an interleaved frame."""
     ntp_s = int(taken_at) + _NTP_EPOCH_S
     ntp_fraction = int((taken_at % 1.0) * (1 << 32))
     return _SENDER_REPORT.pack(
         0x24,
-        channel,
+        rtcp_id,
         _SENDER_REPORT_BYTES,
         0x80,
         200,

@@ -1,237 +1,248 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The RTSP conversation that opens a stream at a monitoring system, without any I/O.
+"""One RTSP connection that publishes: a non-blocking socket, what is said on it and what is sent.
 
-ANNOUNCE, SETUP over TCP interleaved, RECORD (RFC 2326 sections 10.3, 10.4, 10.11), the login in
-between, later keepalive and TEARDOWN. Called by the RTSP relay, which owns the socket. The SDP is
-ours (RFC 4566, with the parameter sets of RFC 6184 section 8.1 and RFC 7798 section 7.1).
+Made by the RTSP relay once the connection stands, and used on the media loop's thread: nothing here
+waits. What is said is messages.py's, packets are packets.py's and audio.py's. It decides neither
+what is sent nor when to connect again: IngestError, MessageError and OSError leave it, and the
+relay ends it.
+
+Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
+another type than declared, and nothing may be set on the class by a test.
 """
 
 from __future__ import annotations
 
-import base64
-from enum import Enum, auto
+import random
+import socket
+import ssl
 
-from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.base.whole_number import whole_number
-from camfleet_worker.media_types.access_unit import Codec, VideoFormat
-from camfleet_worker.media_types.audio_unit import AudioFormat
-from camfleet_worker.relay.rtsp.audio import (
-    AUDIO_RTCP_CHANNEL,
-    AUDIO_RTP_CHANNEL,
-    describe_audio,
-)
-from camfleet_worker.relay.rtsp.packets import PAYLOAD_TYPE, RTCP_CHANNEL, RTP_CHANNEL
+from camfleet_api.conditions import Reason
+from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.relay.connector import Connection
+from camfleet_worker.relay.rtsp.audio import AudioPacketiser
+from camfleet_worker.relay.rtsp.messages import RecordSession, Step
+from camfleet_worker.relay.rtsp.packets import Packetiser
 from camfleet_worker.relay.target import RelayTarget
-from camfleet_worker.rtsp.auth import Authorization, Authorizer, parse_challenges
-from camfleet_worker.rtsp.message import Response, serialise_request
+from camfleet_worker.relay.tcp_unacked import unacknowledged_octets
+from camfleet_worker.relay.timings import RelayTimings
+from camfleet_worker.rtsp.message import Frame, MessageReader, Response
+from camfleet_worker.rtsp.session import answer_request
+from camfleet_worker.rtsp.tls import TlsSocket
 
-USER_AGENT = "camfleet"
-_TRACK, _AUDIO_TRACK = "streamid=0", "streamid=1"
-_DEFAULT_TIMEOUT_S = 60
-"""RFC 2326 section 12.37."""
-_SHORTEST_TIMEOUT_S = 10
-
-
-class Step(Enum):
-    """Which answer is awaited."""
-
-    ANNOUNCE = auto()
-    SETUP = auto()
-    SETUP_AUDIO = auto()
-    RECORD = auto()
-    RECORDING = auto()
+_SENDER_REPORT_S = 5.0
+"""RFC 3550 section 6.2 recommends this minimum interval."""
+_READ_BYTES = 65_536
+_LISTEN_S = 1.0
+"""While access units flow, a peer that was silent is asked so often whether it has said something:
+it answers a keepalive and reports now and then. That it is gone, the next sends tell."""
 
 
-class Announcement:
-    """One conversation on one connection."""
+class RtspPublisher:
+    """Publishes one stream, from ANNOUNCE to TEARDOWN. All times are monotonic seconds."""
 
     def __init__(
         self,
+        connection: Connection,
         target: RelayTarget,
         video: VideoFormat,
-        session_id: int,
-        audio: AudioFormat | None = None,
+        audio: AudioFormat | None,
+        timings: RelayTimings,
+        now: float,
     ) -> None:
-        self.audio_accepted = audio is not None
-        """Whether the audio is taken: announced, and not refused."""
-        self.step = Step.ANNOUNCE
-        self.keepalive_s = _DEFAULT_TIMEOUT_S / 2
+        """`audio`: announced beside the video; None where the camera has sent none."""
+        self.recording = False
+        """Whether RECORD was granted."""
+        self.media_octets = 0
+        """Of the access units gathered."""
+        self._connection = connection
+        self._encrypted = connection if isinstance(connection, TlsSocket) else None
         self._target = target
-        self._sdp = describe(video, session_id, audio)
-        self._cseq = 0
-        self._session: str | None = None
-        self._authorization: Authorization | None = None
-        self._logins = 0
-
-    def open(self) -> bytes:
-        """The first request."""
-        return self._request_for_step()
-
-    def answered(self, response: Response) -> bytes:
-        """What to send after this answer, nothing once RECORDING. IngestError when refused."""
-        if response.cseq is not None and response.cseq != self._cseq:
-            return b""  # an answer to something earlier
-        if response.status == 401:
-            return self._log_in(response)
-        if self.step is Step.SETUP_AUDIO and 400 <= response.status < 500:
-            # A monitoring system that wants no audio still gets the pictures.
-            self.audio_accepted = False
-            self.step = Step.RECORD
-            return self._request_for_step()
-        if not 200 <= response.status < 300:
-            raise _refused(self._target, self.step, response.status)
-        if self.step is Step.ANNOUNCE:
-            self.step = Step.SETUP
-        elif self.step is Step.SETUP:
-            self._take_session(response)
-            self.step = Step.SETUP_AUDIO if self.audio_accepted else Step.RECORD
-        elif self.step is Step.SETUP_AUDIO:
-            self.step = Step.RECORD
-        elif self.step is Step.RECORD:
-            self.step = Step.RECORDING
-            return b""
-        return self._request_for_step()
-
-    def keepalive(self) -> bytes:
-        """A request without effect: servers forget sessions that say nothing."""
-        return self._request("OPTIONS", self._target.url)
-
-    def teardown(self) -> bytes:
-        """The end, or nothing where no session was opened."""
-        return self._request("TEARDOWN", self._target.url) if self._session else b""
+        self._timings = timings
+        self._video = video
+        self._announced_audio = audio
+        self._packetiser = Packetiser(video.codec, *_random_numbers())
+        self._audio: AudioPacketiser | None = None
+        """None where the monitoring system wants no audio."""
+        self._session = RecordSession(target, video, random.getrandbits(48), audio)
+        self._reader = MessageReader()
+        self._gathered: list[bytes | memoryview] = []
+        self._unsent: bytes | memoryview = self._session.open()
+        self._deadline = now + timings.answer_s
+        self._listen_at = float("-inf")
+        self._taken_octets = 0
+        """By the kernel, since the beginning."""
+        self._acknowledged_octets = 0
+        self._progress_at = 0.0
+        """When the peer last acknowledged something, or owed us nothing."""
+        self._report_at = 0.0
+        self._keepalive_at = 0.0
+        self._unanswered_since: float | None = None
+        """When the keepalive was sent that has had no answer."""
+        self._origin_at = 0.0
+        """Our clock minus the stream's timeline, in seconds, at the first access unit sent."""
 
     @property
-    def awaited_cseq(self) -> int:
-        """The number of the last request."""
-        return self._cseq
+    def idle(self) -> bool:
+        """Whether the kernel has taken all that was sealed."""
+        return not self._unsent
 
-    def _request_for_step(self) -> bytes:
-        url = self._target.url
-        if self.step is Step.ANNOUNCE:
-            return self._request("ANNOUNCE", url, ("Content-Type", "application/sdp"))
-        if self.step is Step.SETUP:
-            return self._set_up(_TRACK, RTP_CHANNEL, RTCP_CHANNEL)
-        if self.step is Step.SETUP_AUDIO:
-            return self._set_up(_AUDIO_TRACK, AUDIO_RTP_CHANNEL, AUDIO_RTCP_CHANNEL)
-        return self._request("RECORD", url, ("Range", "npt=0.000-"))
+    @property
+    def has_gathered(self) -> bool:
+        """Whether something waits to be sealed."""
+        return len(self._gathered) > 0
 
-    def _set_up(self, track: str, rtp: int, rtcp: int) -> bytes:
-        transport = f"RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};mode=record"
-        url = f"{self._target.url.rstrip('/')}/{track}"
-        return self._request("SETUP", url, ("Transport", transport))
-
-    def _request(self, method: str, uri: str, *more: tuple[str, str]) -> bytes:
-        self._cseq += 1
-        headers = [("CSeq", str(self._cseq)), ("User-Agent", USER_AGENT), *more]
-        if self._session:
-            headers.append(("Session", self._session))
-        if self._authorization is not None:
-            headers.append(("Authorization", self._authorization.header(method, uri)))
-        return serialise_request(method, uri, headers, self._sdp if method == "ANNOUNCE" else b"")
-
-    def _log_in(self, response: Response) -> bytes:
-        """Answer a challenge once; a second one means that the account is refused.
-
-        A stale nonce is no refusal (RFC 2617 section 3.2.1), but it is believed only twice.
-        """
-        credentials = self._target.credentials
-        if credentials is None:
-            raise IngestError(
-                ConditionType.RELAYING,
-                Reason.VMS_CREDENTIALS_MISSING,
-                f"The monitoring system at {self._target.authority} wants a login",
-                Retry.ON_SECRET_CHANGE,
+    def advance(self, now: float) -> None:
+        """Hear what the peer says and answer it; until RECORD is granted, send that too."""
+        if now >= self._listen_at or (self._encrypted is not None and self._encrypted.unsent_bytes):
+            self._listen(now)
+        if self.recording:
+            return
+        self.flush(now)
+        if now > self._deadline:
+            raise self._target.failure(
+                Reason.VMS_UNREACHABLE, "takes connections but does not answer"
             )
-        challenges = parse_challenges(response.headers.all("www-authenticate"))
-        stale = any(challenge.stale for challenge in challenges)
-        if self._authorization is not None and not (stale and self._logins < 3):
-            raise IngestError(
-                ConditionType.RELAYING,
-                Reason.VMS_REJECTED,
-                f"The monitoring system at {self._target.authority} refuses user name and password",
-                Retry.ON_SECRET_CHANGE,
-            )
-        self._authorization = Authorizer(credentials.username, credentials.password).answer(
-            challenges
-        )
-        self._logins += 1
-        if self._authorization is None:
-            raise IngestError(
-                ConditionType.RELAYING,
-                Reason.VMS_REJECTED,
-                f"The monitoring system at {self._target.authority} wants a login other than "
-                "Basic and Digest",
-                Retry.SLOW,
-            )
-        return self._request_for_step()
 
-    def _take_session(self, response: Response) -> None:
-        value = response.headers.get("session")
-        if not value:
-            raise IngestError(
-                ConditionType.RELAYING,
-                Reason.VMS_REJECTED,
-                f"The monitoring system at {self._target.authority} opened no session",
-            )
-        session, *parameters = (part.strip() for part in value.split(";"))
-        self._session = session
-        for parameter in parameters:
-            name, _, number = parameter.partition("=")
-            timeout_s = whole_number(number[:6], digits=6)
-            if name.lower() == "timeout" and timeout_s is not None:
-                self.keepalive_s = max(_SHORTEST_TIMEOUT_S, timeout_s) / 2
+    def announced(self, unit: AccessUnit, audio: AudioFormat | None) -> bool:
+        """Whether this access unit, and audio in this format, is what was announced. Other audio
+        counts at a key frame only, where the stream can be announced anew."""
+        if unit.format is not self._video and unit.format != self._video:
+            return False
+        return not unit.key or audio == self._announced_audio
 
+    def append(self, unit: AccessUnit, now: float) -> None:
+        """Gather the packets of an access unit, and the sender reports that are due."""
+        if self.media_octets == 0:
+            self._origin_at = unit.origin_at
+        if now >= self._report_at:
+            self._report_at = now + _SENDER_REPORT_S
+            taken_at = self._origin_at + unit.pts_90k / 90_000
+            self._gathered.append(self._packetiser.sender_report(unit.pts_90k, taken_at))
+            if self._audio is not None:
+                self._gathered.append(self._audio.sender_report(unit.pts_90k, taken_at))
+        self._packetiser.append(unit, self._gathered)
+        self.media_octets += len(unit.data)
 
-def describe(video: VideoFormat, session_id: int, audio: AudioFormat | None = None) -> bytes:
-    """The SDP of a stream. It names no camera: a monitoring system knows it by its URL."""
-    return "\r\n".join(
-        (
-            "v=0",
-            f"o=- {session_id} 1 IN IP4 0.0.0.0",
-            "s=-",
-            "c=IN IP4 0.0.0.0",
-            "t=0 0",
-            f"m=video 0 RTP/AVP {PAYLOAD_TYPE}",
-            f"a=rtpmap:{PAYLOAD_TYPE} {video.codec}/90000",
-            f"a=fmtp:{PAYLOAD_TYPE} {_format_parameters(video)}",
-            f"a=control:{_TRACK}",
-            *(() if audio is None else describe_audio(audio, _AUDIO_TRACK)),
-            "",
-        )
-    ).encode()
-
-
-def _format_parameters(video: VideoFormat) -> str:
-    if video.codec is Codec.H264:
-        sps = next(unit for unit in video.parameter_sets if unit[0] & 0x1F == 7)
-        sets = ",".join(_base64(unit) for unit in video.parameter_sets)
+    def append_audio(self, unit: AudioUnit) -> bool:
+        """Gather the packets of an audio unit; False where it is not taken."""
+        audio = self._audio
         return (
-            f"packetization-mode=1;profile-level-id={sps[1:4].hex().upper()}"
-            f";sprop-parameter-sets={sets}"
+            audio is not None and unit.format == audio.format and audio.append(unit, self._gathered)
         )
-    names = {32: "sprop-vps", 33: "sprop-sps", 34: "sprop-pps"}
-    by_name: dict[str, list[str]] = {name: [] for name in names.values()}
-    for unit in video.parameter_sets:
-        by_name[names[unit[0] >> 1 & 0x3F]].append(_base64(unit))
-    return ";".join(f"{name}={','.join(units)}" for name, units in by_name.items() if units)
+
+    def append_keepalive(self, now: float) -> None:
+        """Gather a keepalive where one is due. IngestError where none is answered."""
+        if now < self._keepalive_at:
+            return
+        self._keepalive_at = now + self._session.keepalive_interval_s
+        waiting_since = self._unanswered_since
+        if waiting_since is not None and now - waiting_since >= self._timings.answer_s:
+            raise self._target.failure(
+                Reason.VMS_UNREACHABLE, "takes data but answers no keepalive"
+            )
+        keepalive = self._session.keepalive()
+        if keepalive:
+            self._gathered.append(keepalive)
+            if waiting_since is None:
+                self._unanswered_since = now
+
+    def seal(self) -> int:
+        """Make one send of all that was gathered, once idle; answers how many octets it is."""
+        self._unsent = b"".join(self._gathered)
+        self._gathered = []
+        return len(self._unsent)
+
+    def flush(self, now: float) -> bool:
+        """Send what is sealed; whether the kernel took all of it."""
+        unsent = self._unsent
+        if not unsent:
+            return True
+        try:
+            sent = self._connection.send(unsent)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            self._listen(now)  # why it hung up, where it has said so
+            raise
+        self._taken_octets += sent
+        self._unsent = b"" if sent == len(unsent) else memoryview(unsent)[sent:]
+        return not self._unsent
+
+    def unacknowledged(self, now: float) -> int:
+        """Octets sealed that the peer's TCP has not acknowledged. IngestError where it has
+        acknowledged none of them for too long."""
+        under_way = unacknowledged_octets(self._connection.fileno())
+        if self._encrypted is not None:
+            under_way += self._encrypted.unsent_bytes
+        acknowledged = self._taken_octets - under_way
+        if not under_way or acknowledged > self._acknowledged_octets:
+            self._acknowledged_octets = acknowledged
+            self._progress_at = now
+        elif now - self._progress_at > self._timings.progress_s:
+            # Judged here: TCP_USER_TIMEOUT also ends connections whose peer reads steadily, but
+            # less than a buffer of the kernel's at a time.
+            raise self._target.failure(Reason.VMS_UNREACHABLE, "takes no more data")
+        return under_way + len(self._unsent)
+
+    def close(self) -> None:
+        """Say TEARDOWN where a session is open, and hang up, without waiting."""
+        try:
+            self._say_goodbye()
+        except (OSError, ssl.SSLError):
+            pass  # it is gone already: nobody is left to be told
+        finally:
+            self._connection.close()
+
+    def _say_goodbye(self) -> None:
+        """The rest of the packet begun, then TEARDOWN."""
+        goodbye = self._session.teardown()
+        if goodbye:
+            self._connection.send(bytes(self._unsent) + goodbye)
+        self._connection.shutdown(socket.SHUT_WR)
+        # Answers not read would turn close() into a reset that outruns what was just sent.
+        while self._connection.recv(_READ_BYTES):
+            pass
+
+    def _listen(self, now: float) -> None:
+        try:
+            data = self._connection.recv(_READ_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            if self.recording:
+                self._listen_at = now + _LISTEN_S
+            return
+        if not data:
+            raise self._target.failure(Reason.VMS_UNREACHABLE, "closed the connection")
+        self._reader.feed(data)
+        for item in self._reader:
+            if isinstance(item, Frame):
+                continue  # receiver reports: TCP itself already tells what arrives
+            answer = self._take(item, now) if isinstance(item, Response) else answer_request(item)
+            if answer:
+                self._unsent = bytes(self._unsent) + answer
+
+    def _take(self, response: Response, now: float) -> bytes:
+        """What to send in return."""
+        if self.recording:
+            answer = self._session.answered_while_recording(response)
+            # Whatever it says to a keepalive, it is there.
+            self._unanswered_since = now if answer else None
+            return answer
+        answer = self._session.answered(response)
+        self._deadline = now + self._timings.answer_s
+        if self._session.step is Step.RECORDING:
+            self._begin(now)
+        return answer
+
+    def _begin(self, now: float) -> None:
+        """RECORD was granted."""
+        self.recording = True
+        self._progress_at = now
+        self._keepalive_at = now + self._session.keepalive_interval_s
+        if self._announced_audio is not None and self._session.audio_accepted:
+            self._audio = AudioPacketiser(self._announced_audio, *_random_numbers())
 
 
-def _base64(unit: bytes) -> str:
-    return base64.b64encode(unit).decode()
-
-
-def _refused(target: RelayTarget, step: Step, status: int) -> IngestError:
-    if status == 415:
-        return IngestError(
-            ConditionType.RELAYING,
-            Reason.VMS_CODEC_UNSUPPORTED,
-            f"The monitoring system at {target.authority} does not take this codec",
-            Retry.SLOW,
-        )
-    return IngestError(
-        ConditionType.RELAYING,
-        Reason.VMS_REJECTED,
-        f"The monitoring system at {target.authority} answered {step.name} with {status}",
-        Retry.SLOW if status == 403 else Retry.BACKOFF,
-    )
+def _random_numbers() -> tuple[int, int, int]:
+    """SSRC, first sequence number and offset of the timestamps (RFC 3550 section 5.1)."""
+    return random.getrandbits(32), random.getrandbits(16), random.getrandbits(32)

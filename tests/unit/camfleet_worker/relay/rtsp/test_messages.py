@@ -13,7 +13,7 @@ from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
-from camfleet_worker.relay.rtsp.publisher import Announcement, Step, describe
+from camfleet_worker.relay.rtsp.messages import RecordSession, Step, describe
 from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.rtsp.message import Headers, MessageReader, Request, Response
 
@@ -22,12 +22,12 @@ H265 = VideoFormat(Codec.H265, (b"\x40\x01\x0c", b"\x42\x01\x01", b"\x44\x01\xc0
 DIGEST = 'Digest realm="vms", nonce="n1"'
 
 
-def talk(login: bool = True, audio: AudioFormat | None = None) -> Announcement:
+def record_session(login: bool = True, audio: AudioFormat | None = None) -> RecordSession:
     account = Credentials("push", "secret", "1") if login else None
     target = RelayTarget(
         RelayProtocol.RTSP, "vms", 554, "/live/gate", frozenset((Codec.H264,)), account
     )
-    return Announcement(target, H264, session_id=42, audio=audio)
+    return RecordSession(target, H264, session_id=42, audio=audio)
 
 
 def read(data: bytes) -> Request:
@@ -44,38 +44,38 @@ def answer(status: int, to: Request, *headers: tuple[str, str]) -> Response:
 
 
 def test_announce_setup_record_each_with_login_and_session() -> None:
-    announcement = talk()
-    announce = read(announcement.open())
+    session = record_session()
+    announce = read(session.open())
     assert (announce.method, announce.uri) == ("ANNOUNCE", "rtsp://vms:554/live/gate")
     assert announce.headers.get("content-type") == "application/sdp"
     assert announce.body == describe(H264, 42)
     assert announce.headers.get("authorization") is None
 
-    again = read(announcement.answered(answer(401, announce, ("WWW-Authenticate", DIGEST))))
+    again = read(session.answered(answer(401, announce, ("WWW-Authenticate", DIGEST))))
     assert again.method == "ANNOUNCE"
     assert (again.headers.get("authorization") or "").startswith("Digest ")
 
-    setup = read(announcement.answered(answer(200, again)))
+    setup = read(session.answered(answer(200, again)))
     assert (setup.method, setup.uri) == ("SETUP", "rtsp://vms:554/live/gate/streamid=0")
     assert "mode=record" in (setup.headers.get("transport") or "")
     assert setup.headers.get("authorization")
 
-    record = read(announcement.answered(answer(200, setup, ("Session", "77;timeout=20"))))
+    record = read(session.answered(answer(200, setup, ("Session", "77;timeout=20"))))
     assert record.method == "RECORD"
     assert record.headers.get("session") == "77"
-    assert announcement.keepalive_s == 10
+    assert session.keepalive_interval_s == pytest.approx(20 / 3)
 
-    assert announcement.answered(answer(200, record)) == b""
-    assert announcement.step is Step.RECORDING
-    assert read(announcement.teardown()).headers.get("session") == "77"
+    assert session.answered(answer(200, record)) == b""
+    assert session.step is Step.RECORDING
+    assert read(session.teardown()).headers.get("session") == "77"
 
 
 def test_a_second_refusal_is_final() -> None:
-    announcement = talk()
-    first = read(announcement.open())
-    second = read(announcement.answered(answer(401, first, ("WWW-Authenticate", DIGEST))))
+    session = record_session()
+    first = read(session.open())
+    second = read(session.answered(answer(401, first, ("WWW-Authenticate", DIGEST))))
     with pytest.raises(IngestError) as refused:
-        announcement.answered(answer(401, second, ("WWW-Authenticate", DIGEST)))
+        session.answered(answer(401, second, ("WWW-Authenticate", DIGEST)))
     assert (refused.value.reason, refused.value.retry) == (
         Reason.VMS_REJECTED,
         Retry.ON_SECRET_CHANGE,
@@ -83,13 +83,13 @@ def test_a_second_refusal_is_final() -> None:
 
 
 def test_a_stale_nonce_is_no_refusal_but_is_not_believed_for_ever() -> None:
-    announcement = talk()
-    request = read(announcement.open())
+    session = record_session()
+    request = read(session.open())
     stale = ("WWW-Authenticate", DIGEST + ", stale=true")
     for _ in range(3):
-        request = read(announcement.answered(answer(401, request, stale)))
+        request = read(session.answered(answer(401, request, stale)))
     with pytest.raises(IngestError):
-        announcement.answered(answer(401, request, stale))
+        session.answered(answer(401, request, stale))
 
 
 @pytest.mark.parametrize(
@@ -106,18 +106,18 @@ def test_a_stale_nonce_is_no_refusal_but_is_not_believed_for_ever() -> None:
 def test_refusals_have_their_reasons(
     status: int, login: bool, headers: list[tuple[str, str]], reason: Reason
 ) -> None:
-    announcement = talk(login)
-    request = read(announcement.open())
+    session = record_session(login)
+    request = read(session.open())
     with pytest.raises(IngestError) as refused:
-        announcement.answered(answer(status, request, *headers))
+        session.answered(answer(status, request, *headers))
     assert refused.value.reason is reason
     assert "secret" not in refused.value.message
 
 
 def test_no_teardown_before_there_is_a_session() -> None:
-    announcement = talk()
-    announcement.open()
-    assert announcement.teardown() == b""
+    session = record_session()
+    session.open()
+    assert session.teardown() == b""
 
 
 def test_the_description_carries_the_parameter_sets() -> None:
@@ -132,15 +132,52 @@ def test_the_description_carries_the_parameter_sets() -> None:
 @pytest.mark.parametrize("status", [200, 415, 461])
 def test_audio_is_set_up_beside_the_pictures_and_its_refusal_stops_nothing(status: int) -> None:
     audio = AudioFormat(AudioCodec.PCMU, 8_000, 1)
-    announcement = talk(login=False, audio=audio)
-    announce = read(announcement.open())
+    session = record_session(login=False, audio=audio)
+    announce = read(session.open())
     assert b"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 PCMU/8000\r\na=control:streamid=1" in announce.body
-    pictures = read(announcement.answered(answer(200, announce)))
-    setup = read(announcement.answered(answer(200, pictures, ("Session", "77"))))
+    pictures = read(session.answered(answer(200, announce)))
+    setup = read(session.answered(answer(200, pictures, ("Session", "77"))))
     assert (setup.method, setup.uri) == ("SETUP", "rtsp://vms:554/live/gate/streamid=1")
     assert "interleaved=2-3" in (setup.headers.get("transport") or "")
-    record = read(announcement.answered(answer(status, setup)))
+    record = read(session.answered(answer(status, setup)))
     assert record.method == "RECORD"
-    announcement.answered(answer(200, record))
-    assert announcement.step is Step.RECORDING
-    assert announcement.audio_accepted == (status == 200)
+    session.answered(answer(200, record))
+    assert session.step is Step.RECORDING
+    assert session.audio_accepted == (status == 200)
+
+
+def recording_session(session_header: str) -> RecordSession:
+    session = record_session()
+    announce = read(session.open())
+    setup = read(session.answered(answer(200, announce)))
+    record = read(session.answered(answer(200, setup, ("Session", session_header))))
+    session.answered(answer(200, record))
+    assert session.step is Step.RECORDING
+    return session
+
+
+def test_keepalives_are_those_of_a_session_with_a_camera() -> None:
+    session = recording_session("77;timeout=30")
+    assert session.keepalive_interval_s == 10
+    first = read(session.keepalive())
+    assert (first.method, first.uri) == ("OPTIONS", "rtsp://vms:554/live/gate")
+    assert first.headers.get("session") == "77"
+    public = ("Public", "OPTIONS, GET_PARAMETER, RECORD")
+    assert session.answered_while_recording(answer(200, first, public)) == b""
+    assert read(session.keepalive()).method == "GET_PARAMETER"
+
+
+def test_a_keepalive_whose_nonce_is_too_old_is_repeated_with_the_new_one() -> None:
+    session = recording_session("77")
+    first = read(session.keepalive())
+    stale = ("WWW-Authenticate", DIGEST + ", stale=true")
+    again = read(session.answered_while_recording(answer(401, first, stale)))
+    assert (again.headers.get("authorization") or "").startswith("Digest ")
+
+
+def test_only_a_lost_session_ends_the_recording() -> None:
+    session = recording_session("77")
+    first = read(session.keepalive())
+    assert session.answered_while_recording(answer(500, first)) == b""
+    with pytest.raises(IngestError, match="has forgotten the session"):
+        session.answered_while_recording(Response(454, "", Headers([("CSeq", "0")])))

@@ -25,6 +25,7 @@ from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, no_gate, open_stream
+from camfleet_worker.rtsp.handshake import DEFAULT_TIMINGS, HandshakeTimings
 from eventually import eventually_async
 
 PASSWORD = 'mật khẩu: @#%^/?"\\'
@@ -48,6 +49,7 @@ class Ingest:
         camera: Camera,
         media_loop: MediaLoop,
         credentials: Credentials | None = RIGHT,
+        timings: HandshakeTimings = DEFAULT_TIMINGS,
         **target: object,
     ) -> None:
         self.camera = camera
@@ -61,6 +63,7 @@ class Ingest:
             **target,  # type: ignore[arg-type]
         )
         self._credentials = credentials
+        self._timings = timings
         self._loop = media_loop
         self._handle: StreamHandle | None = None
         self._feed = media_loop.open_feed(camera.name, [_Sink(self)])
@@ -77,7 +80,11 @@ class Ingest:
             await no_gate()
 
         return await open_stream(
-            self._target, self._credentials, deadline_s=deadline_s, before_attempt=count
+            self._target,
+            self._credentials,
+            deadline_s=deadline_s,
+            before_attempt=count,
+            timings=self._timings,
         )
 
     async def play(self) -> PlayingStream:

@@ -19,7 +19,7 @@ from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media.watchdog import Patience
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
-from camfleet_worker.rtsp import handshake as handshake_module
+from camfleet_worker.rtsp.handshake import DEFAULT_TIMINGS, HandshakeTimings
 from camfleet_worker.rtsp.headers import InterleavedIds
 from eventually import eventually_async
 from rtsp_ingest import Ingest, camera_settings, first_error, is_the_clip
@@ -73,7 +73,7 @@ async def test_every_audio_unit_arrives_in_order_beside_the_video(
     ingest = Ingest(camera, media_loop, audio=True)
     stream = await ingest.play()
     assert stream.audio is not None
-    assert (stream.audio.channels, stream.silence) == (InterleavedIds(2, 3), "")
+    assert (stream.audio.ids, stream.silence) == (InterleavedIds(2, 3), "")
     await heard(ingest, seconds=2.5)
     track = track_of(camera)
     found = places(ingest.audio, track)
@@ -172,14 +172,13 @@ async def test_no_audio_is_asked_for_where_the_policy_wants_none(
 async def test_a_camera_whose_audio_cannot_be_had_streams_its_video(
     simulator: Simulator,
     media_loop: MediaLoop,
-    monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, object],
     why: str,
 ) -> None:
-    if changes.get("audio_setup") == "hangs":
-        monkeypatch.setattr(handshake_module, "_AUDIO_PATIENCE_S", 0.3)
+    impatient = HandshakeTimings(audio_patience_s=0.3)
+    timings = impatient if changes.get("audio_setup") == "hangs" else DEFAULT_TIMINGS
     camera = await simulator.add(camera_settings(max_sessions=1, **changes))
-    ingest = Ingest(camera, media_loop, audio=True)
+    ingest = Ingest(camera, media_loop, timings=timings, audio=True)
     stream = await ingest.play()
     assert stream.audio is None
     assert why in stream.silence

@@ -246,7 +246,7 @@ async def test_packets_of_a_dead_session_do_not_get_into_the_new_one(
     stream = await ingest.play()
     await ingest.received(60)
     assert is_the_clip(ingest.units, camera)
-    assert stream.channels.rtp != 0, "the dead session has that channel"
+    assert stream.ids.rtp != 0, "the dead session has that channel"
     assert ingest.counters.lost_packets == 0
 
 

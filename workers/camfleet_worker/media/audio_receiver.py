@@ -28,7 +28,7 @@ class AudioReceiver:
 
     def __init__(self, track: AudioTrack, counters: StreamCounters) -> None:
         self.format: AudioFormat = track.payload.format
-        self._rtp_channel = track.channels.rtp
+        self._rtp_channel = track.ids.rtp
         self._payload_type = track.payload_type
         self._counters = counters
         self._reception = Reception()

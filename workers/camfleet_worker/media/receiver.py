@@ -51,18 +51,18 @@ class StreamReceiver:
         counters: StreamCounters,
         on_message: Callable[[Request | Response], None],
     ) -> None:
-        self._rtp_channel = stream.channels.rtp
-        self._rtcp_channel = stream.channels.rtcp
+        self._rtp_channel = stream.ids.rtp
+        self._rtcp_channel = stream.ids.rtcp
         self._payload_type = stream.payload_type
         self._counters = counters
         self._on_message = on_message
         self._reception = Reception()
         self._depacketiser: Depacketiser = depacketiser_for(stream.codec, stream.parameter_sets)
         self.audio = AudioReceiver(stream.audio, counters) if stream.audio else None
-        self._audio_rtcp_channel = stream.audio.channels.rtcp if stream.audio else -1
-        self._channels = {stream.channels.rtp, stream.channels.rtcp}
+        self._audio_rtcp_channel = stream.audio.ids.rtcp if stream.audio else -1
+        self._channels = {stream.ids.rtp, stream.ids.rtcp}
         if stream.audio is not None:
-            self._channels |= {stream.audio.channels.rtp, stream.audio.channels.rtcp}
+            self._channels |= {stream.audio.ids.rtp, stream.audio.ids.rtcp}
         self.sender_report: SenderReport | None = None
         self._doubtful = False
         """Behind garbage, before a whole head of a frame was seen."""

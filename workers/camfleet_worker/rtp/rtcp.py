@@ -35,16 +35,6 @@ class SenderReport:
         """The camera's wall clock, seconds since the Unix epoch; recorded, never trusted."""
         return self.ntp / (1 << 32) - _NTP_EPOCH_TO_UNIX_S
 
-    def camera_time_at(self, timestamp: int, clock_hz: int) -> float | None:
-        """The camera's wall clock at an RTP timestamp within half a wrap; None if it has no clock.
-
-        Computed on demand: a picture whose camera time nobody reads costs nothing.
-        """
-        if not self.ntp:
-            return None  # section 4: a sender without a wall clock may set NTP to zero
-        step = ((timestamp - self.timestamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-        return self.camera_time + step / clock_hz
-
 
 def find_sender_report(
     view: memoryview, start: int, end: int, arrived_at: float

@@ -9,16 +9,18 @@ declared one; redirects are followed only on it, and twice at most.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from camfleet_worker.login.credentials import Credentials
+from camfleet_worker.rtsp.attempt import Attempt
 from camfleet_worker.rtsp.connection import connect
+from camfleet_worker.rtsp.exchange import Redirected
 from camfleet_worker.rtsp.handshake import (
+    DEFAULT_TIMINGS,
     AudioSetupFailed,
-    BeforeAttempt,
     Handshake,
-    Redirected,
+    HandshakeTimings,
 )
+from camfleet_worker.rtsp.login import BeforeAttempt
 from camfleet_worker.rtsp.message import MessageError
 from camfleet_worker.rtsp.playing import PlayingStream
 from camfleet_worker.rtsp.refusal import protocol_error, too_many_redirects
@@ -39,30 +41,31 @@ async def open_stream(
     *,
     deadline_s: float,
     before_attempt: BeforeAttempt = no_gate,
+    timings: HandshakeTimings = DEFAULT_TIMINGS,
 ) -> PlayingStream:
     """Open and start the first H.264 or H.265 video at `target`."""
     deadline = asyncio.get_running_loop().time() + deadline_s
-    handshake = Handshake(target, credentials, before_attempt)
+    attempt = Attempt(target, credentials, before_attempt)
     redirects = 0
     while redirects <= _MOST_REDIRECTS:
-        handshake.begin(await connect(handshake.target, deadline))
+        connection = await connect(attempt.target, deadline)
+        handshake = Handshake(attempt, connection, timings)
         try:
-            return await _finished(handshake.run, handshake, deadline)
+            return await _played(handshake, deadline)
         except Redirected as redirected:
-            handshake.go_to(redirected.path)
+            attempt.go_to(redirected.path)
             redirects += 1
-        except AudioSetupFailed as refused:
-            await handshake.go_without_audio(refused.why)  # happens once
+        except AudioSetupFailed as refused:  # happens once
+            attempt.go_without_audio(refused.why)
+            await handshake.gone()
     raise too_many_redirects()
 
 
-async def _finished(
-    run: Callable[[], Awaitable[PlayingStream]], handshake: Handshake, deadline: float
-) -> PlayingStream:
+async def _played(handshake: Handshake, deadline: float) -> PlayingStream:
     """The outcome; on every other exit the session is torn down and the connection closed."""
     try:
         async with asyncio.timeout_at(deadline):
-            return await run()
+            return await handshake.run()
     except TimeoutError as error:
         handshake.abandon()
         raise handshake.timed_out() from error

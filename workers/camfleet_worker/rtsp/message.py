@@ -200,7 +200,7 @@ def next_beginning(
 class MessageReader:
     """Splits a byte stream into responses, requests and interleaved frames.
 
-    For conversations of a few messages: the handshake, the relay's replies. The media loop walks
+    For a few messages at a time: the handshake, the replies to a relay. The media loop walks
     video packets by itself and calls parse_message for the rest.
     """
 

@@ -16,7 +16,7 @@ from camfleet_worker.rtsp.session import RtspSession
 class AudioTrack:
     """The audio of a session, interleaved beside the video."""
 
-    channels: InterleavedIds
+    ids: InterleavedIds
     payload_type: int
     payload: AudioPayload
 
@@ -27,7 +27,7 @@ class PlayingStream:
 
     socket: MediaSocket
     session: RtspSession
-    channels: InterleavedIds
+    ids: InterleavedIds
     codec: Codec
     payload_type: int
     parameter_sets: tuple[bytes, ...]

@@ -63,7 +63,7 @@ class MediaSection:
 
 @dataclass(slots=True)
 class Description:
-    """What DESCRIBE told."""
+    """The answer to DESCRIBE."""
 
     control: str = ""
     media: list[MediaSection] = field(default_factory=list)

@@ -21,7 +21,7 @@ from camfleet_worker.rtsp.message import (
     parse_message,
 )
 
-CHANNELS = InterleavedIds(0, 1)
+IDS = InterleavedIds(0, 1)
 """How frames made of datagrams are marked."""
 _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 """A key frame of 400 kB arrives between two ticks; the kernel caps this at net.core.rmem_max."""
@@ -144,7 +144,7 @@ class UdpSocket:
     def _take_reports(self, room: memoryview) -> int:
         filled = 0
         for _ in range(16):
-            length = self._datagram(self._rtcp, room[filled:], CHANNELS.rtcp)
+            length = self._datagram(self._rtcp, room[filled:], IDS.rtcp)
             if length == 0:
                 break
             filled += length
@@ -155,7 +155,7 @@ class UdpSocket:
         frames: list[tuple[int, int, int]] = []  # distance to the first, begin, end
         filled, first, sorted_already = 0, 0, True
         for _ in range(_MOST_DATAGRAMS):
-            length = self._datagram(self._rtp, room[filled:], CHANNELS.rtp)
+            length = self._datagram(self._rtp, room[filled:], IDS.rtp)
             if length == 0:
                 break
             if length < FRAME_HEAD.size + 12:

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one attempt to play has learnt so far, kept while the camera is asked on another connection.
+
+Made by client.py for each call; its handshakes and their exchanges read and write it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from camfleet_worker.login.credentials import Credentials
+from camfleet_worker.rtsp.auth import Authorizer
+from camfleet_worker.rtsp.login import BeforeAttempt, RtspLogin
+from camfleet_worker.rtsp.session import RtspSession
+from camfleet_worker.rtsp.target import StreamTarget
+
+
+class Attempt:
+    """One attempt to play: what it has learnt so far, on whichever connection."""
+
+    def __init__(
+        self,
+        target: StreamTarget,
+        credentials: Credentials | None,
+        before_attempt: BeforeAttempt,
+    ) -> None:
+        self.target = target
+        """Where to ask now: a redirect changes the path."""
+        self.session = RtspSession(
+            Authorizer(credentials.username, credentials.password) if credentials else None
+        )
+        self.login = RtspLogin(self.session, credentials is not None, before_attempt)
+        self.answered = False
+        """Whether the camera has answered anything."""
+        self.silence = ""
+        """Why there is no audio though it was asked for."""
+
+    def go_to(self, path: str) -> None:
+        """Ask there next time, in a session of its own."""
+        self.target = self.target.with_path(path)
+        self.session.forget()
+
+    def go_without_audio(self, why: str) -> None:
+        """Do not ask for it again; the session that it has cost is over."""
+        self.target = replace(self.target, audio=False)
+        self.silence = why
+        self.session.forget()

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests and answers on one connection to a camera, before it plays.
+
+Used by the handshake, which decides what to ask. It logs in where that is demanded, turns refusals
+into errors, and keeps the frames that arrive between messages.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.base.errors import IngestError
+from camfleet_worker.rtsp import refusal
+from camfleet_worker.rtsp.attempt import Attempt
+from camfleet_worker.rtsp.connection import Connection
+from camfleet_worker.rtsp.message import (
+    Frame,
+    MessageError,
+    MessageReader,
+    Request,
+    Response,
+    serialise_frame,
+)
+from camfleet_worker.rtsp.sdp import path_of
+from camfleet_worker.rtsp.session import answer_request
+
+_MAX_EARLY_BYTES = 512 * 1024
+"""Frames that arrive between PLAY and its answer; more is a flood."""
+_REDIRECTS = (301, 302, 303, 305, 307)
+
+
+class Redirected(Exception):
+    """The same device wants to be asked at another path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("redirected")
+        self.path = path
+
+
+class Exchange:
+    """Asks one question at a time."""
+
+    def __init__(self, attempt: Attempt, connection: Connection) -> None:
+        self.stale_ids: set[int] = set()
+        """Interleaved ids on which a dead session is heard."""
+        self._attempt = attempt
+        self._connection = connection
+        self._reader = MessageReader()
+        self._early: bytearray | None = None
+        """Frames of our session that have arrived; None while there is none that could send."""
+        self._step = "connect"
+
+    def expect_frames(self) -> None:
+        """PLAY comes next: frames are ours from here on."""
+        self._early = bytearray()
+
+    def take_early(self) -> bytes:
+        """The frames that came before the answer to PLAY."""
+        return bytes(self._early or b"")
+
+    def take_rest(self) -> bytes:
+        """What was read from the connection and not looked at."""
+        return self._reader.take_rest()
+
+    async def request(
+        self, method: str, url: str, headers: list[tuple[str, str]], but: int = 200
+    ) -> Response:
+        """Ask, log in where that is demanded, and accept nothing but success (or `but`)."""
+        response = await self.ask(method, url, headers)
+        if response.status == 401:
+            response = await self._attempt.login.answer(
+                response, lambda: self.ask(method, url, headers)
+            )
+        if response.status in _REDIRECTS:
+            raise self._redirected(response)
+        if not 200 <= response.status < 300 and response.status != but:
+            raise refusal.refused(method, response, self._attempt.target.session_timeout_s)
+        return response
+
+    def _redirected(self, response: Response) -> Exception:
+        """Where to ask next on the same device, or the refusal to go anywhere else."""
+        location = response.headers.get("location") or ""
+        host, path = refusal.redirected_host(location), path_of(location)
+        if not path or host.lower() not in ("", self._attempt.target.host.lower()):
+            return refusal.redirect_refused(host)
+        return Redirected(path)
+
+    async def ask(self, method: str, url: str, headers: list[tuple[str, str]]) -> Response:
+        """The answer, whatever it says."""
+        self._step = method
+        await self._connection.send(self._attempt.session.request(method, url, headers))
+        response = await self._answer()
+        self._attempt.answered = True
+        self._attempt.session.learn(response)
+        return response
+
+    async def _answer(self) -> Response:
+        """One request is under way at a time, so the next final response is its answer, whatever
+        CSeq a camera repeats in it (quirk 33)."""
+        while True:
+            for item in self._reader:
+                if isinstance(item, Frame):
+                    self._keep_early(item)
+                elif isinstance(item, Request):
+                    await self._connection.send(answer_request(item))
+                elif item.status >= 200:
+                    return item
+            data = await self._connection.receive()
+            if not data:
+                raise ConnectionResetError(errno.ECONNRESET, "closed by the camera")
+            self._reader.feed(data)
+
+    def _keep_early(self, frame: Frame) -> None:
+        """Frames before PLAY belong to a dead session of an old live555 (quirk 31)."""
+        if self._early is None:
+            self.stale_ids.add(frame.channel)
+            return
+        self._early += serialise_frame(frame.channel, frame.payload)
+        if len(self._early) > _MAX_EARLY_BYTES:
+            raise MessageError("a flood of frames and no answer to PLAY")
+
+    def timed_out(self) -> IngestError:
+        """The port is open and nobody speaks, or the camera fell silent on the way."""
+        return IngestError(
+            ConditionType.STREAMING if self._attempt.answered else ConditionType.REACHABLE,
+            Reason.TIMEOUT,
+            f"The camera did not answer {self._step} in time",
+        )
+
+    def ended(self) -> IngestError:
+        """The other side went away."""
+        return IngestError(
+            ConditionType.STREAMING,
+            Reason.STREAM_ENDED,
+            f"The camera closed the RTSP connection during {self._step}",
+        )

@@ -5,7 +5,7 @@ Called by the RTMP relay. H.264 as FLV always had it, H.265 as Enhanced RTMP has
 not its business: it hands out octets.
 
 AAC goes beside it in tags of ours (FLV specification 10.1 annex E.4.2): a second stream of the
-muxer would have to be announced before the first picture and would hold pictures back.
+muxer would have to be announced before the first access unit and would hold the video back.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class FlvStream:
 
     def add_audio(self, unit: AudioUnit) -> bytes:
         """The octets of one unit of AAC, behind its configuration where that is new; none for one
-        that belongs to pictures before the first."""
+        that belongs to access units before the first."""
         if self._first_dts is None or unit.pts_90k < self._first_dts:
             return b""
         at_ms = (unit.pts_90k - self._first_dts + 45) // 90

@@ -29,7 +29,7 @@ _BOX_HEAD_BYTES = 8
 
 
 class Octets:
-    """Octets in parts that belong one behind the other. Nobody copies them together."""
+    """Octets in parts that belong one behind the other and are never copied together."""
 
     __slots__ = ("parts", "size")
 
@@ -60,7 +60,7 @@ class TrackSamples:
         """Of all samples, one after the other, as the track run lists them."""
 
     def add(self, data: bytes, dts: int, *fields: int) -> None:
-        """One sample. `fields`: what the track run says of it."""
+        """Add one sample. `fields`: its entry in the TrackRunBox (section 8.8.8)."""
         if not self.count:
             self.begin = dts
         self.count += 1
@@ -130,21 +130,21 @@ class AudioSamples(TrackSamples):
 
 def fragment(number: int, tracks: list[TrackSamples]) -> list[bytes]:
     """MovieFragmentBox and MediaDataBox of the tracks that have samples, which begin anew."""
-    heard = [track for track in tracks if track.count]
+    filled = [track for track in tracks if track.count]
     head = full_box(b"mfhd", 0, 0, struct.pack("!I", number))
-    moof_bytes = _BOX_HEAD_BYTES + len(head) + sum(track.box_bytes for track in heard)
-    data_bytes = _BOX_HEAD_BYTES + sum(track.octets for track in heard)
+    moof_bytes = _BOX_HEAD_BYTES + len(head) + sum(track.box_bytes for track in filled)
+    data_bytes = _BOX_HEAD_BYTES + sum(track.octets for track in filled)
     trafs, offset = [], moof_bytes + _BOX_HEAD_BYTES
-    for track in heard:
+    for track in filled:
         trafs.append(track.traf(offset))
         offset += track.octets
     moof = box(b"moof", head, *trafs)
-    samples = [data for track in heard for data in track.take()]
+    samples = [data for track in filled for data in track.take()]
     return [moof + struct.pack("!I4s", data_bytes, b"mdat"), *samples]
 
 
 def random_access(points: list[tuple[int, int]]) -> bytes:
-    """MovieFragmentRandomAccessBox (section 8.8.9): at which times, of the pictures' clock, and
+    """MovieFragmentRandomAccessBox (section 8.8.9): at which times, of the video's clock, and
     where in the file a fragment begins with a key frame."""
     entries = b"".join(struct.pack("!QQBBB", time, at, 1, 1, 1) for time, at in points)
     table = struct.pack("!III", VIDEO_TRACK, 0, len(points)) + entries

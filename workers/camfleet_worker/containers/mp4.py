@@ -47,7 +47,7 @@ _HEADER_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 _HEADERS_KEPT = 1024
 """A camera's next segment mostly has the header of the last one."""
 _AAC_SAMPLES = 1024
-"""Of a unit with none after it; else the time of the next one says how long it lasts."""
+"""How long the last audio unit lasts; any other lasts until the next one begins."""
 
 
 class Muxed(NamedTuple):
@@ -61,13 +61,13 @@ NOTHING = Muxed(Octets([]), Units(0, 0))
 
 
 class Mp4Segment:
-    """One fragmented MP4 being written; its first picture is shown at 0."""
+    """One fragmented MP4 being written; its first access unit is shown at 0."""
 
     def __init__(
         self, video: VideoFormat, first_offset_90k: int = 0, audio: AudioFormat | None = None
     ) -> None:
-        """`first_offset_90k`: the first picture's composition offset. `audio`: AAC, announced as
-        a second track whether or not any comes."""
+        """`first_offset_90k`: the composition offset of the first access unit. `audio`: AAC,
+        announced as a second track whether or not any comes."""
         self._header = header(video, first_offset_90k, audio)
         self._samples = None if audio is None else SampleClock(audio.clock_hz)
         self._access_units, self._audio_units = AccessUnitSamples(), AudioSamples()
@@ -84,19 +84,19 @@ class Mp4Segment:
 
         The duration is the one between decoding times, which MP4 counts.
         """
-        pictures, ready = self._access_units, NOTHING
+        video, ready = self._access_units, NOTHING
         if self._first_pts is None:
             self._first_pts, self._first_dts = pts_90k, dts_90k
         dts = dts_90k - self._first_dts
-        if pictures.count and (key or dts - pictures.begin >= _FRAGMENT_90K):
+        if video.count and (key or dts - video.begin >= _FRAGMENT_90K):
             ready = self._fragment()
-        if not pictures.count and key:
+        if not video.count and key:
             self._key_shown = pts_90k - self._first_dts
-        pictures.add_access_unit(data, dts, duration_90k, key, pts_90k - dts_90k)
+        video.add_access_unit(data, dts, duration_90k, key, pts_90k - dts_90k)
         return ready
 
     def add_audio(self, unit: AudioUnit) -> None:
-        """Add one audio unit in the announced format, not before the first picture."""
+        """Add one audio unit in the announced format, not before the first access unit."""
         assert self._samples is not None
         assert self._first_pts is not None
         at = self._samples.at(unit.pts_90k - self._first_pts)
@@ -128,7 +128,7 @@ class Mp4Segment:
 
 @lru_cache(_HEADERS_KEPT)
 def header(video: VideoFormat, first_offset_90k: int, audio: AudioFormat | None) -> bytes:
-    """FileTypeBox and MovieBox, by av: pictures are the first track, counted in 1/90000 s, audio
+    """FileTypeBox and MovieBox, by av: the video is the first track, counted in 1/90000 s, audio
     is the second, counted in its samples."""
     written = Written()
     with av.open(written, "w", format="mp4", options=_HEADER_OPTIONS) as container:
@@ -143,7 +143,7 @@ def header(video: VideoFormat, first_offset_90k: int, audio: AudioFormat | None)
         container.start_encoding()
         made = written.take()
     if first_offset_90k:
-        # Where decoding begins before the first picture is shown, an edit list says so. Rejected:
+        # An edit list says that decoding begins before the first access unit is shown. Rejected:
         # negative offsets, which need none, but FFmpeg's demuxer shows such fragments late.
         return with_edit_list(made, first_offset_90k)
     return made
@@ -157,7 +157,7 @@ class SampleClock:
         self._last = -1
 
     def at(self, at_90k: int) -> int:
-        """The sample that is heard then, or the one after the last."""
+        """The number of the sample that plays at this time, or the one after the last."""
         # Rounded: what was scaled up to 1/90000 s must be the sample it was.
         at = (at_90k * self._clock_hz + CLOCK_RATE // 2) // CLOCK_RATE
         self._last = max(at, self._last + 1)
@@ -176,7 +176,7 @@ class AacTrack:
         self._time_base = self._stream.time_base = Fraction(1, audio.clock_hz)
 
     def packet(self, data: bytes, at_90k: int) -> Packet[Stream]:
-        """One unit that is heard so long after the container's beginning."""
+        """Add one unit that plays so long after the container's beginning."""
         packet = av.Packet(data)
         packet.stream = self._stream
         packet.time_base = self._time_base

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which pictures the other side has acknowledged, told by the octets that its TCP has. Pure.
+"""Which access units the peer has acknowledged, computed from the octets that its TCP has. Pure.
 
-A relay says with each batch how far the connection's octets then go, and now and then how many of
-them were acknowledged. What is acknowledged becomes evidence; what was under way when a connection
-broke never does.
+Used by the relays. A relay reports with each batch how many octets it holds, and twice a second how
+many octets are not acknowledged. What is acknowledged becomes evidence; what was under way when a
+connection broke never does.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
@@ -31,7 +31,7 @@ class _Batch(NamedTuple):
     begins: bool
 
 
-class Deliveries:
+class AckTracker:
     """Of one relay, over all its connections. Used on the relay's own thread."""
 
     def __init__(self, evidence: DeliveryLog) -> None:
@@ -42,19 +42,18 @@ class Deliveries:
         self._ask_at = float("-inf")
 
     def begin(self) -> None:
-        """A connection begins. What the one before had not acknowledged is not known to be
-        there."""
+        """A connection begins. What the one before had not acknowledged may have been lost."""
         self._octets = 0
         self._batches.clear()
         self._begins = True
         self._ask_at = float("-inf")
 
     def dropped(self) -> None:
-        """Pictures were left out before the next one sent."""
+        """Access units were left out before the next one sent."""
         self._begins = True
 
     def sent(self, octets: int, units: Sequence[AccessUnit]) -> None:
-        """So many octets were handed to the connection, with these pictures in them."""
+        """So many octets were handed to the connection, with these access units in them."""
         self._octets += octets
         if units:
             first_us, last_us = _us(units[0]), _us(units[-1])

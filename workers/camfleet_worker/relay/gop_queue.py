@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bounded queue of access units that drops whole GOPs, counted.
 
-Used by the relays. Dropping single pictures would leave the viewer grey smear until the next key
-frame, so what goes is always everything up to a key frame. The oldest goes first: a monitoring
-system that lags shall show what is now. Not safe for two threads: the caller that has two locks.
+Used by the relays. Without one access unit, a decoder shows grey smear until the next key frame, so
+everything up to a key frame is dropped together. The oldest goes first: a monitoring system that
+lags shall show what is now. Not safe for two threads: a caller that has two must lock.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.

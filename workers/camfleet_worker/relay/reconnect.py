@@ -14,7 +14,7 @@ from camfleet_worker.base.errors import Retry
 
 FIRST_S = 1.0
 LONGEST_S = 7.0
-"""A monitoring system has its pictures within ten seconds of coming back, however long it was away:
+"""A monitoring system has its streams within ten seconds of coming back, however long it was away:
 two seconds are left for an attempt that began before (its SYN is sent after 0, 1 and 3 of five
 seconds) and one for announcing. Ten thousand relays then try 3,000 times a second between them: a
 few packets each for a machine that refuses, and connects spread over seconds when it is back."""

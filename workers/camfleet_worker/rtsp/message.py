@@ -2,7 +2,7 @@
 """RTSP messages and the interleaved frames between them, without any I/O.
 
 Called by the client while it shakes hands, by the media loop for whatever is not a video packet,
-and by the RTSP relay. Parsing is as tolerant as installed cameras demand and as bounded as an
+and by the RTSP publisher. Parsing is as tolerant as installed cameras demand and as bounded as an
 untrusted peer deserves: a header block, a body and the number of headers have limits, and what
 cannot be a message raises MessageError. It judges no status codes and knows no sockets.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """rtsps: TLS over a non-blocking socket, read in batches like a plain one.
 
-Made by connection.py for cameras and by the RTSP relay for monitoring systems, then owned by the
-media loop. Works on memory BIOs: `ssl.SSLSocket` asks the kernel twice for each record, and a
+Made by connection.py for cameras and by relay/connector.py for monitoring systems, then owned by
+the media loop. Works on memory BIOs: `ssl.SSLSocket` asks the kernel twice for each record, and a
 camera sends a record for each packet. Whether a certificate is verified is the context's business:
 a camera's is pinned (camera_tls.py), a monitoring system's verified (relay/vms_tls.py).
 """

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """RTMP as a publisher speaks it, without any I/O: handshake, chunks, the five commands, FLV tags.
 
-Called by the RTMP relay, which owns the socket. Sections are those of Adobe's RTMP specification
-1.0 (chunks section 5.3, commands section 7) and AMF0's. Only what a publisher needs: it sends FLV
-tags as messages, one to one, and of what the server says it understands results and status.
+Called by the RTMP publisher, which owns the socket. Sections are those of Adobe's RTMP
+specification 1.0 (chunks section 5.3, commands section 7) and AMF0's. It knows only what a
+publisher needs: FLV tags become messages, one to one, and of the server's commands results and
+status are understood.
 """
 
 from __future__ import annotations

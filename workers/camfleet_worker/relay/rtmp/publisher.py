@@ -63,7 +63,7 @@ class RtmpPublisher:
                 stream = float(self._stream)
                 self._socket.sendall(messages.command("deleteStream", 0, None, stream))
         except OSError:
-            return  # it is gone already: nobody is left to be told
+            return  # the peer has gone already
         finally:
             self._socket.close()
 
@@ -101,10 +101,10 @@ class RtmpPublisher:
         answer = messages.pong(item)
         if answer is not None:
             self._socket.sendall(answer)
-        heard = messages.as_command(item)
-        if heard is not None and (heard.name == "_error" or _is_refusal(heard)):
-            raise PublishRefused(heard.code or "no code")
-        return heard
+        received = messages.as_command(item)
+        if received is not None and (received.name == "_error" or _is_refusal(received)):
+            raise PublishRefused(received.code or "no code")
+        return received
 
     def _shake_hands(self) -> None:
         self._socket.sendall(messages.hello())
@@ -154,7 +154,7 @@ class RtmpPublisher:
         return stream
 
     def _await(self, name: str, transaction: int) -> messages.Command:
-        """The awaited answer; what else the server says meanwhile is taken or ignored."""
+        """The awaited answer; whatever else the server sends meanwhile is answered or ignored."""
         deadline = time.monotonic() + self._timings.answer_s
         while time.monotonic() < deadline:
             data = self._socket.recv(_READ_BYTES)
@@ -162,11 +162,11 @@ class RtmpPublisher:
                 raise ConnectionResetError
             found: messages.Command | None = None
             for item in self._reader.feed(data):
-                heard = self._take(item)
-                if heard is None or heard.name != name:
+                received = self._take(item)
+                if received is None or received.name != name:
                     continue
-                if name == "onStatus" or heard.transaction == transaction:
-                    found = heard
+                if name == "onStatus" or received.transaction == transaction:
+                    found = received
             if found is not None:
                 return found
         raise TimeoutError
@@ -203,7 +203,7 @@ def _application_and_name(target: RelayTarget) -> tuple[str, str]:
     return application, name
 
 
-def _is_refusal(heard: messages.Command) -> bool:
-    return heard.name == "onStatus" and any(
-        isinstance(value, dict) and value.get("level") == "error" for value in heard.values
+def _is_refusal(received: messages.Command) -> bool:
+    return received.name == "onStatus" and any(
+        isinstance(value, dict) and value.get("level") == "error" for value in received.values
     )

@@ -28,7 +28,7 @@ from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
 from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
-from camfleet_worker.relay.ack_tracker import Deliveries
+from camfleet_worker.relay.ack_tracker import AckTracker
 from camfleet_worker.relay.connection_failure import connection_failure
 from camfleet_worker.relay.gop_queue import GopQueue
 from camfleet_worker.relay.reconnect import Reconnect
@@ -63,11 +63,11 @@ class RtmpRelay:
         self.counters = SinkCounters()
         self.delivery_log = DeliveryLog()
         """Of what the other side's TCP has acknowledged."""
-        self._deliveries = Deliveries(self.delivery_log)  # the thread's own
+        self._acks = AckTracker(self.delivery_log)  # the thread's own
         self._target = target
         self._timings = timings
         if target.over_tls:
-            vms_tls(target.authorities)  # authorities that are none are told at once
+            vms_tls(target.authorities)  # raises at once where they are no certificates
         self._changed = threading.Condition()
         self._queue = GopQueue(queue_bytes, self.counters)  # guarded by _changed
         self._audio = AudioQueue(AUDIO_BYTES, self.counters)  # guarded by _changed
@@ -107,7 +107,7 @@ class RtmpRelay:
             return
         with self._changed:
             if unit.key and not self._publishing:
-                # Nobody takes them yet: keep the latest GOP only.
+                # There is no connection yet: keep the latest GOP only.
                 self._queue.drop_all()
             if not self._queue.push(unit):
                 self._audio.drop_before(self._queue.first_pts)
@@ -191,13 +191,13 @@ class RtmpRelay:
             with self._changed:
                 self._publishing = True
                 self._audio.drop_before(self._queue.first_pts)
-            self._deliveries.begin()
+            self._acks.begin()
             flv = FlvStream(video)
             while batch := self._next(video):
                 octets = publisher.send(b"".join(_tags(flv, unit) for unit in batch))
-                self._deliveries.sent(octets, _access_units(batch))
-                if self._deliveries.due(time.monotonic()):
-                    self._deliveries.unacknowledged(publisher.unacknowledged)
+                self._acks.sent(octets, _access_units(batch))
+                if self._acks.due(time.monotonic()):
+                    self._acks.unacknowledged(publisher.unacknowledged)
                 publisher.listen()
                 self._count(batch)
                 self._state = _WORKING
@@ -218,7 +218,7 @@ class RtmpRelay:
                 self._changed.wait(1.0)
             if self._dropped:
                 self._dropped = False
-                self._deliveries.dropped()
+                self._acks.dropped()
             while not self._closed and len(self._queue) and size < _BATCH_BYTES:
                 if self._queue.first.format != video:
                     break

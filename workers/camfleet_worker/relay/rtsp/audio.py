@@ -82,7 +82,7 @@ class AudioPacketiser:
         return True
 
     def sender_report(self, pts_90k: int, taken_at: float) -> bytes:
-        """An interleaved frame that says when what is heard at this time was taken, in UTC."""
+        """An interleaved frame that says when the audio of this time was taken, in UTC."""
         return sender_report(
             _RTCP_ID,
             self._ssrc,

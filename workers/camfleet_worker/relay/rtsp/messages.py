@@ -97,13 +97,13 @@ class RecordSession:
         return self._session.keepalive_interval_s
 
     def keepalive(self) -> bytes:
-        """A request without effect: servers forget sessions that say nothing. Nothing where the
-        other side takes none."""
+        """A request without effect, since servers forget silent sessions; empty where the server
+        takes none."""
         return self._session.keepalive() or b""
 
     def answered_while_recording(self, response: Response) -> bytes:
-        """What to send in return to whatever it says to a keepalive. IngestError where it has
-        forgotten the session: only that is the end."""
+        """What to send after an answer to a keepalive. IngestError where the server has forgotten
+        the session; any other answer shows that it lives."""
         if response.status == _SESSION_NOT_FOUND:
             raise self._target.failure(Reason.VMS_UNREACHABLE, "has forgotten the session")
         return self._session.keepalive_answered(response) or b""

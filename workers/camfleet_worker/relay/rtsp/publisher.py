@@ -93,7 +93,7 @@ class RtspPublisher:
         return len(self._gathered) > 0
 
     def advance(self, now: float) -> None:
-        """Hear what the peer says and answer it; until RECORD is granted, send that too."""
+        """Read what the peer has sent and answer it; until RECORD is granted, send that too."""
         if now >= self._listen_at or (self._encrypted is not None and self._encrypted.unsent_bytes):
             self._listen(now)
         if self.recording:
@@ -186,11 +186,11 @@ class RtspPublisher:
         return under_way + len(self._unsent)
 
     def close(self) -> None:
-        """Say TEARDOWN where a session is open, and hang up, without waiting."""
+        """Send TEARDOWN where a session is open, and close the connection, without waiting."""
         try:
             self._say_goodbye()
         except (OSError, ssl.SSLError):
-            pass  # it is gone already: nobody is left to be told
+            pass  # the peer has gone already
         finally:
             self._connection.close()
 
@@ -225,7 +225,7 @@ class RtspPublisher:
         """What to send in return."""
         if self.recording:
             answer = self._session.answered_while_recording(response)
-            # Whatever it says to a keepalive, it is there.
+            # Whatever it answers to a keepalive, it is there.
             self._unanswered_since = now if answer else None
             return answer
         answer = self._session.answered(response)

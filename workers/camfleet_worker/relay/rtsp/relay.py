@@ -23,7 +23,7 @@ from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
-from camfleet_worker.relay.ack_tracker import Deliveries
+from camfleet_worker.relay.ack_tracker import AckTracker
 from camfleet_worker.relay.connection_failure import connection_failure
 from camfleet_worker.relay.connector import Connector
 from camfleet_worker.relay.gop_queue import GopQueue
@@ -62,7 +62,7 @@ class RtspRelay:
         self.counters = SinkCounters()
         self.delivery_log = DeliveryLog()
         """Of what the other side's TCP has acknowledged."""
-        self._deliveries = Deliveries(self.delivery_log)
+        self._acks = AckTracker(self.delivery_log)
         self._target = target
         self._tls = vms_tls(target.authorities) if target.over_tls else None
         self._resolver = resolver
@@ -99,13 +99,13 @@ class RtspRelay:
         if unit.format is not self._video and unit.format != self._video:
             self._take_format(unit.format)
         if unit.key and not self._recording:
-            # Nobody takes them yet: keep the latest GOP only, to begin with what is seen now.
+            # There is no stream yet: keep the latest GOP only, to begin it with the present.
             self._queue.drop_all()
         if not self._queue.push(unit):
             self._audio_queue.drop_before(self._queue.first_pts)
             if self._recording:
                 self._too_slow_until = self._now + self._timings.too_slow_s
-                self._deliveries.dropped()
+                self._acks.dropped()
                 self.delivery_log.failed(Cause.VMS)
 
     def push_audio(self, unit: AudioUnit) -> None:
@@ -137,7 +137,7 @@ class RtspRelay:
             self._fail(connection_failure(self._target, error), now)
 
     def close(self) -> None:
-        """Say TEARDOWN where a session is open, and hang up."""
+        """Send TEARDOWN where a session is open, and close the connection."""
         self._closed = True
         self._hang_up()
         self._queue.drop_all()
@@ -179,7 +179,7 @@ class RtspRelay:
             return
         if not began:
             self.counters.connects += 1
-            self._deliveries.begin()
+            self._acks.begin()
             self._judge_at = float("-inf")
             self._queue.begin_at_key()
             self._audio_queue.drop_before(self._queue.first_pts)
@@ -220,7 +220,7 @@ class RtspRelay:
             self._append_audio(publisher, None)
         self.counters.access_units += len(units)
         self.counters.bytes += size
-        self._deliveries.sent(publisher.seal(), units)
+        self._acks.sent(publisher.seal(), units)
         return True
 
     def _append_audio(self, publisher: RtspPublisher, until_90k: int | None) -> None:
@@ -232,7 +232,7 @@ class RtspRelay:
     def _judge(self, publisher: RtspPublisher, now: float) -> None:
         """Once something of the stream was acknowledged, it is taken."""
         unacknowledged = publisher.unacknowledged(now)
-        self._deliveries.unacknowledged(unacknowledged)
+        self._acks.unacknowledged(unacknowledged)
         if self._state is _WORKING:
             self._reconnect.healthy(now)
             self._judge_at = now + _JUDGE_S

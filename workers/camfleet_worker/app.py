@@ -23,10 +23,10 @@ from camfleet_worker.cluster.api import Cluster
 from camfleet_worker.cluster.connection import Connection
 from camfleet_worker.cluster.heartbeat import Heartbeat
 from camfleet_worker.cluster.token_reviews import TokenReviews
-from camfleet_worker.endpoints.http_server import READING, Answer, HttpServer
+from camfleet_worker.endpoints.http_server import READING, Answer, HttpServer, Limits
 from camfleet_worker.endpoints.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
 from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
-from camfleet_worker.endpoints.probes import Page, ProbeServer, Progress
+from camfleet_worker.endpoints.probes import Page, Progress, pages_only
 from camfleet_worker.endpoints.snapshot_gate import SnapshotGate
 from camfleet_worker.endpoints.snapshots import snapshot_page
 from camfleet_worker.ingest import Ingest
@@ -90,13 +90,14 @@ class Worker:
     def _snapshot_servers(self) -> list[tuple[HttpServer, str, int]]:
         """One for whoever may forward a port to the pod, with the journal; one for a viewer, where
         it is declared."""
-        loopback = HttpServer(self._loopback().answer, answer_s=JOURNAL_S)
+        loopback = HttpServer(self._loopback().answer, limits=Limits(answer_s=JOURNAL_S))
         servers = [(loopback, LOOPBACK, self._settings.snapshot_port)]
         if viewer := self._settings.viewer:
             reviews = TokenReviews(self._connection, viewer.audience)
             gate = SnapshotGate(reviews.review, viewer.audience, viewer.user)
             self._registry.register(ViewerCollector(gate))
-            server = ProbeServer(self._snapshot, gate, VIEWER_CONNECTIONS)
+            limits = Limits(most_open=VIEWER_CONNECTIONS)
+            server = HttpServer(pages_only(self._snapshot), gate, limits)
             servers.append((server, viewer.address, viewer.port))
         return servers
 
@@ -112,7 +113,7 @@ class Worker:
         """Run until told to stop; raises what ended a part that must not end."""
         self._ingest.start()
         pages = {"/metrics": self._metrics, "/healthz": self._healthz, "/readyz": self._readyz}
-        probes = ProbeServer(pages.get)
+        probes = HttpServer(pages_only(pages.get))
         snapshots = self._snapshot_servers()
         port = await probes.start(self._settings.metrics_address, self._settings.metrics_port)
         for where in snapshots:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a bearer token opens a door: reading it, judging what the API server says of it, and
-remembering that for moments. Pure; `snapshot_gate` asks the API server.
+"""Bearer tokens: reading one from a request, judging what the API server says of it, and keeping
+that verdict for seconds. Pure; `snapshot_gate` asks the API server.
 """
 
 from __future__ import annotations
@@ -8,33 +8,32 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from camfleet_worker.cluster.reviewed_token import ReviewedToken
 
 ADMITTED_S = 30.0
-"""What a token that was withdrawn is still worth."""
+"""So long a token that is withdrawn may still be used."""
 REFUSED_S = 5.0
 MOST_ADMITTED = 32
 """Each replica of a viewer has a token of its own, and a new one each hour."""
 MOST_REFUSED = 256
 
-_TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
-def bearer_token(head: bytes) -> str | None:
-    """The token in the head of a request (RFC 6750 section 2.1); None where there is none, more
-    than one Authorization field, or something that no token can be."""
-    fields = (line.partition(b":") for line in head.split(b"\r\n")[1:])
-    values = [value.strip(b" \t") for name, _, value in fields if name.lower() == b"authorization"]
-    if len(values) != 1:
+def bearer_token(authorization: Sequence[str]) -> str | None:
+    """The token in the Authorization fields of a request (RFC 6750 section 2.1); None where there
+    is none, more than one field, or something that no token can be."""
+    if len(authorization) != 1:
         return None
-    scheme, _, token = values[0].partition(b" ")
-    token = token.strip(b" ")
-    if scheme.lower() != b"bearer" or _TOKEN.fullmatch(token) is None:
+    scheme, _, token = authorization[0].partition(" ")
+    token = token.strip(" ")
+    if scheme.lower() != "bearer" or _TOKEN.fullmatch(token) is None:
         return None
-    return token.decode("ascii")
+    return token
 
 
 def judged(reviewed: ReviewedToken, audience: str, user: str) -> HTTPStatus:

@@ -1,37 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small HTTP server of our own: one request a connection, without a body (RFC 9112).
+"""The HTTP server of the worker: aiohttp's, with one request a connection and bounds for the whole
+of it.
 
-Used for what the cluster asks (probes.py), for whoever may forward a port to the pod (loopback.py),
-and with a gate before it where a viewer is declared. Answers are made on the main loop.
+The app makes three: for what the cluster asks (`probes`), for whoever may forward a port to the pod
+(`local_endpoint`), and one with a gate before it where a viewer is declared (`snapshot_gate`).
+Answers are made on the main loop. It reads no body, takes no second request on a connection and
+names no software.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
-REQUEST_S = 5.0
-MAX_REQUEST_BYTES = 8192
+from aiohttp import web
+
+log = logging.getLogger(__name__)
+
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 READING = ("GET", "HEAD")
+_CLOSE_S = 0.1
+"""What an answer that is under way gets to end when the worker stops."""
+_HEAD_ENDS = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one listener gives to its clients. Times are seconds."""
+
+    request_s: float = 5.0
+    """From the connection to the end of the head; without `answer_s`, to the last octet of the
+    answer."""
+    answer_s: float | None = None
+    """From the end of the head to the last octet of the answer."""
+    most_open: int | None = None
+    """Connections at once; those beyond are closed unheard. Never set it for probes: strangers
+    could then keep kubelet out."""
+    head_bytes: int = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for. `path` is without the query; of a repeated parameter the last counts, and
-    an empty one is there: a camera without a name is not every camera."""
+    """What was asked for."""
 
     method: str
     path: str
+    """As it was sent, without the query."""
     query: Mapping[str, str] = field(default_factory=dict)
-    by_page: bool = False
-    """A web page asks, wherever it is from (RFC 6454 section 7.3)."""
+    """The last of each parameter. An empty one is there: a camera without a name is not every
+    camera."""
+    has_origin: bool = False
+    """A web page sends it, wherever the page is from (RFC 6454 section 7.3)."""
     host: str = ""
-    """Whom the client believes to ask, as its Host field says; of several, all."""
+    """The server that the client means to ask (RFC 9110 section 7.2)."""
+    authorization: tuple[str, ...] = ()
+    """The values of all Authorization fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,115 +70,178 @@ class Answer:
     body: bytes = b""
     content_type: str = TEXT
     modified_at: float | None = None
-    """When what is shown came to be, in seconds since the epoch; told in whole seconds."""
+    """When what is shown came to be, in seconds since the epoch; sent in whole seconds."""
 
 
-Gate = Callable[[bytes], Awaitable[HTTPStatus]]
-"""Takes the head of a request; OK lets it pass, anything else is its answer."""
+Answering = Callable[[Request], Awaitable[Answer]]
+Gate = Callable[[Request], Awaitable[HTTPStatus]]
+"""OK lets a request pass, anything else is its answer."""
 
 
 class HttpServer:
     """Listens, and asks `answer` for each request."""
 
     def __init__(
-        self,
-        answer: Callable[[Request], Awaitable[Answer]],
-        gate: Gate | None = None,
-        most_open: int | None = None,
-        answer_s: float | None = None,
+        self, answer: Answering, gate: Gate | None = None, limits: Limits | None = None
     ) -> None:
-        """`gate` is asked first, so that who is not let in learns nothing of what there is.
-        Connections beyond `most_open` are closed unheard: never set it for probes, which strangers
-        could then starve. `answer_s`: how long making and taking an answer may last; without it, a
-        request and its answer share the time of a request.
-        """
+        """`gate` is asked first, so that a client without access cannot find out what exists."""
         self._answer = answer
         self._gate = gate
-        self._most_open = most_open
-        self._answer_s = answer_s
-        self._open = 0
-        self._server: asyncio.Server | None = None
+        self._limits = limits or Limits()
+        self._runner: web.ServerRunner | None = None
 
     async def start(self, address: str, port: int) -> int:
-        """Listen; the port that it listens on."""
-        self._server = await asyncio.start_server(
-            self._serve, address, port, limit=MAX_REQUEST_BYTES
-        )
-        return int(self._server.sockets[0].getsockname()[1])
+        """Listen; the port that it listens on. Raises OSError."""
+        runner = web.ServerRunner(_Server(self._handle, self._limits), shutdown_timeout=_CLOSE_S)
+        await runner.setup()
+        site = web.TCPSite(runner, address, port)
+        try:
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        return site.port
 
     async def close(self) -> None:
-        """Take no more requests."""
-        if self._server is not None:
-            self._server.close()
+        """Take no more requests, and end those that do not end by themselves at once."""
+        if self._runner is not None:
+            await self._runner.cleanup()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request per connection (RFC 9112 section 9.6: Connection: close)."""
-        self._open += 1
-        try:
-            if self._most_open is None or self._open <= self._most_open:
-                await self._converse(reader, writer)
-        finally:
-            self._open -= 1
-            writer.close()
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Draining waits for the last octet: else a client that reads nothing keeps a connection.
-        writer.transport.set_write_buffer_limits(high=0)
-        try:
-            async with asyncio.timeout(REQUEST_S) as patience:
-                head = await reader.readuntil(b"\r\n\r\n")
-                if self._answer_s is not None:
-                    patience.reschedule(asyncio.get_running_loop().time() + self._answer_s)
-                request = _request(head)
-                writer.write(_octets(request, await self._admitted(head, request)))
-                await writer.drain()
-        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            # A client that does not finish its request, or does not take its answer, gets none.
-            writer.transport.abort()
-
-    async def _admitted(self, head: bytes, request: Request) -> Answer:
-        admitted = HTTPStatus.OK if self._gate is None else await self._gate(head)
+    async def _handle(self, asked: web.BaseRequest) -> web.Response:
+        request = _request(asked)
+        admitted = HTTPStatus.OK if self._gate is None else await self._gate(request)
         if admitted is not HTTPStatus.OK:
-            return Answer(admitted)
-        return await self._answer(request)
+            return _Response(Answer(admitted))
+        return _Response(await self._answer(request))
 
 
-def _request(head: bytes) -> Request:
-    method, _, rest = head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
-    path, _, query = rest.partition(" ")[0].partition("?")
-    by_page = b"\r\norigin:" in head.lower()
-    asked = dict(parse_qsl(query, keep_blank_values=True))
-    return Request(method, path, asked, by_page, _host(head))
+class _Server(web.Server):
+    """Makes a `_Connection` for each client and knows how many there are."""
+
+    def __init__(
+        self, handler: Callable[[web.BaseRequest], Awaitable[web.Response]], limits: Limits
+    ) -> None:
+        # An answer that nobody waits for any more is not made.
+        super().__init__(handler, handler_cancellation=True)
+        self.limits = limits
+        self.open = 0
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self)
 
 
-def _host(head: bytes) -> str:
-    fields = (line.partition(b":") for line in head.split(b"\r\n")[1:])
-    hosts = (value.strip() for name, _, value in fields if name.strip().lower() == b"host")
-    return b",".join(hosts).decode("latin-1")
+class _Connection(web.RequestHandler):
+    """One client with one request.
+
+    aiohttp bounds each line of a head, and waits without end for a client that takes no answer.
+    Here are the bounds of the whole: octets until the head ends, and time until the connection is
+    closed. What follows the head is never looked at.
+    """
+
+    def __init__(self, server: _Server) -> None:
+        limits = server.limits
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # None is aiohttp's way to write none
+            max_line_size=limits.head_bytes,
+            max_field_size=limits.head_bytes,
+            lingering_time=0,
+            auto_decompress=False,
+        )
+        self._server = server
+        self._limits = limits
+        self._socket: asyncio.Transport | None = None
+        self._head = bytearray()
+        self._head_ended = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._server.open += 1
+        self._socket = transport
+        most = self._limits.most_open
+        if most is not None and self._server.open > most:
+            transport.abort()
+            return
+        self._end_within(self._limits.request_s)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._server.open -= 1
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_ended or self._socket is None or self._socket.is_closing():
+            return
+        searched = max(0, len(self._head) - len(_HEAD_ENDS) + 1)
+        self._head += data
+        end = self._head.find(_HEAD_ENDS, searched)
+        size = len(self._head) if end < 0 else end + len(_HEAD_ENDS)
+        if size > self._limits.head_bytes:
+            self._socket.abort()
+        elif end >= 0:
+            self._head_ended = True
+            if self._limits.answer_s is not None:
+                self._end_within(self._limits.answer_s)
+            super().data_received(bytes(self._head[:size]))
+            self._head.clear()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.Response:
+        """What aiohttp answers to a head that is no HTTP, and to an exception of ours. It would
+        log the former, head and token included, as often as a stranger likes."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("a request failed by a bug", exc_info=exc)
+        return _Response(Answer(HTTPStatus(status)))
+
+    def _end_within(self, seconds: float) -> None:
+        assert self._socket is not None
+        if self._deadline is not None:
+            self._deadline.cancel()
+        # Also a client that takes its answer too slowly gets no more of it.
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._socket.abort)
 
 
-def _octets(request: Request, answer: Answer) -> bytes:
-    status, body = answer.status, answer.body
-    lines = (
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        f"Content-Type: {answer.content_type}",
-        "Cache-Control: no-store",
-        # For browsers behind a forwarded port: no guessing, and no embedding in somebody's page.
-        "X-Content-Type-Options: nosniff",
-        "Cross-Origin-Resource-Policy: same-origin",
-        f"Content-Length: {len(body)}",
-        # RFC 9110 section 15.5.2: a 401 says how to log in.
-        *(("WWW-Authenticate: Bearer",) if status is HTTPStatus.UNAUTHORIZED else ()),
-        *_last_modified(answer.modified_at),
-        "Connection: close",
-        "",
-        "",
+class _Response(web.Response):
+    """An answer as it is sent."""
+
+    def __init__(self, answer: Answer) -> None:
+        headers = {
+            "Content-Type": answer.content_type,
+            "Cache-Control": "no-store",
+            # For browsers behind a forwarded port: no guessing, no embedding in somebody's page.
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Resource-Policy": "same-origin",
+        }
+        if answer.status is HTTPStatus.UNAUTHORIZED:  # RFC 9110 section 15.5.2
+            headers["WWW-Authenticate"] = "Bearer"
+        if answer.modified_at is not None:  # RFC 9110 section 8.8.2
+            headers["Last-Modified"] = formatdate(answer.modified_at, usegmt=True)
+        super().__init__(body=answer.body, status=answer.status, headers=headers)
+        self.force_close()
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        # Strangers need not know whose software answers, nor of which version.
+        self.headers.popall("Server", None)
+
+
+def _request(asked: web.BaseRequest) -> Request:
+    path, _, query = asked.raw_path.partition("?")
+    return Request(
+        asked.method,
+        path,
+        dict(parse_qsl(query, keep_blank_values=True)),
+        "Origin" in asked.headers,
+        ",".join(asked.headers.getall("Host", ())),
+        tuple(asked.headers.getall("Authorization", ())),
     )
-    return "\r\n".join(lines).encode() + (b"" if request.method == "HEAD" else body)
-
-
-def _last_modified(modified_at: float | None) -> tuple[str, ...]:
-    """RFC 9110 section 8.8.2."""
-    if modified_at is None:
-        return ()
-    return (f"Last-Modified: {formatdate(modified_at, usegmt=True)}",)

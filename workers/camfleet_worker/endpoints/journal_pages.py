@@ -16,6 +16,7 @@ import errno
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -33,20 +34,26 @@ JOURNAL = "/journal"
 ACKNOWLEDGE = "/journal/acknowledge"
 JSON = "application/json"
 _LONGEST = 17
-"""Digits of a moment: the years up to 5000, and no number that a day cannot be told of."""
-_MOST_ENTRIES = 50_000
-"""In one answer, some 8 MiB: all journals at their bound would be many times what the pod may
-take, and it streams meanwhile."""
-_LEAST_ENTRIES = 200
-"""Of each camera in one answer, so that a collector gets on with every one of them."""
+"""Digits of a moment: the years up to 5000, each of which has a day by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSize:
+    """How many entries one answer holds."""
+
+    most: int = 50_000
+    """Of all cameras, some 8 MiB: all journals at their bound would be many times the memory of the
+    pod, and it streams meanwhile."""
+    least_of_each: int = 200
+    """Of each camera, also beyond `most`, so that a collector makes progress with every one."""
 
 
 class JournalPages:
-    """Answers a collector. 400 where it does not say what it means, 503 where the disk does not
-    answer."""
+    """Answers a collector: 400 where a parameter is wrong, 503 where the disk does not answer."""
 
-    def __init__(self, journals: Journals) -> None:
+    def __init__(self, journals: Journals, size: AnswerSize | None = None) -> None:
         self._journals = journals
+        self._size = size or AnswerSize()
         self._busy = False
 
     async def read(self, request: Request) -> Answer:
@@ -55,10 +62,10 @@ class JournalPages:
             since_us = _moment_asked(request.query, "since", "0")
         except ValueError as error:
             return _refused(error)
-        # What goes on is the main loop's to tell; files, and many days of them, are a thread's.
+        # Periods that still last are read here, on the main loop; files on a thread of their own.
         found = [(kept, kept.settled_us, kept.now()) for kept in self._named(request.query)]
         try:
-            body = await self._apart(lambda: _told(found, since_us))
+            body = await self._apart(lambda: journals_json(found, since_us, self._size))
         except OSError as error:
             return _unread(error)
         return Answer(HTTPStatus.OK, body, JSON)
@@ -77,8 +84,8 @@ class JournalPages:
         return Answer(HTTPStatus.NO_CONTENT)
 
     async def _apart(self, work: Callable[[], T]) -> T:
-        """On a thread that a stalled disk may hold for ever, also beyond the end of the process:
-        so not one of a pool, and one at a time. Raises OSError."""
+        """Work that a stalled disk may hold for ever, also beyond the end of the process: on a
+        thread that is in no pool, one at a time. Raises OSError."""
         if self._busy:
             raise OSError(errno.EBUSY, "another request waits for the disk")
         self._busy = True
@@ -94,7 +101,7 @@ class JournalPages:
             try:
                 loop.call_soon_threadsafe(settle)
             except RuntimeError:
-                return  # the worker has ended meanwhile: nobody is left to be told
+                return  # the worker has ended meanwhile: nobody waits for the answer
 
         threading.Thread(target=run, name="journal-reader", daemon=True).start()
         return await done
@@ -106,7 +113,7 @@ class JournalPages:
 
 def _settle(done: asyncio.Future[Any], result: object, error: Exception | None) -> None:
     if done.done():
-        return  # whoever asked has given up
+        return  # the client has gone, or its time is over
     if error is None:
         done.set_result(result)
     else:
@@ -119,17 +126,20 @@ def _let_go(found: Iterable[KeptJournal], until_us: int) -> None:
         kept.store.acknowledge(until_us)
 
 
-def _told(found: Sequence[tuple[KeptJournal, int, list[Entry]]], since_us: int) -> bytes:
-    """Raises OSError."""
-    most = max(_LEAST_ENTRIES, _MOST_ENTRIES // max(1, len(found)))
+def journals_json(
+    found: Sequence[tuple[KeptJournal, int, list[Entry]]], since_us: int, size: AnswerSize
+) -> bytes:
+    """The answer for journals, each with the moment up to which it is settled and the periods that
+    still last. Raises OSError."""
+    most = max(size.least_of_each, size.most // max(1, len(found)))
     cameras = (
-        _camera_told(kept, settled_us, goes_on, since_us, most)
+        _camera_json(kept, settled_us, goes_on, since_us, most)
         for kept, settled_us, goes_on in found
     )
     return b'{"cameras":[' + b",".join(cameras) + b"]}\n"
 
 
-def _camera_told(
+def _camera_json(
     kept: KeptJournal, settled_us: int, goes_on: Iterable[Entry], since_us: int, most: int
 ) -> bytes:
     """Raises OSError."""
@@ -165,8 +175,8 @@ def _since(entries: Iterable[Entry], since_us: int) -> list[Entry]:
 
 
 def _moment_asked(query: Mapping[str, str], name: str, otherwise: str) -> int:
-    """Raises ValueError, also for a parameter that there is not: a camera whose parameter is
-    misspelt would be all cameras."""
+    """Raises ValueError, also for an unknown parameter: with `camera` misspelt, one camera would be
+    all cameras."""
     for other in query.keys() - {name, "camera"}:
         raise ValueError(f"there is no parameter {other!r}, only {name!r} and 'camera'")
     return _moment(query.get(name, otherwise))

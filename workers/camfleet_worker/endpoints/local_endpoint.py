@@ -1,28 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the worker serves on the pod's loopback address alone: snapshots and the journal.
 
-Whoever sees it was let through by `kubectl port-forward`, and so by the cluster's own rights, or
-runs in the pod. The one thing that can be changed here is how long the journal is kept.
+A client comes through `kubectl port-forward`, and so by the cluster's own rights, or runs in the
+pod. The one thing that it can change here is how long the journal is kept.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-from camfleet_worker.endpoints.http_server import READING, Answer, Request
+from camfleet_worker.endpoints.http_server import READING, Answer, Answering, Request
 from camfleet_worker.endpoints.probes import Page
 
 LOOPBACK = "127.0.0.1"
 _OWN_HOST = re.compile(r"(localhost|[0-9.]+|\[[0-9a-f:.]+\])?(:[0-9]*)?", re.IGNORECASE)
 """By address, or by the one name that no DNS server answers for (RFC 6761 section 6.3)."""
 
-Answering = Callable[[Request], Awaitable[Answer]]
-
 
 class Loopback:
-    """Answers by path: a picture, or who was given for the path and the methods."""
+    """Answers by path: with a snapshot, or by the function given for the path and its methods."""
 
     def __init__(
         self,
@@ -35,14 +33,14 @@ class Loopback:
     async def answer(self, request: Request) -> Answer:
         """The answer to a request."""
         if _OWN_HOST.fullmatch(request.host) is None:
-            # A page whose name was pointed at a forwarded port would read as if it were its own.
+            # A web page whose name resolves to this address may read the answer (DNS rebinding).
             return Answer(HTTPStatus.MISDIRECTED_REQUEST)
         if request.path in self._pages:
             methods, answering = self._pages[request.path]
             if request.method not in methods:
                 return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
-            if request.method not in READING and request.by_page:
-                # A port that is forwarded is open to every page in that person's browser.
+            if request.method not in READING and request.has_origin:
+                # Every web page in that person's browser can send to a port that is forwarded.
                 return Answer(HTTPStatus.FORBIDDEN)
             return await answering(request)
         page = self._snapshot(request.path)

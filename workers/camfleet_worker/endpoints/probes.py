@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET a page and nothing else: what the cluster asks, and what a viewer of snapshots may ask.
+"""Pages that are read and nothing else: what the cluster asks, and what a viewer of snapshots may
+ask.
 
-The app makes one for /metrics, /healthz and /readyz, and one with a gate before it where a viewer
-is declared. The answer comes from the main loop, so an answer at all shows that it lives; /healthz
-also asks for the media loop.
+The app serves /metrics, /healthz and /readyz by it, and snapshots behind a gate where a viewer is
+declared. The answer comes from the main loop, so an answer at all shows that this loop runs;
+/healthz also asks for the media loop.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from camfleet_worker.endpoints.http_server import READING, Answer, Gate, HttpServer, Request
+from camfleet_worker.endpoints.http_server import READING, Answer, Answering, Request
 
 Page = Callable[[], Answer]
 
@@ -33,24 +34,14 @@ class Progress:
         return now - self._moved_at > self._patience_s
 
 
-class ProbeServer(HttpServer):
-    """Serves pages by path, to be read and nothing else."""
+def pages_only(find: Callable[[str], Page | None]) -> Answering:
+    """Answer with the page that `find` has for a path: 404 where it has None, and 405 to every
+    method that is not for reading."""
 
-    def __init__(
-        self,
-        find: Callable[[str], Page | None],
-        gate: Gate | None = None,
-        most_open: int | None = None,
-    ) -> None:
-        """`find` answers with the page at a path, None where there is none; `gate` and `most_open`
-        as HttpServer has them."""
-        super().__init__(self._page, gate, most_open)
-        self._find = find
-
-    async def _page(self, request: Request) -> Answer:
-        page = self._find(request.path)
+    async def answer(request: Request) -> Answer:
         if request.method not in READING:
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED)
-        if page is None:
-            return Answer(HTTPStatus.NOT_FOUND)
-        return page()
+        page = find(request.path)
+        return page() if page is not None else Answer(HTTPStatus.NOT_FOUND)
+
+    return answer

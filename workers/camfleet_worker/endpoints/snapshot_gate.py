@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may see snapshots on the second listener: one ServiceAccount, by a token that the API server
-has reviewed.
+"""Access to snapshots on the second listener: one ServiceAccount has it, by a token that the API
+server has reviewed.
 
-The app hangs it before a ProbeServer. It fails closed: without an answer nobody is let in but who
-was let in moments ago. Strangers cannot make it flood the API server: their reviews have a rate and
-few places, and a token that was good before never waits behind them.
+The app puts it before the pages of that listener. It fails closed: while the API server does not
+answer, only a token that was admitted within the last seconds is. Strangers cannot make it flood
+the API server: their reviews have a rate and few places, and a token that was good before never
+waits behind them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.cluster.errors import ClusterError
 from camfleet_worker.cluster.reviewed_token import ReviewedToken
 from camfleet_worker.endpoints.bearer import Verdicts, bearer_token, fingerprint, judged
+from camfleet_worker.endpoints.http_server import Request
 
 log = logging.getLogger(__name__)
 
@@ -57,19 +59,19 @@ class SnapshotGate:
         self._asking: dict[str, asyncio.Task[HTTPStatus]] = {}
         self._strangers_paused_until = float("-inf")
         self._known_paused_until = float("-inf")
-        self._deaf = False
+        self._unanswered = False
         self.answers: Counter[HTTPStatus] = Counter()
         """By status, OK where the request was let through."""
         self.reviews = 0
 
-    async def __call__(self, head: bytes) -> HTTPStatus:
+    async def __call__(self, request: Request) -> HTTPStatus:
         """OK lets a request pass, anything else is its answer: 401, 403, 429 or 503."""
-        status = await self._decide(head)
+        status = await self._decide(request)
         self.answers[status] += 1
         return status
 
-    async def _decide(self, head: bytes) -> HTTPStatus:
-        token = bearer_token(head)
+    async def _decide(self, request: Request) -> HTTPStatus:
+        token = bearer_token(request.authorization)
         if token is None:
             return HTTPStatus.UNAUTHORIZED
         key, now = fingerprint(token), self._monotonic()
@@ -111,7 +113,7 @@ class SnapshotGate:
         except ClusterError as error:
             self._pause(key, error)
             return HTTPStatus.SERVICE_UNAVAILABLE
-        self._deaf = False
+        self._unanswered = False
         verdict = judged(reviewed, self._audience, self._user)
         self._verdicts.keep(key, verdict, self._monotonic())
         if verdict is HTTPStatus.FORBIDDEN:
@@ -124,6 +126,6 @@ class SnapshotGate:
         if self._verdicts.is_known(key):
             # A stranger's review may fail by what the stranger sent, this one's does not.
             self._known_paused_until = self._strangers_paused_until
-        if not self._deaf:
+        if not self._unanswered:
             log.warning("snapshots are refused, no token is reviewed", extra={"cause": str(error)})
-        self._deaf = True
+        self._unanswered = True

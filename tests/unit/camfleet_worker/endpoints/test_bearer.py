@@ -25,51 +25,42 @@ VIEWER = "system:serviceaccount:camfleet-page:page"
 OK, UNAUTHORIZED, FORBIDDEN = HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN
 
 
-def _head(*fields: str) -> bytes:
-    lines = ["GET /snapshot/gate HTTP/1.1", "Host: pod", *fields, "", ""]
-    return "\r\n".join(lines).encode("latin-1")
-
-
 @pytest.mark.parametrize(
     ("field", "token"),
     [
-        ("Authorization: Bearer abc.DEF-1_2", "abc.DEF-1_2"),
-        ("authorization:bearer   abc==", "abc=="),
-        ("AUTHORIZATION: BEARER a~b+c/d\t", "a~b+c/d"),
+        ("Bearer abc.DEF-1_2", "abc.DEF-1_2"),
+        ("bearer   abc==", "abc=="),
+        ("BEARER a~b+c/d", "a~b+c/d"),
     ],
 )
 def test_a_token_is_read_however_the_field_is_written(field: str, token: str) -> None:
-    assert bearer_token(_head("Accept: */*", field)) == token
+    assert bearer_token([field]) == token
 
 
 @pytest.mark.parametrize(
     "fields",
     [
         pytest.param((), id="no field"),
-        pytest.param(("Authorization: Bearer",), id="no token"),
-        pytest.param(("Authorization: Bearer ",), id="an empty token"),
-        pytest.param(("Authorization: Basic YTpi",), id="another scheme"),
-        pytest.param(("Authorization: abc",), id="no scheme"),
-        pytest.param(("Authorization: Bearer a b",), id="two words"),
-        pytest.param(("Authorization: Bearer a\x00b",), id="a control character"),
-        pytest.param(("Authorization: Bearer ábc",), id="not ASCII"),
-        pytest.param(("Authorization : Bearer abc",), id="a blank before the colon"),
-        pytest.param(("X: y", " Authorization: Bearer abc"), id="a folded line"),
-        pytest.param(("Authorization: Bearer abc", "Authorization: Bearer abc"), id="two fields"),
+        pytest.param(("",), id="an empty field"),
+        pytest.param(("Bearer",), id="no token"),
+        pytest.param(("Bearer ",), id="an empty token"),
+        pytest.param(("Basic YTpi",), id="another scheme"),
+        pytest.param(("abc",), id="no scheme"),
+        pytest.param(("Bearer a b",), id="two words"),
+        pytest.param(("Bearer a\x00b",), id="a control character"),
+        pytest.param(("Bearer abc\n",), id="the end of a line"),
+        pytest.param(("Bearer ábc",), id="not ASCII"),
+        pytest.param(("Bearer abc", "Bearer abc"), id="two fields"),
     ],
 )
 def test_what_is_no_token_is_none(fields: tuple[str, ...]) -> None:
-    assert bearer_token(_head(*fields)) is None
+    assert bearer_token(fields) is None
 
 
-def test_a_token_in_the_request_line_is_not_read() -> None:
-    assert bearer_token(b"Authorization: Bearer abc\r\nHost: pod\r\n\r\n") is None
-
-
-@given(st.binary(max_size=300))
-def test_any_head_can_be_read(head: bytes) -> None:
-    token = bearer_token(head)
-    assert token is None or (token and token.encode("ascii") in head)
+@given(st.lists(st.text(max_size=40), max_size=2))
+def test_any_fields_can_be_read(fields: list[str]) -> None:
+    token = bearer_token(fields)
+    assert token is None or (token and token.isascii() and token in fields[0])
 
 
 @pytest.mark.parametrize(

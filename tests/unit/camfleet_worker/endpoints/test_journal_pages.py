@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import httpx
 import pytest
 
 from camfleet_worker.endpoints.http_server import READING, HttpServer
-from camfleet_worker.endpoints.journal_pages import ACKNOWLEDGE, JOURNAL, JournalPages
+from camfleet_worker.endpoints.journal_pages import ACKNOWLEDGE, JOURNAL, AnswerSize, JournalPages
 from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
 from camfleet_worker.journal.lines import Entry, said
 from camfleet_worker.journal.period import UP, Fact, Period, Stage, down
@@ -47,19 +48,25 @@ class Kept:
         return [GOES_ON]
 
 
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    journals = SimpleNamespace(kept=[Kept("gate", tmp_path), Kept("yard", tmp_path)])
-    pages = JournalPages(journals)  # type: ignore[arg-type]
+@asynccontextmanager
+async def asking(folder: Path, size: AnswerSize | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    journals = SimpleNamespace(kept=[Kept("gate", folder), Kept("yard", folder)])
+    pages = JournalPages(journals, size)  # type: ignore[arg-type]
     loopback = Loopback(
         lambda path: None,
         {JOURNAL: (READING, pages.read), ACKNOWLEDGE: (("POST",), pages.acknowledge)},
     )
     server = HttpServer(loopback.answer)
     port = await server.start(LOOPBACK, 0)
-    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}") as asking:
-        yield asking
+    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}") as client:
+        yield client
     await server.close()
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with asking(tmp_path) as client:
+        yield client
 
 
 async def test_a_collector_is_told_what_is_finished_and_what_goes_on(
@@ -163,19 +170,20 @@ async def test_a_moment_that_no_day_can_be_told_of_is_refused(
 
 
 async def test_an_answer_has_a_bound_and_says_how_far_it_goes(
-    client: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("camfleet_worker.endpoints.journal_pages._MOST_ENTRIES", 0)
-    monkeypatch.setattr("camfleet_worker.endpoints.journal_pages._LEAST_ENTRIES", 3)
     flaps = [Period(ARRIVING, UP, at_us, at_us + 1) for at_us in range(3_000, 3_020, 2)]
-    JournalStore(tmp_path / "gate").append(*flaps)
-    since_us, found = 0, []
-    for _ in range(10):
-        gate, yard = (await client.get("/journal", params={"since": since_us})).json()["cameras"]
-        assert len(gate["entries"]) <= 3
-        assert (len(yard["entries"]), yard["settledUs"]) == (3, DAY_US + 7) or since_us > 0
-        found += [entry for entry in gate["entries"] if entry not in found]
-        since_us = gate["settledUs"]
+    async with asking(tmp_path, AnswerSize(most=0, least_of_each=3)) as client:
+        JournalStore(tmp_path / "gate").append(*flaps)
+        since_us, found = 0, []
+        for _ in range(10):
+            gate, yard = (await client.get("/journal", params={"since": since_us})).json()[
+                "cameras"
+            ]
+            assert len(gate["entries"]) <= 3
+            assert (len(yard["entries"]), yard["settledUs"]) == (3, DAY_US + 7) or since_us > 0
+            found += [entry for entry in gate["entries"] if entry not in found]
+            since_us = gate["settledUs"]
     assert since_us == DAY_US + 7
     everything: list[Entry] = [YESTERDAY, *flaps, TODAY, COUNTED]
     assert found == [said(one) for one in everything]

@@ -13,6 +13,7 @@ import pytest
 from camfleet_worker.cluster.errors import ClusterError, Trouble
 from camfleet_worker.cluster.reviewed_token import ReviewedToken
 from camfleet_worker.endpoints.bearer import ADMITTED_S, REFUSED_S
+from camfleet_worker.endpoints.http_server import Request
 from camfleet_worker.endpoints.snapshot_gate import (
     MOST_STRANGERS,
     PAUSE_S,
@@ -49,7 +50,7 @@ class Reviewer:
 
     async def shown(self, token: str) -> HTTPStatus:
         """The gate's answer to a request with a token."""
-        return await self.gate(f"GET / HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        return await self.gate(Request("GET", "/", authorization=(f"Bearer {token}",)))
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ async def api() -> Reviewer:
 
 
 async def test_nobody_is_asked_about_a_request_without_a_token(api: Reviewer) -> None:
-    assert await api.gate(b"GET /snapshot/gate HTTP/1.1\r\n\r\n") is UNAUTHORIZED
+    assert await api.gate(Request("GET", "/snapshot/gate")) is UNAUTHORIZED
     assert api.asked.total() == 0
 
 

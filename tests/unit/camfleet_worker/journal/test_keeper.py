@@ -25,7 +25,7 @@ from camfleet_api.technical_profile import RecordingPolicy, VideoLimits
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.sink_set import SinkSet
-from camfleet_worker.endpoints.journal_pages import _told
+from camfleet_worker.endpoints.journal_pages import AnswerSize, journals_json
 from camfleet_worker.journal.keeper import IN_MEMORY_BYTES, JournalPlaces, Journals, KeptJournal
 from camfleet_worker.journal.lines import entry_of
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Fact, Period, Stage
@@ -442,7 +442,8 @@ class Relayed(Worker):
 
 def collected(worker: Worker, kept: KeptJournal, since_us: int) -> tuple[int, set[Period]]:
     """What a collector is told that goes on from the answer before."""
-    (camera,) = json.loads(_told([(kept, kept.settled_us, kept.now())], since_us))["cameras"]
+    found = [(kept, kept.settled_us, kept.now())]
+    (camera,) = json.loads(journals_json(found, since_us, AnswerSize()))["cameras"]
     told = {entry_of(json.dumps(said).encode()) for said in camera["entries"]}
     return camera["settledUs"], {one for one in told if isinstance(one, Period)}
 

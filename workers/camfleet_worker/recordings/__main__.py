@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m camfleet_worker.recordings`: what lies on a volume, files for people, and how
-available its cameras were.
+"""`python -m camfleet_worker.recordings`: what lies on a volume of recordings, files for people,
+and how available its cameras were.
 
-Exit status 1 with one sentence on stderr where what was asked for is not there.
+People run it in a worker's pod, or wherever a volume is mounted. It reads and never writes below
+the volume. Its exit status stands in `_EXIT_STATUS`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from pathlib import Path
 from camfleet_worker.base.moments import DAY_US, microseconds, moment_us
 from camfleet_worker.journal.lines import windows_said
 from camfleet_worker.journal.minutes import Verdict
-from camfleet_worker.journal.period import Period
+from camfleet_worker.journal.period import Period, Stage
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
 from camfleet_worker.journal.windows import Window, with_planned_gaps
 from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.export import ExportError, export
-from camfleet_worker.recordings.gap_causes import told
+from camfleet_worker.recordings.gap_causes import gap_parts
 from camfleet_worker.recordings.listing import (
     Interval,
     cameras_on,
@@ -35,6 +36,14 @@ from camfleet_worker.recordings.listing import (
 )
 
 _PROGRESS_US = 60_000_000
+_ABOUT = """\
+What lies on a volume of recordings, one playable file of an interval, and how available the cameras
+were. It reads beside workers that write, and never writes below the volume."""
+_EXIT_STATUS = """\
+exit status:
+  0  done; an export that lacks some of the interval says so on stderr
+  1  what was asked for is not on the volume, or the volume cannot be read: one sentence on stderr
+  2  the arguments are wrong"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,12 @@ class _Row:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.start is not None and asked.start >= asked.end:
+        parser.error(f"--from {time_text(asked.start)} is not before --to {time_text(asked.end)}")
     try:
+        asked.volume.stat()  # a volume that is not there is not an empty one
         return int(asked.run(asked) or 0)
     except ExportError as error:
         print(error, file=sys.stderr)
@@ -74,17 +87,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list(asked: argparse.Namespace) -> None:
-    """Spans on disk and the gaps between them."""
+    """Spans on disk and the gaps between them. Raises ExportError."""
     if asked.camera is None:
-        print("\n".join(cameras_on(asked.volume)))
+        names = cameras_on(asked.volume)
+        print(json.dumps(names, indent=2) if asked.json else "\n".join(names))
         return
-    wanted = Interval(asked.start, asked.end)
+    wanted = Interval(asked.start or 0, asked.end)
     folder = _folder(asked, wanted)
     recorded = stretches(recorded_segments(folder, wanted))
     store = JournalStore(folder)
-    known = (one for one in store.known() if isinstance(one, Period))
+    known = [one for one in store.known() if isinstance(one, Period)]
+    if asked.start is None:
+        wanted = Interval(_first_known_us(asked, recorded, known), asked.end)
     journal = with_planned_gaps(known, store.windows())
-    missing = [part for gap in gaps(recorded, wanted) for part in told(gap, journal)]
+    missing = [part for gap in gaps(recorded, wanted) for part in gap_parts(gap, journal)]
     rows = [_Row("recorded", part) for part in recorded]
     rows += [_Row("gap", part.covers, part.cause) for part in missing]
     rows.sort(key=lambda row: row.covers.start_us)
@@ -93,6 +109,20 @@ def _list(asked: argparse.Namespace) -> None:
         return
     for row in rows:
         print(row.line())
+
+
+def _first_known_us(
+    asked: argparse.Namespace, recorded: list[Interval], journal: list[Period]
+) -> int:
+    """When the volume begins to tell of the camera: before that nobody wanted it recorded, so it is
+    no gap. Raises ExportError."""
+    starts = [one.start_us for one in recorded]
+    starts += [one.start_us for one in journal if one.fact.stage is Stage.ON_DISK]
+    first_us = min(starts, default=asked.end)
+    if first_us >= asked.end:
+        until = time_text(asked.end)
+        raise ExportError(f"Nothing of {asked.camera} lies on {asked.volume} from before {until}.")
+    return first_us
 
 
 def _availability(asked: argparse.Namespace) -> None:
@@ -208,39 +238,68 @@ def _time(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m camfleet_worker.recordings", description=__doc__
+        prog="python -m camfleet_worker.recordings",
+        description=_ABOUT,
+        epilog=_EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="cameras of a volume, or spans and gaps of one")
-    listing.add_argument("camera", nargs="?", help="namespace/name; without: the cameras there are")
-    listing.add_argument("--json", action="store_true", help="for programs")
+    listing.add_argument(
+        "camera", nargs="?", help="namespace/name; without it, the names of all cameras are listed"
+    )
+    listing.add_argument("--json", action="store_true", help="print JSON, for programs")
     listing.set_defaults(run=_list)
     exporting = commands.add_parser("export", help="one playable MP4 of an interval")
-    exporting.add_argument("camera", help="namespace/name")
-    exporting.add_argument("output", type=Path, help="file to write, such as gate.mp4")
+    exporting.add_argument("camera", help="namespace/name, as `list` shows it")
+    exporting.add_argument(
+        "output",
+        type=Path,
+        help="file to write, such as gate.mp4; where the codec changes, gate-2.mp4 follows",
+    )
     exporting.set_defaults(run=_export)
     available = commands.add_parser("availability", help="good minutes, from the journal of gaps")
-    available.add_argument("camera", nargs="?", help="namespace/name; without: all there are")
-    available.add_argument("--json", action="store_true", help="for programs")
+    available.add_argument(
+        "camera", nargs="?", help="namespace/name; without it, all cameras are counted"
+    )
+    available.add_argument("--json", action="store_true", help="print JSON, for programs")
     available.set_defaults(run=_availability)
     now_us = microseconds(time.time())
-    begins = {listing: 0, exporting: 0, available: now_us - DAY_US}
-    for command in begins:
-        needed = command is exporting
-        command.add_argument("--volume", type=Path, default=Path("/recordings"), metavar="FOLDER")
+    _add_interval(listing, "the first that the volume tells of the camera", None, now_us)
+    _add_interval(exporting)
+    _add_interval(available, "a day ago", now_us - DAY_US, now_us)
+    return parser
+
+
+def _add_interval(
+    command: argparse.ArgumentParser,
+    begins: str = "",
+    start_us: int | None = None,
+    end_us: int | None = None,
+) -> None:
+    """The volume and the interval. Without `end_us` both ends must be named; `begins` says in words
+    what `start_us` is."""
+    command.add_argument(
+        "--volume",
+        type=Path,
+        default=Path("/recordings"),
+        metavar="FOLDER",
+        help="where the recordings are mounted; else /recordings",
+    )
+    needed = end_us is None
+    for name, field, default_us, otherwise in (
+        ("--from", "start", start_us, begins),
+        ("--to", "end", end_us, "now"),
+    ):
         command.add_argument(
-            "--from",
-            dest="start",
+            name,
+            dest=field,
             type=_time,
             required=needed,
-            default=begins[command],
+            default=default_us,
             metavar="TIME",
-            help="with an offset: 2026-05-01T07:00:00+07:00",
+            help="such as 2026-05-01T07:00:00+07:00" + ("" if needed else f"; else {otherwise}"),
         )
-        command.add_argument(
-            "--to", dest="end", type=_time, required=needed, default=now_us, metavar="TIME"
-        )
-    return parser
 
 
 if __name__ == "__main__":

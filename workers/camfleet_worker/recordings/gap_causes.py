@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gaps that listing found, with the causes that the journal knows. Pure.
+"""The causes of gaps, from the journal. Pure.
 
-Called by the command line. The names of segments decide what is missing, the journal only why: what
-it does not tell stays a gap without a cause.
+Called by the command line. The names of segments decide what is missing, the journal only why: a
+gap of which the journal says nothing stays one without a cause.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from camfleet_worker.recordings.listing import Interval
 
 
 @dataclass(frozen=True, slots=True)
-class ToldGap:
-    """A part of a gap, and whose it is where that is known."""
+class GapPart:
+    """A part of a gap, and its cause where the journal knows one."""
 
     covers: Interval
     cause: Cause | None
 
 
-def told(gap: Interval, journal: Iterable[Period]) -> list[ToldGap]:
-    """The parts of one gap by cause. They tile it."""
-    parts: list[ToldGap] = []
+def gap_parts(gap: Interval, journal: Iterable[Period]) -> list[GapPart]:
+    """One gap divided by cause. The parts cover it without overlap."""
+    parts: list[GapPart] = []
     at_us = gap.start_us
     for period in sorted(_on_disk(journal), key=lambda one: one.start_us):
         start_us, end_us = max(period.start_us, at_us), min(period.end_us, gap.end_us)
         if end_us <= start_us:
             continue
         if start_us > at_us:
-            parts.append(ToldGap(Interval(at_us, start_us), None))
-        parts.append(ToldGap(Interval(start_us, end_us), period.condition.cause))
+            parts.append(GapPart(Interval(at_us, start_us), None))
+        parts.append(GapPart(Interval(start_us, end_us), period.condition.cause))
         at_us = end_us
     if at_us < gap.end_us:
-        parts.append(ToldGap(Interval(at_us, gap.end_us), None))
+        parts.append(GapPart(Interval(at_us, gap.end_us), None))
     return parts
 
 

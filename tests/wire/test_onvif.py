@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -666,6 +667,18 @@ async def test_a_camera_that_repeats_our_password_is_not_quoted(resolver: OnvifR
     error, _ = await met(resolver, answer)
     assert PASSWORD not in error.message
     assert "(hidden)" in error.message
+
+
+@pytest.mark.parametrize("password", ["p", "camera", "fault"])
+async def test_a_password_that_stands_in_our_own_words_is_hidden_in_the_cameras_alone(
+    resolver: OnvifResolver, password: str
+) -> None:
+    def answer(peer: Peer, path: str, operation: str) -> bytes:
+        return fault("Oops", f"no {password}, pal", "500 Internal Server Error")
+
+    error, _ = await met(resolver, answer, replace(ACCOUNT, password=password))
+    assert error.message.startswith("The camera answers ")
+    assert " with a fault (no (hidden), pal)" in error.message
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,3 +64,17 @@ def test_a_secret_is_masked_in_the_forms_that_urls_xml_and_reprs_give_it() -> No
     redactor.know({"p@ss/w<rd>'"})
     for shown in ("p%40ss/w%3Crd%3E%27", "p%40ss%2Fw%3Crd%3E%27", "p@ss/w&lt;rd&gt;&#x27;"):
         assert redactor.redact(f"GET {shown} HTTP") == "GET *** HTTP"
+
+
+@pytest.mark.parametrize("secret", ["p", "stopped", "worker stopped", "worker"])
+def test_a_password_that_is_a_word_of_ours_leaves_our_messages_readable(secret: str) -> None:
+    made = record("worker stopped", account=secret)
+    made.name = "camfleet_worker.app"
+    fields = json.loads(line(secret, made))
+    assert (fields["message"], fields["account"]) == ("worker stopped", "***")
+
+
+def test_a_message_of_ours_with_arguments_is_masked_like_any_other() -> None:
+    made = record("worker stopped: %s", "hunter2")
+    made.name = "camfleet_worker.app"
+    assert json.loads(line("hunter2", made))["message"] == "worker stopped: ***"

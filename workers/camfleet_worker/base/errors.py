@@ -9,6 +9,7 @@ translated is a bug and passes through loudly.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from camfleet_api.conditions import REASONS, ConditionType, Reason
@@ -27,13 +28,20 @@ class Retry(StrEnum):
     """Only a changed declaration can help."""
 
 
+class Quotation(str):
+    """Words of a camera, within a detail: they may hold anything, our password included."""
+
+    __slots__ = ()
+
+
 class IngestError(Exception):
     """One failure with its reason.
 
     `condition` is the condition that becomes not True, `detail` one sentence without trailing
-    period that names what was seen. It must hold no secret, no timestamp and no counter: the
-    message of a condition must not change while what was seen is the same. `retry_after_s` is how
-    long the device itself says that trying again is useless: the rest of a session that lingers.
+    period that names what was seen, in parts where some of it is a Quotation. It must hold no
+    secret, no timestamp and no counter: the message of a condition must not change while what was
+    seen is the same. `retry_after_s` is how long the device itself says that trying again is
+    useless: the rest of a session that lingers.
     `last_chance`: the device says that it locks the account at the next refused login.
     """
 
@@ -41,19 +49,38 @@ class IngestError(Exception):
         self,
         condition: ConditionType,
         reason: Reason,
-        detail: str,
+        detail: str | tuple[str, ...],
         retry: Retry = Retry.BACKOFF,
         retry_after_s: float | None = None,
         *,
         last_chance: bool = False,
     ) -> None:
+        parts = (detail,) if isinstance(detail, str) else detail
+        detail = "".join(parts)
         super().__init__(f"{reason}: {detail}")
         self.condition = condition
         self.reason = reason
         self.detail = detail
+        self.parts = parts
         self.retry = retry
         self.retry_after_s = retry_after_s
         self.last_chance = last_chance
+
+    def hiding(self, hide: Callable[[str], str]) -> IngestError:
+        """The same failure with secrets hidden in its quotations; itself where there are none."""
+        parts = tuple(
+            Quotation(hide(part)) if isinstance(part, Quotation) else part for part in self.parts
+        )
+        if parts == self.parts:
+            return self
+        return IngestError(
+            self.condition,
+            self.reason,
+            parts,
+            self.retry,
+            self.retry_after_s,
+            last_chance=self.last_chance,
+        )
 
     @property
     def message(self) -> str:

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Quotation, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.answer_cache import CachedCall
@@ -61,7 +61,11 @@ class FaultAnswered(IngestError):
         super().__init__(
             ConditionType.ELIGIBLE,
             Reason.PROTOCOL_ERROR,
-            f"The camera answers {operation.name} with a fault ({said or 'without words'})",
+            (
+                f"The camera answers {operation.name} with a fault (",
+                Quotation(said) if said else "without words",
+                ")",
+            ),
         )
         self.fault = fault
 
@@ -76,8 +80,11 @@ class NotOnvif(IngestError):
         super().__init__(
             ConditionType.ELIGIBLE,
             Reason.NOT_ONVIF,
-            f"Port {port} answers with HTTP {answer.http.status}"
-            f"{f' ({seen})' if seen else ''} and not by ONVIF",
+            (
+                f"Port {port} answers with HTTP {answer.http.status}",
+                *((" (", Quotation(seen), ")") if seen else ()),
+                " and not by ONVIF",
+            ),
             Retry.SLOW,
         )
 

@@ -17,6 +17,7 @@ from camfleet_api.camera import DeviceStatus, LearnedStatus, Scheme
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.camera_tls import camera_tls
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.redaction import Hider
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import discovery, wsdl
 from camfleet_worker.onvif.device import OnvifDevice, checked_stream_path
@@ -245,10 +246,9 @@ class OnvifResolver:
 
 def _without_password(error: IngestError, credentials: Credentials | None) -> IngestError:
     """The same failure, should a camera repeat our password in the words that we quote."""
-    if credentials is None or not credentials.password or credentials.password not in error.detail:
+    if credentials is None:
         return error
-    fact = error.detail.replace(credentials.password, "(hidden)")
-    return IngestError(error.condition, error.reason, fact, error.retry)
+    return error.hiding(Hider((credentials.password,), "(hidden)").hide)
 
 
 def _learned(

@@ -14,7 +14,7 @@ from camfleet_api.camera import VideoSource
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import VideoLimits
-from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Quotation, Retry
 from camfleet_worker.resolve.text import listed, printable
 
 MAX_TOKEN_SHOWN = 32
@@ -175,11 +175,11 @@ def describe(source: VideoSource) -> str:
 
 def _not_found(source: VideoSource, kind: str, tokens: tuple[str, ...]) -> IngestError:
     shown = tuple(printable(token, MAX_TOKEN_SHOWN) for token in tokens)
-    has = f"it has {listed(shown)}" if shown else f"it has no {kind}"
-    return _channel_not_found(f"The device has no {describe(source)}: {has}")
+    has = ("it has ", Quotation(listed(shown))) if shown else (f"it has no {kind}",)
+    return _channel_not_found((f"The device has no {describe(source)}: ", *has))
 
 
-def _channel_not_found(fact: str) -> IngestError:
+def _channel_not_found(fact: str | tuple[str, ...]) -> IngestError:
     return IngestError(ConditionType.ELIGIBLE, Reason.CHANNEL_NOT_FOUND, fact, Retry.ON_SPEC_CHANGE)
 
 
@@ -188,13 +188,17 @@ def _no_allowed_stream(
 ) -> IngestError:
     """Name what the device offers and what the profile wants."""
     offered = tuple(dict.fromkeys(_shown(profile) for profile in candidates))
-    offers = f"offers {listed(offered)}" if offered else "offers no media profile"
+    offers = ("offers ", Quotation(listed(offered))) if offered else ("offers no media profile",)
     allowed = listed(tuple(codec.value for codec in limits.codecs))
     what = describe(source)
     return IngestError(
         ConditionType.ELIGIBLE,
         Reason.NO_ALLOWED_STREAM,
-        f"{what[0].upper()}{what[1:]} {offers}; the technical profile allows {allowed}",
+        (
+            f"{what[0].upper()}{what[1:]} ",
+            *offers,
+            f"; the technical profile allows {allowed}",
+        ),
         Retry.SLOW,
     )
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, Quotation, Retry
 from camfleet_worker.resolve.attempts import AuthScheme
 from camfleet_worker.resolve.lockout import FEWEST_LEFT, attempts_left, says_locked
 from camfleet_worker.resolve.text import listed, printable
@@ -173,11 +173,15 @@ def credentials_missing() -> IngestError:
 def no_way_in(port: int, refusal: Refusal) -> IngestError:
     """A login that ONVIF does not have: a web page's, or a door that is shut."""
     schemes = tuple(printable(c.partition(" ")[0], 20) for c in refusal.other_challenges)
-    asked = f"asks for a login by HTTP {listed(schemes)}" if schemes else "refuses every request"
+    asked = (
+        ("asks for a login by HTTP ", Quotation(listed(schemes)))
+        if schemes
+        else ("refuses every request",)
+    )
     return IngestError(
         ConditionType.ELIGIBLE,
         Reason.NOT_ONVIF,
-        f"Port {port} {asked}, which is not how an ONVIF device asks",
+        (f"Port {port} ", *asked, ", which is not how an ONVIF device asks"),
         Retry.SLOW,
     )
 

@@ -18,6 +18,9 @@ from vms.record_server import RecordServer
 from vms.rtmp_server import RtmpServer
 
 _LOOK_EVERY_S = 1.0
+_KEPT = 10_000
+"""Frames of a path that can still be asked for; in a demo of many cameras and days nobody compares
+them one by one."""
 
 
 def main() -> int:
@@ -33,6 +36,7 @@ def main() -> int:
             username=_content(arguments.username_file),
             password=_content(arguments.password_file),
             schemes=tuple(arguments.schemes.split(",")),
+            kept=_KEPT,
         ) as record_server,
         RtmpServer(
             arguments.host,

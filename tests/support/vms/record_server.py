@@ -74,9 +74,12 @@ class RecordServer:
         password: str = "",
         schemes: tuple[str, ...] = ("digest",),
         certificate: str = "",
+        kept: int = 100_000,
     ) -> None:
-        """`certificate`: key and certificate in PEM; the server then speaks TLS only."""
+        """`certificate`: key and certificate in PEM; the server then speaks TLS only.
+        `kept`: how many frames and audio units of a path can still be asked for."""
         self._certificate = certificate
+        self._kept = kept
         self.host = host
         self.door_host = door_host or host
         self.rtsp_port, self.http_port = rtsp_port, http_port
@@ -103,6 +106,7 @@ class RecordServer:
             "door_host": self.door_host,
             "http_port": self.http_port,
             "certificate": self._certificate,
+            "kept": self._kept,
         }
         config |= self._login
         self._process = subprocess.Popen(

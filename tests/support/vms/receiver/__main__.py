@@ -32,7 +32,7 @@ def main() -> None:
     from vms.receiver.snapshot import Snapshots
 
     loop = GLib.MainLoop()
-    ledger = Ledger()
+    ledger = Ledger(config["kept"])
     login = Login(**_login_fields(config))
     certificate = config.get("certificate") or ""
     recording = RecordingServer(config["host"], config["rtsp_port"], login, ledger, certificate)

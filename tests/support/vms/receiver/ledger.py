@@ -12,15 +12,23 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-_FRAMES_KEPT = 100_000
-"""Per path: more than an hour at 25 frames a second, some 20 MB."""
+KEPT = 100_000
+"""Frames, and as many audio units, of each path: more than an hour at 25 frames a second. That is
+some 20 MB for a path, since each lies in memory as packed octets."""
+
+_FRAME = struct.Struct("<IH?dId32s")
+"""Number, publisher, key flag, presentation time, size, arrival, SHA-256; the label follows."""
+_AUDIO = struct.Struct("<Hd32s")
+"""Publisher, presentation time, SHA-256."""
 
 _LABEL = re.compile(rb"camfleet-picture([!-~]+)\x80")
 
@@ -41,6 +49,17 @@ class Frame:
     label: str = ""
     """What the picture says of itself, where a camera of tests has labelled it."""
 
+    def packed(self) -> bytes:
+        digest = bytes.fromhex(self.sha256)
+        head = (self.number, self.publisher, self.key, self.pts_s, self.size, self.arrived_s)
+        return _FRAME.pack(*head, digest) + self.label.encode("ascii")
+
+    @classmethod
+    def unpacked(cls, octets: bytes) -> Frame:
+        number, publisher, key, pts_s, size, arrived_s, digest = _FRAME.unpack_from(octets)
+        label = octets[_FRAME.size :].decode("ascii")
+        return cls(number, publisher, key, pts_s, size, arrived_s, digest.hex(), label)
+
 
 @dataclass(frozen=True)
 class Audio:
@@ -49,6 +68,14 @@ class Audio:
     publisher: int
     pts_s: float
     sha256: str
+
+    def packed(self) -> bytes:
+        return _AUDIO.pack(self.publisher, self.pts_s, bytes.fromhex(self.sha256))
+
+    @classmethod
+    def unpacked(cls, octets: bytes) -> Audio:
+        publisher, pts_s, digest = _AUDIO.unpack(octets)
+        return cls(publisher, pts_s, digest.hex())
 
 
 @dataclass
@@ -66,8 +93,9 @@ class PathRecord:
     last_frame_s: float | None = None
     last_pts: tuple[int, float] | None = None
     last_key: bytes | None = None
-    log: deque[Frame] = field(default_factory=lambda: deque(maxlen=_FRAMES_KEPT))
-    audio_log: deque[Audio] = field(default_factory=lambda: deque(maxlen=_FRAMES_KEPT))
+    log: deque[bytes] = field(default_factory=deque)
+    """The latest frames, packed."""
+    audio_log: deque[bytes] = field(default_factory=deque)
 
     def as_json(self, now_s: float) -> dict[str, Any]:
         age = None if self.last_frame_s is None else round(now_s - self.last_frame_s, 3)
@@ -85,18 +113,23 @@ class PathRecord:
 
 
 class Ledger:
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
+        """`kept`: frames of a path that can still be asked for, and audio units; counts go on."""
+        self._kept = kept
         self._lock = threading.Lock()
         self._paths: dict[str, PathRecord] = {}
 
     def published(self, path: str, codec: str) -> int:
         """A publisher announced this path; its number, counted from 1."""
         with self._lock:
-            record = self._paths.setdefault(path, PathRecord())
+            record = self._paths.setdefault(path, self._new_record())
             record.codec = codec
             record.publishers += 1
             record.connected += 1
             return record.publishers
+
+    def _new_record(self) -> PathRecord:
+        return PathRecord(log=deque(maxlen=self._kept), audio_log=deque(maxlen=self._kept))
 
     def left(self, path: str) -> None:
         """A publisher of this path is gone."""
@@ -117,19 +150,20 @@ class Ledger:
                 record.last_key = data
             sha256, label = picture_hash(data, record.codec), picture_label(data)
             frame = Frame(record.frames, publisher, key, pts_s, len(data), now_s, sha256, label)
-            record.log.append(frame)
+            record.log.append(frame.packed())
 
     def audio(self, path: str, publisher: int, data: bytes, pts_s: float) -> None:
         """One audio unit as it was depayloaded."""
         with self._lock:
             sha256 = hashlib.sha256(data).hexdigest()
-            self._paths[path].audio_log.append(Audio(publisher, pts_s, sha256))
+            self._paths[path].audio_log.append(Audio(publisher, pts_s, sha256).packed())
 
     def audio_units(self, path: str) -> list[dict[str, Any]] | None:
         """The audio of a path, as far as it is kept; None: no such path."""
         with self._lock:
             record = self._paths.get(path)
-            return None if record is None else [vars(audio) for audio in record.audio_log]
+            packed = None if record is None else list(record.audio_log)
+        return None if packed is None else [vars(Audio.unpacked(octets)) for octets in packed]
 
     def _judge_pts(self, record: PathRecord, publisher: int, pts_s: float) -> None:
         """Presentation time is compared within one publisher: a new one starts a new timeline."""
@@ -149,7 +183,11 @@ class Ledger:
         path."""
         with self._lock:
             record = self._paths.get(path)
-            return None if record is None else [vars(f) for f in record.log if f.number > number]
+            if record is None:
+                return None
+            newer = min(max(0, record.frames - number), len(record.log))
+            packed = list(islice(reversed(record.log), newer))
+        return [vars(Frame.unpacked(octets)) for octets in reversed(packed)]
 
     def last_key(self, path: str) -> tuple[str, int, bytes] | None:
         """Codec, a number that changes with the picture, and the last key frame of a path."""

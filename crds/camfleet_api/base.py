@@ -143,7 +143,6 @@ class ListType:
 
 
 ATOMIC_LIST = ListType("atomic")
-SET_LIST = ListType("set")
 
 ObjectName = Annotated[
     str,

@@ -45,7 +45,7 @@ class Zone(StrEnum):
 FORBIDDEN_ZONES = (Zone.ROOM, Zone.TOILET, Zone.BATHROOM)
 
 ZONE_RULE = Rule(
-    "!(self.zone in ['room', 'toilet', 'bathroom'])",
+    f"!(self.zone in {[zone.value for zone in FORBIDDEN_ZONES]})",
     "zone must be a public area: cameras inside rooms, toilets and bathrooms are forbidden",
     ".zone",
 )

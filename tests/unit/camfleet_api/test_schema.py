@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from camfleet_api.base import ATOMIC_LIST, SET_LIST, ListType, Model, Rule
+from camfleet_api.base import ATOMIC_LIST, ListType, Model, Rule
 from camfleet_api.kind import Kind
 from camfleet_api.kinds import KINDS
 from camfleet_api.schema import JsonSchema, SchemaError, structural_schema
@@ -166,7 +166,7 @@ def test_a_map_keeps_the_schema_of_its_values() -> None:
 def test_a_list_says_how_it_is_merged() -> None:
     class Outer(Model):
         field: Annotated[list[Inner], Field(max_length=2), ListType("map", ("size",))]
-        words: Annotated[list[ShortText], Field(max_length=2), SET_LIST]
+        words: Annotated[list[ShortText], Field(max_length=2), ListType("set")]
 
     assert _property(Outer)["x-kubernetes-list-type"] == "map"
     assert _property(Outer)["x-kubernetes-list-map-keys"] == ["size"]

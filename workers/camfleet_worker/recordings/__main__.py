@@ -3,7 +3,7 @@
 and how available its cameras were.
 
 People run it in a worker's pod, or wherever a volume is mounted. It reads and never writes below
-the volume. Its exit status stands in `_EXIT_STATUS`.
+the volume. Its arguments and exit status: `arguments`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from camfleet_worker.base.moments import DAY_US, microseconds, moment_us
 from camfleet_worker.journal.lines import windows_said
 from camfleet_worker.journal.minutes import Verdict
 from camfleet_worker.journal.period import Period, Stage
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
 from camfleet_worker.journal.windows import Window, with_planned_gaps
 from camfleet_worker.media_types.causes import Cause
+from camfleet_worker.recordings.arguments import parser_for
 from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.export import ExportError, export
 from camfleet_worker.recordings.gap_causes import gap_parts
@@ -36,14 +35,6 @@ from camfleet_worker.recordings.listing import (
 )
 
 _PROGRESS_US = 60_000_000
-_ABOUT = """\
-What lies on a volume of recordings, one playable file of an interval, and how available the cameras
-were. It reads beside workers that write, and never writes below the volume."""
-_EXIT_STATUS = """\
-exit status:
-  0  done; an export that lacks some of the interval says so on stderr
-  1  what was asked for is not on the volume, or the volume cannot be read: one sentence on stderr
-  2  the arguments are wrong"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +63,7 @@ class _Row:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status."""
-    parser = _parser()
+    parser = parser_for(_list, _export, _availability)
     asked = parser.parse_args(arguments)
     if asked.start is not None and asked.start >= asked.end:
         parser.error(f"--from {time_text(asked.start)} is not before --to {time_text(asked.end)}")
@@ -226,80 +217,6 @@ def _folder(asked: argparse.Namespace, wanted: Interval) -> Path:
         names = ", ".join(folder.name for folder in found)
         raise ExportError(f"{names} all hold some of it. Name one of them as the camera.")
     return found[0]
-
-
-def _time(text: str) -> int:
-    """A moment, refused with a sentence: argparse shows none of a ValueError."""
-    try:
-        return moment_us(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m camfleet_worker.recordings",
-        description=_ABOUT,
-        epilog=_EXIT_STATUS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", help="cameras of a volume, or spans and gaps of one")
-    listing.add_argument(
-        "camera", nargs="?", help="namespace/name; without it, the names of all cameras are listed"
-    )
-    listing.add_argument("--json", action="store_true", help="print JSON, for programs")
-    listing.set_defaults(run=_list)
-    exporting = commands.add_parser("export", help="one playable MP4 of an interval")
-    exporting.add_argument("camera", help="namespace/name, as `list` shows it")
-    exporting.add_argument(
-        "output",
-        type=Path,
-        help="file to write, such as gate.mp4; where the codec changes, gate-2.mp4 follows",
-    )
-    exporting.set_defaults(run=_export)
-    available = commands.add_parser("availability", help="good minutes, from the journal of gaps")
-    available.add_argument(
-        "camera", nargs="?", help="namespace/name; without it, all cameras are counted"
-    )
-    available.add_argument("--json", action="store_true", help="print JSON, for programs")
-    available.set_defaults(run=_availability)
-    now_us = microseconds(time.time())
-    _add_interval(listing, "the first that the volume tells of the camera", None, now_us)
-    _add_interval(exporting)
-    _add_interval(available, "a day ago", now_us - DAY_US, now_us)
-    return parser
-
-
-def _add_interval(
-    command: argparse.ArgumentParser,
-    begins: str = "",
-    start_us: int | None = None,
-    end_us: int | None = None,
-) -> None:
-    """The volume and the interval. Without `end_us` both ends must be named; `begins` says in words
-    what `start_us` is."""
-    command.add_argument(
-        "--volume",
-        type=Path,
-        default=Path("/recordings"),
-        metavar="FOLDER",
-        help="where the recordings are mounted; else /recordings",
-    )
-    needed = end_us is None
-    for name, field, default_us, otherwise in (
-        ("--from", "start", start_us, begins),
-        ("--to", "end", end_us, "now"),
-    ):
-        command.add_argument(
-            name,
-            dest=field,
-            type=_time,
-            required=needed,
-            default=default_us,
-            metavar="TIME",
-            help="such as 2026-05-01T07:00:00+07:00" + ("" if needed else f"; else {otherwise}"),
-        )
 
 
 if __name__ == "__main__":

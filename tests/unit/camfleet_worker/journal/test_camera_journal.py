@@ -365,7 +365,8 @@ def test_a_clock_that_is_set_back_by_a_little_loses_nothing_that_goes_on(back: i
         assert whose(played, fact, 2000) == [(0, 2000, "span")]
 
 
-@given(st.integers(12 * 60, 10 * 365 * 24 * HOUR))
+# Not to the very microsecond at which what passed before began: that is the same stretch to it.
+@given(st.integers(12 * 60, 10 * 365 * 24 * HOUR).filter(lambda back: back != 1000))
 def test_a_clock_that_is_set_back_by_far_begins_the_journal_anew(back: int) -> None:
     played = Played(ON_DISK, NATIONAL).passes(0, 1000).until(1000)
     played.journal.picture(us(500), True)

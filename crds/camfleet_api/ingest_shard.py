@@ -10,6 +10,7 @@ from pydantic import Field
 
 from camfleet_api.base import ATOMIC_LIST, Model, ObjectName, Port
 from camfleet_api.camera import Fingerprint, RtspScheme, Scheme, VideoSource
+from camfleet_api.device_address import DeviceAddress
 from camfleet_api.kind import AGE, Column, Kind
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.names import MAX_CAMERAS_PER_SHARD
@@ -87,6 +88,11 @@ class ShardCamera(Model):
     policy: Annotated[int, Field(ge=0, le=MAX_CAMERAS_PER_SHARD)] = Field(
         description="Index into spec.policies."
     )
+
+    @property
+    def device(self) -> DeviceAddress:
+        """The device that the camera belongs to."""
+        return DeviceAddress(self.host, self.onvif_port)
 
 
 class IngestShardSpec(Model):

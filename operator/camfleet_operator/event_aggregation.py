@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from camfleet_api.conditions import REASONS, Condition, ConditionType, Reason
+from camfleet_api.device_address import DeviceAddress
 from camfleet_operator.observed import Camera, Meta, Site
 from camfleet_operator.plan.site_incident import EXPLAINED, is_in_incident
 from camfleet_operator.resources import SITES
@@ -41,7 +42,8 @@ class Transition:
 
     meta: Meta
     site: str
-    device: str
+    device: DeviceAddress
+    """As declared, before the site's network maps it: people know it by this address."""
     ready: Condition
     was: str
     """The reason of its Ready before."""
@@ -194,7 +196,7 @@ def transition(change: Change) -> Transition | None:
     if new is None or new.reason == Reason.PENDING or (old and old.status == new.status):
         return None
     spec = after.spec
-    device = f"{spec.host}:{spec.ports.onvif}"
+    device = DeviceAddress(spec.host, spec.ports.onvif)
     return Transition(after.meta, spec.site_ref, device, new, old.reason if old else "")
 
 
@@ -204,7 +206,7 @@ def aggregate(transitions: Sequence[Transition]) -> Iterator[Occurrence]:
     for one in transitions:
         by_site[*one.where, not one.fell][one.meta.uid] = one  # The last transition of each camera.
     for _, cameras in sorted(by_site.items()):
-        devices: dict[str, list[Transition]] = defaultdict(list)
+        devices: dict[DeviceAddress, list[Transition]] = defaultdict(list)
         for one in cameras.values():
             devices[one.device].append(one)
         if len(devices) > SINGLY:
@@ -239,7 +241,7 @@ def _device_event(group: Sequence[Transition]) -> Occurrence:
         "DeviceNotReady" if one.fell else "DeviceReady",
         f"{len(group)} channels of {one.device} {_became(group)}",
         one.fell,
-        one.device,
+        str(one.device),
     )
 
 

@@ -15,6 +15,7 @@ from camera_simulator.counters import Verdict
 from camera_simulator.faults import FAULTS
 from camfleet_api.camera import Attempts, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.device_address import DeviceAddress
 from camfleet_worker.base.clock import wall_clock
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.login.attempts import AttemptLedger
@@ -58,7 +59,9 @@ class Worker:
     async def resolve(
         self, credentials: Credentials = RIGHT, learned: LearnedStatus | None = None
     ) -> Resolution:
-        self._key = credentials.account_key(self._camera.host)
+        self._key = credentials.account_key(
+            DeviceAddress(self._camera.host, self._camera.onvif_port)
+        )
         request = request_for(self._camera, learned=learned)
         async with self._ledger.login(self._key, self._write_down) as gate:
             return await self._resolver.resolve(request, credentials, attempts=gate)

@@ -222,6 +222,27 @@ async def test_eight_channels_with_a_wrong_password_lock_no_account(
     assert recorder.counters.refused() <= 2
 
 
+async def test_cameras_that_spell_the_host_of_one_device_differently_share_its_attempts(
+    hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
+) -> None:
+    recorder = await simulator.add(
+        CameraSettings(
+            "recorder", password="another", faults=("recorder-16-channels", "locks-after-5")
+        )
+    )
+    spellings = ("localhost", "LOCALHOST", "LocalHost")
+    channels = [
+        channel.model_copy(update={"host": host})
+        for channel, host in zip(eight_channels(objects, recorder), spellings, strict=False)
+    ]
+    await hasty_worker.run(policy_to(None, recording=False), *channels)
+    rejected = ("False", "CredentialsRejected")
+    await eventually_async(
+        lambda: all(objects.ready(channel.name) == rejected for channel in channels), within_s=30
+    )
+    assert 1 <= recorder.counters.refused() <= 2
+
+
 @pytest.mark.quirk(10)
 async def test_a_camera_whose_onvif_is_switched_off_later_goes_on_streaming(
     hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects

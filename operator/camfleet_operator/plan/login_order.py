@@ -17,15 +17,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 
+from camfleet_api.device_address import DeviceAddress
 from camfleet_api.ingest_shard import ShardCamera
+from camfleet_api.policy import CredentialsRef
 from camfleet_operator.plan.resolve import Entry
 
-Account = tuple[str, str, str]
-
-
-def device_of(camera: ShardCamera) -> str:
-    """The address by which workers distinguish devices."""
-    return f"{camera.host.lower()} {camera.onvif_port}"
+Account = tuple[DeviceAddress, CredentialsRef]
 
 
 def with_login_order(
@@ -56,8 +53,7 @@ def with_login_order(
 
 
 def _account(camera: ShardCamera) -> Account | None:
-    login = camera.credentials
-    return None if login is None else (device_of(camera), login.secret_name, str(login.to_wire()))
+    return None if camera.credentials is None else (camera.device, camera.credentials)
 
 
 def _followers(

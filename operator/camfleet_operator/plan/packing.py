@@ -18,6 +18,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from camfleet_api.device_address import DeviceAddress
+
 _SHARD_NAME = re.compile(r"ingest-(.+)-[0-9]+")
 
 
@@ -28,7 +30,7 @@ class PlacementRequest:
 
     uid: str
     site: str
-    device: str
+    device: DeviceAddress
     placement: str | None
 
 
@@ -86,7 +88,7 @@ class _Bins:
         self.packing = Packing()
         self.free: dict[str, int] = defaultdict(lambda: capacity)
         self._sites: dict[str, set[str]] = defaultdict(set)
-        self._devices: dict[str, set[str]] = defaultdict(set)
+        self._devices: dict[DeviceAddress, set[str]] = defaultdict(set)
 
     def place(self, request: PlacementRequest, shard: str) -> None:
         """Put one camera into a shard that has room."""
@@ -130,14 +132,14 @@ class _Bins:
         return order[0] if order else None
 
 
-def _stay_order(request: PlacementRequest) -> tuple[bool, str, str, str]:
+def _stay_order(request: PlacementRequest) -> tuple[bool, str, DeviceAddress, str]:
     """Who is served first where a shard became too small: whole devices, by site."""
     return request.placement is not None, request.site, request.device, request.uid
 
 
 def _by_device(requests: Iterable[PlacementRequest]) -> Iterator[list[PlacementRequest]]:
     """Cameras by device, also where a device's cameras belong to several sites."""
-    devices: dict[str, list[PlacementRequest]] = defaultdict(list)
+    devices: dict[DeviceAddress, list[PlacementRequest]] = defaultdict(list)
     for request in requests:
         devices[request.device].append(request)
     return iter(devices.values())

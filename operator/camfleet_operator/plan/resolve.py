@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from camfleet_api.camera import CameraOverrides, CameraSpec
 from camfleet_api.conditions import REASONS, Reason
+from camfleet_api.device_address import DeviceAddress, normalised_host
 from camfleet_api.ingest_shard import Policy, Relay, ShardCamera
 from camfleet_api.policy import Credentials, CredentialsRef, Placement, quantity_bytes
 from camfleet_api.site import Network, SiteSpec
@@ -94,17 +95,23 @@ def placement_key(placement: Placement) -> str:
     return fingerprint(placement.to_wire())[:8]
 
 
-def mapped_address(spec: CameraSpec, network: Network | None) -> tuple[str, int]:
-    """Host and ONVIF port as the workers reach them: what makes two cameras one device."""
+def mapped_device(spec: CameraSpec, network: Network | None) -> DeviceAddress:
+    """The device of a Camera, by the address at which the workers reach it."""
     if network is None:
-        return spec.host, spec.ports.onvif
-    hosts = {mapping.host: mapping.to for mapping in network.addresses}
-    return hosts.get(spec.host, spec.host), _mapped_port(spec.host, spec.ports.onvif, network)
+        return DeviceAddress(spec.host, spec.ports.onvif)
+    onvif_port = _mapped_port(spec.host, spec.ports.onvif, network)
+    return DeviceAddress(_mapped_host(spec.host, network), onvif_port)
+
+
+def _mapped_host(host: str, network: Network) -> str:
+    hosts = {normalised_host(mapping.host): mapping.to for mapping in network.addresses}
+    return hosts.get(normalised_host(host), host)
 
 
 def _mapped_port(host: str, port: int, network: Network) -> int:
-    ports = {(mapping.host, mapping.port): mapping.to for mapping in network.ports}
-    return ports.get((host, port), port)
+    declared = DeviceAddress(host, port)
+    ports = {DeviceAddress(one.host, one.port): one.to for one in network.ports}
+    return ports.get(declared, port)
 
 
 def _resolve(camera: Camera, snapshot: Snapshot, enrolled: bool) -> Resolution:
@@ -148,14 +155,13 @@ def _entry(camera: Camera, snapshot: Snapshot, enrolled: bool) -> Entry | Refusa
 def _shard_camera(
     camera: Camera, spec: CameraSpec, network: Network, credentials: Credentials
 ) -> ShardCamera:
-    host, onvif_port = mapped_address(spec, network)
     return ShardCamera(
         name=camera.meta.name,
         uid=camera.meta.uid,
         generation=camera.meta.generation,
         site=spec.site_ref,
-        host=host,
-        onvif_port=onvif_port,
+        host=_mapped_host(spec.host, network),
+        onvif_port=_mapped_port(spec.host, spec.ports.onvif, network),
         rtsp_port=_mapped_port(spec.host, spec.ports.rtsp, network),
         scheme=spec.scheme,
         onvif_path=spec.onvif_path,
@@ -243,7 +249,7 @@ def _duplicates(resolutions: Iterable[Resolution]) -> Mapping[str, Resolution]:
             continue
         camera = one.entry.camera
         source = fingerprint(camera.source.to_wire())
-        key = (camera.host.lower(), camera.onvif_port, camera.onvif_path, source)
+        key = (camera.device, camera.onvif_path, source)
         older = first.setdefault(key, one)
         if older is not one:
             refusal = refuse(

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from camfleet_api.conditions import Condition, ConditionType, Reason
+from camfleet_api.device_address import DeviceAddress
 from camfleet_api.site import Network
 from camfleet_operator.observed import Camera
-from camfleet_operator.plan.resolve import mapped_address
+from camfleet_operator.plan.resolve import mapped_device
 
 TOGETHER = timedelta(seconds=60)
 """Workers notice within 10 to 30 s, one after the other, and write within a budget."""
@@ -125,11 +126,10 @@ def _is_over(devices: Sequence[_Device], began: datetime) -> bool:
 
 def _devices(cameras: Iterable[Camera], network: Network | None) -> list[_Device]:
     """Every device of which a camera of the site knows something."""
-    members: dict[tuple[str, int], list[Camera]] = defaultdict(list)
+    members: dict[DeviceAddress, list[Camera]] = defaultdict(list)
     for camera in cameras:
         if camera.spec is not None and _is_known(camera):
-            host, port = mapped_address(camera.spec, network)
-            members[host.lower(), port].append(camera)
+            members[mapped_device(camera.spec, network)].append(camera)
     return [_device(group) for group in members.values()]
 
 

@@ -16,7 +16,7 @@ from camfleet_api.conditions import Reason
 from camfleet_api.ingest_shard import IngestShardSpec, Policy
 from camfleet_operator.observed import Shard
 from camfleet_operator.plan.compare import fingerprint
-from camfleet_operator.plan.login_order import device_of, with_login_order
+from camfleet_operator.plan.login_order import with_login_order
 from camfleet_operator.plan.packing import PlacementRequest, pack
 from camfleet_operator.plan.resolve import Entry, Resolution, placement_key
 from camfleet_operator.plan.snapshot import Snapshot, Worker
@@ -129,7 +129,7 @@ def _wanted(one: Resolution, listed: Mapping[str, tuple[str, Entry]]) -> Entry |
 def _placement_request(one: Resolution, entry: Entry) -> PlacementRequest:
     kept = one.refusal is not None
     placement = None if kept or one.placement is None else placement_key(one.placement)
-    return PlacementRequest(entry.uid, entry.camera.site, device_of(entry.camera), placement)
+    return PlacementRequest(entry.uid, entry.camera.site, entry.camera.device, placement)
 
 
 def _present(

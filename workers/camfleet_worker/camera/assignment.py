@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from camfleet_api.device_address import DeviceAddress
 from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera, secrets_of_camera
 
 
@@ -29,9 +30,9 @@ class Assignment:
         return secrets_of_camera(self.camera, self.policy)
 
     @property
-    def device(self) -> str:
-        """Host and ONVIF port: cameras with the same one are channels of one device."""
-        return f"{self.camera.host}:{self.camera.onvif_port}"
+    def device(self) -> DeviceAddress:
+        """Cameras with the same one are channels of one device."""
+        return self.camera.device
 
     def runs_like(self, other: Assignment) -> bool:
         """True where the difference, if any, needs no new connection."""

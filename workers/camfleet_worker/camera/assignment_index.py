@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from camfleet_api.device_address import DeviceAddress
 from camfleet_worker.camera.assignment import Assignment, Assignments
 
 
@@ -16,20 +17,21 @@ class AssignmentIndex:
     """The assignments of one worker; empty before the first shard."""
 
     def __init__(self) -> None:
-        self._by_device: dict[str, list[Assignment]] = {}
+        self._by_device: dict[DeviceAddress, list[Assignment]] = {}
         self._by_secret: dict[str, list[Assignment]] = {}
 
     def hold(self, assignments: Assignments) -> None:
         """Hold exactly these."""
-        by_device, by_secret = defaultdict(list), defaultdict(list)
+        by_device: defaultdict[DeviceAddress, list[Assignment]] = defaultdict(list)
+        by_secret: defaultdict[str, list[Assignment]] = defaultdict(list)
         for assignment in assignments.values():
             by_device[assignment.device].append(assignment)
             for secret in assignment.secrets():
                 by_secret[secret].append(assignment)
         self._by_device, self._by_secret = dict(by_device), dict(by_secret)
 
-    def at_device(self, device: str) -> list[Assignment]:
-        """All cameras of one device (`Assignment.device`): the channels of a recorder."""
+    def at_device(self, device: DeviceAddress) -> list[Assignment]:
+        """All cameras of one device: the channels of a recorder."""
         return list(self._by_device.get(device, ()))
 
     def with_secret(self, name: str) -> list[Assignment]:

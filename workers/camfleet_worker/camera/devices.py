@@ -16,12 +16,13 @@ from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 from camfleet_api.conditions import ConditionType
+from camfleet_api.device_address import DeviceAddress
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError
 
 
 class Device:
-    """One address with its ports, as declared."""
+    """One device and one of its RTSP ports."""
 
     def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
@@ -92,13 +93,18 @@ class Devices:
     """The devices of a worker's cameras, for as long as a supervisor holds them."""
 
     def __init__(self) -> None:
-        self._devices: WeakValueDictionary[str, Device] = WeakValueDictionary()
+        self._devices: WeakValueDictionary[tuple[DeviceAddress, int], Device] = (
+            WeakValueDictionary()
+        )
 
-    def at(self, address: str, backoff: Callable[[], Backoff]) -> Device:
-        """The device at an address; `backoff` is used for one not known yet."""
-        device = self._devices.get(address)
+    def at(self, address: DeviceAddress, rtsp_port: int, backoff: Callable[[], Backoff]) -> Device:
+        """The device at an address; `backoff` is used for one not known yet.
+
+        Cameras with different RTSP ports share nothing: one port may be closed, the other open.
+        """
+        device = self._devices.get((address, rtsp_port))
         if device is None:
-            device = self._devices[address] = Device(backoff())
+            device = self._devices[address, rtsp_port] = Device(backoff())
         return device
 
 

@@ -116,7 +116,9 @@ class Fleet:
         """Have supervisors report devices that state one identity. Channels of a recorder are one
         device."""
         answering = {
-            s.assignment.device: s.answering for s in self.supervisors if s.answering is not None
+            str(s.assignment.device): s.answering
+            for s in self.supervisors
+            if s.answering is not None
         }
         if answering == self._compared:
             return
@@ -127,7 +129,7 @@ class Fleet:
             for device in group.devices
         }
         for supervisor in self.supervisors:
-            supervisor.share_identity(details.get(supervisor.assignment.device))
+            supervisor.share_identity(details.get(str(supervisor.assignment.device)))
 
     async def stop(self) -> None:
         """Stop every camera: TEARDOWN, files closed."""

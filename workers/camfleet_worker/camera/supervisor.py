@@ -138,8 +138,9 @@ class CameraSupervisor:
         self._deps = deps
         self._timings = deps.timings
         self._backoff = deps.timings.backoff()
-        place = f"{assignment.device}:{assignment.camera.rtsp_port}"
-        self._device = deps.devices.at(place, deps.timings.backoff)
+        self._device = deps.devices.at(
+            assignment.device, assignment.camera.rtsp_port, deps.timings.backoff
+        )
         self._learnt = Learnt()
         self._connector = Connector(deps.connect, self._device, self._learnt, deps.timings)
         self._state = StreamState()

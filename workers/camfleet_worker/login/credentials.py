@@ -6,8 +6,9 @@ It never shows its password: not in repr, not in a log line that formats it.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
+
+from camfleet_api.device_address import DeviceAddress, account_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,6 @@ class Credentials:
     version: str
     """Names the two without telling them: another version is another chance to log in."""
 
-    def account_key(self, host: str) -> str:
-        """Name this account at this address in the ledger of login attempts, without telling it.
-
-        NUL separates the parts because none of them can hold one.
-        """
-        account = "\0".join((host, self.username, self.version))
-        return hashlib.sha256(account.encode()).hexdigest()[:16]
+    def account_key(self, device: DeviceAddress) -> str:
+        """Name this account of this device in the ledger of login attempts."""
+        return account_key(device, self.username, self.version)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from camfleet_api.conditions import ConditionType
+from camfleet_api.device_address import DeviceAddress
 from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.onvif.answer_cache import AnswerCache
@@ -72,7 +73,7 @@ class DeviceLocks:
 
     def __init__(self, budget: CallBudget | None = None) -> None:
         self._budget = budget or CallBudget()
-        self._locks: dict[tuple[str, int], DeviceLock] = {}
+        self._locks: dict[DeviceAddress, DeviceLock] = {}
 
     @property
     def known(self) -> int:
@@ -80,7 +81,7 @@ class DeviceLocks:
         return len(self._locks)
 
     async def take(
-        self, device: tuple[str, int], account: str, ask: Callable[[DeviceLock], Awaitable[T]]
+        self, device: DeviceAddress, account: str, ask: Callable[[DeviceLock], Awaitable[T]]
     ) -> T:
         """Ask while holding the lock of the device; raise the failure that came about while we
         waited for it."""
@@ -99,7 +100,7 @@ class DeviceLocks:
             lock.users -= 1
             self._forget(device, lock)
 
-    def _forget(self, device: tuple[str, int], lock: DeviceLock) -> None:
+    def _forget(self, device: DeviceAddress, lock: DeviceLock) -> None:
         """Drop the lock of a device that no camera asks, as soon as its budget is whole again."""
         if lock.users or self._locks.get(device) is not lock:
             return

@@ -66,7 +66,7 @@ class _Question(Generic[T]):
     @property
     def account(self) -> str:
         """Who asks; "" without credentials."""
-        return "" if self.credentials is None else self.credentials.account_key(self.request.host)
+        return "" if self.credentials is None else self.credentials.account_key(self.request.device)
 
 
 class OnvifResolver:
@@ -103,7 +103,7 @@ class OnvifResolver:
     async def _locked(self, question: _Question[T]) -> T:
         """Wait for the device to be free, then ask it within the deadline."""
         return await self._locks.take(
-            (question.request.host, question.request.onvif_port),
+            question.request.device,
             question.account,
             lambda lock: self._in_time(question, lock),
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from camfleet_api.camera import LearnedStatus, Scheme, VideoSource
+from camfleet_api.device_address import DeviceAddress
 from camfleet_api.ingest_shard import Policy, ShardCamera
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
@@ -26,6 +27,11 @@ class ResolveRequest:
     learned: LearnedStatus | None = None
     declared_certificate: str = ""
     """spec.certificateFingerprint."""
+
+    @property
+    def device(self) -> DeviceAddress:
+        """The device that is asked."""
+        return DeviceAddress(self.host, self.onvif_port)
 
     @property
     def pinned(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.device_address import normalised_host
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.rtsp import refusal
 from camfleet_worker.rtsp.attempt import Attempt
@@ -82,7 +83,8 @@ class Exchange:
         """Where to ask next on the same device, or the refusal to go anywhere else."""
         location = response.headers.get("location") or ""
         host, path = refusal.redirected_host(location), path_of(location)
-        if not path or host.lower() not in ("", self._attempt.target.host.lower()):
+        declared = self._attempt.target.host
+        if not path or (host and normalised_host(host) != normalised_host(declared)):
             return refusal.redirect_refused(host)
         return Redirected(path)
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from camfleet_api.device_address import DeviceAddress
 from camfleet_operator.plan.packing import Packing, PlacementRequest, pack
 from fleet_objects import camera, site
 
@@ -79,6 +80,16 @@ def test_another_account_at_the_same_device_waits_for_nobody(province: Any) -> N
     province.edit("Camera", "yard3", credentials={"anonymous": True})
     province.workers_live()
     assert login_after(province) == {}
+
+
+def test_another_spelling_of_the_host_makes_no_other_device(province: Any) -> None:
+    split_by_placement(province)
+    for name in ("gate0", "gate1"):
+        province.edit("Camera", name, host="NVR1.site")
+    province.edit("Camera", "yard2", host="nvr1.site")
+    province.edit("Camera", "yard3", host="nvr1.site.")
+    province.workers_live()
+    assert login_after(province) == {"yard2": "gate0", "yard3": "gate0"}
 
 
 def test_the_same_port_map_makes_another_device(province: Any) -> None:
@@ -213,20 +224,24 @@ def test_in_every_history_one_shard_alone_leads_an_account(
 devices = st.lists(st.tuples(st.integers(1, 9), st.sampled_from(["s1", "s2"])), max_size=8)
 
 
+def device(name: str) -> DeviceAddress:
+    return DeviceAddress(name, 80)
+
+
 def items_of(wanted: list[tuple[int, str]]) -> list[PlacementRequest]:
     return [
-        PlacementRequest(f"{number}-{n}", home, f"d{number}", "a")
+        PlacementRequest(f"{number}-{n}", home, device(f"d{number}"), "a")
         for number, (count, home) in enumerate(wanted)
         for n in range(count)
     ]
 
 
-def parts(items: list[PlacementRequest], packing: Packing) -> dict[str, int]:
+def parts(items: list[PlacementRequest], packing: Packing) -> dict[DeviceAddress, int]:
     """In how many shards each device stands."""
-    shards: dict[str, set[str]] = defaultdict(set)
+    shards: dict[DeviceAddress, set[str]] = defaultdict(set)
     for item in items:
         shards[item.device].add(packing.shard_of[item.uid])
-    return {device: len(names) for device, names in shards.items()}
+    return {one: len(names) for one, names in shards.items()}
 
 
 @given(devices)
@@ -235,7 +250,7 @@ def test_a_device_is_split_only_where_it_is_too_large_and_then_least(
 ) -> None:
     items = items_of(wanted)
     packing = pack(items, {}, CAPACITY, 50)
-    sizes = {f"d{number}": count for number, (count, _) in enumerate(wanted)}
+    sizes = {device(f"d{number}"): count for number, (count, _) in enumerate(wanted)}
     assert parts(items, packing) == {d: -(-count // CAPACITY) for d, count in sizes.items()}
 
 
@@ -247,10 +262,10 @@ def test_a_new_device_is_not_split_while_a_shard_has_room_for_it(
     counts = list(before.shard_of.values())
     largest = max(CAPACITY - counts.count(f"ingest-a-{n}") for n in range(top))
     placed = [item for item in items_of(wanted) if item.uid in before.shard_of]
-    new = [PlacementRequest(f"new-{n}", "s3", "new", "a") for n in range(size)]
+    new = [PlacementRequest(f"new-{n}", "s3", device("new"), "a") for n in range(size)]
     after = pack([*placed, *new], before.shard_of, CAPACITY, top)
     if 0 < size <= largest:
-        assert parts(new, after) == {"new": 1}
+        assert parts(new, after) == {device("new"): 1}
 
 
 @given(devices, st.integers(1, 9))
@@ -279,11 +294,11 @@ def test_a_camera_that_lost_its_place_goes_back_to_its_device(
 
 def test_a_full_placement_splits_a_device_rather_than_leaving_it_out() -> None:
     present = {"x": "ingest-a-0", "y": "ingest-a-1"}
-    items = [PlacementRequest(uid, "s1", uid, "a") for uid in present]
-    items += [PlacementRequest(f"c{n}", "s1", "recorder", "a") for n in range(6)]
+    items = [PlacementRequest(uid, "s1", device(uid), "a") for uid in present]
+    items += [PlacementRequest(f"c{n}", "s1", device("recorder"), "a") for n in range(6)]
     packing = pack(items, present, CAPACITY - 1, 2)
     assert packing.unplaced == set()
-    assert parts(items, packing)["recorder"] == 2
+    assert parts(items, packing)[device("recorder")] == 2
 
 
 @pytest.mark.parametrize("field", ["host", "credentials"])

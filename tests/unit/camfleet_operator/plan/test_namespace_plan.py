@@ -304,6 +304,17 @@ def test_the_younger_of_two_cameras_for_one_source_is_refused(province: Any) -> 
     assert province.condition("ant", "Accepted") == ("False", "DuplicateSource")
 
 
+def test_a_network_map_holds_for_every_spelling_of_its_host(province: Any) -> None:
+    maps = {
+        "addresses": [{"host": "nvr1.site", "to": "203.0.113.1"}],
+        "ports": [{"host": "nvr1.site", "port": 80, "to": 8080}],
+    }
+    province.declare(site(NAMESPACE, network=maps), camera(NAMESPACE, "a", host="NVR1.site"))
+    province.done()
+    (line,) = province.get("IngestShard", only_shard(province))["spec"]["cameras"]
+    assert (line["host"], line["onvifPort"]) == ("203.0.113.1", 8080)
+
+
 def test_two_channels_of_one_device_are_no_duplicates(province: Any) -> None:
     province.declare(
         site(NAMESPACE),

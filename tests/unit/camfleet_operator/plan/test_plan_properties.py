@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from camfleet_api.device_address import DeviceAddress
 from camfleet_operator.plan.packing import Packing, PlacementRequest, pack
 from fleet_objects import camera, enrolment, profile, site, system
 
@@ -22,7 +23,7 @@ items = st.lists(
         PlacementRequest,
         uid=st.integers(0, 60).map(str),
         site=st.sampled_from(["s1", "s2", "s3"]),
-        device=st.sampled_from(["d1", "d2", "d3", "d4", "d5"]),
+        device=st.sampled_from([DeviceAddress(f"d{n}", 80) for n in range(1, 6)]),
         placement=placements,
     ),
     unique_by=lambda item: item.uid,
@@ -69,8 +70,10 @@ def test_there_is_room_for_all_while_there_are_shards(wanted: list[PlacementRequ
 
 @given(st.integers(1, CAPACITY), st.integers(1, CAPACITY))
 def test_a_sites_cameras_stand_together_where_they_fit(one: int, other: int) -> None:
-    wanted = [PlacementRequest(f"a{n}", "s1", f"a{n}", "a") for n in range(one)]
-    wanted += [PlacementRequest(f"b{n}", "s2", f"b{n}", "a") for n in range(other)]
+    wanted = [PlacementRequest(f"a{n}", "s1", DeviceAddress(f"a{n}", 80), "a") for n in range(one)]
+    wanted += [
+        PlacementRequest(f"b{n}", "s2", DeviceAddress(f"b{n}", 80), "a") for n in range(other)
+    ]
     packing = pack(wanted, {}, CAPACITY, 50)
     for name in ("s1", "s2"):
         assert len({packing.shard_of[item.uid] for item in wanted if item.site == name}) == 1

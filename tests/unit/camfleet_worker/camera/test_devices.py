@@ -8,6 +8,7 @@ import asyncio
 import pytest
 
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.device_address import DeviceAddress
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.camera.devices import Device, Devices
@@ -125,9 +126,11 @@ def test_a_cancelled_connect_leaves_the_next_one_free() -> None:
 
 def test_a_device_is_one_for_all_that_ask_for_it_and_forgotten_with_them() -> None:
     devices = Devices()
-    one = devices.at("192.0.2.1:80:554", Backoff)
-    assert devices.at("192.0.2.1:80:554", Backoff) is one
-    assert devices.at("192.0.2.2:80:554", Backoff) is not one
+    nvr = DeviceAddress("nvr1.site", 80)
+    one = devices.at(nvr, 554, Backoff)
+    assert devices.at(DeviceAddress("NVR1.site", 80), 554, Backoff) is one
+    assert devices.at(nvr, 8554, Backoff) is not one
+    assert devices.at(DeviceAddress("nvr2.site", 80), 554, Backoff) is not one
 
 
 def _now() -> float:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from camfleet_api.camera import Attempts, CameraStatus, DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.device_address import DeviceAddress
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.camera.assignment import Assignment
@@ -196,7 +197,7 @@ def test_what_was_learnt_goes_straight_to_rtsp() -> None:
 )
 def test_the_next_worker_goes_straight_to_rtsp_too(learnt: str, asked: str) -> None:
     tape = Tape()
-    account = Credentials("admin", "pw", "1").account_key("192.0.2.1:80")
+    account = Credentials("admin", "pw", "1").account_key(DeviceAddress("192.0.2.1", 80))
     attempts = Attempts(account=account, count=1, proven=True, last=START)
     learned = LearnedStatus(stream_path=learnt, codec="H264", generation=1)
     tape.status = runtime_status(CameraSnapshot(1, learned=learned), START)
@@ -368,7 +369,7 @@ def follower() -> Assignment:
 
 
 def account_of(tape: Tape) -> str:
-    return Credentials("admin", "pw", tape.version).account_key("192.0.2.1:80")
+    return Credentials("admin", "pw", tape.version).account_key(DeviceAddress("192.0.2.1", 80))
 
 
 def of_the_first(tape: Tape, proven: bool, failure: Failure | None = None) -> CameraStatus:

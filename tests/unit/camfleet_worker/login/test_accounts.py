@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.device_address import DeviceAddress
 from camfleet_api.names import CREDENTIALS_SECRET_TYPE
 from camfleet_api.policy import CredentialsRef
 from camfleet_worker.base.errors import IngestError
@@ -86,7 +87,8 @@ async def test_two_workers_mean_the_same_account_whenever_they_began_to_read(
     await later.show(user="admin", one="1111", two="another key was edited meanwhile")
     theirs = later.accounts.camera_login(CAMERA_1)
     await later.accounts.close()
-    assert theirs.account_key("192.0.2.1:80") == ours.account_key("192.0.2.1:80")
+    device = DeviceAddress("192.0.2.1", 80)
+    assert theirs.account_key(device) == ours.account_key(device)
 
 
 async def test_whoever_cannot_read_the_secret_cannot_test_guesses(secret: Following) -> None:

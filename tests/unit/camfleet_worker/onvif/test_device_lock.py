@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.device_address import DeviceAddress
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.onvif.device_lock import CallBudget, DeviceLock, DeviceLocks
 from virtual_time import run_virtual
 
-RECORDER = ("10.0.0.1", 80)
+RECORDER = DeviceAddress("10.0.0.1", 80)
 UNREACHABLE = IngestError(ConditionType.REACHABLE, Reason.HOST_UNREACHABLE, "Nothing answers")
 REJECTED = IngestError(ConditionType.AUTHENTICATED, Reason.CREDENTIALS_REJECTED, "Refused")
 NOT_FOUND = IngestError(ConditionType.ELIGIBLE, Reason.CHANNEL_NOT_FOUND, "No channel 9")
@@ -102,13 +103,13 @@ async def test_one_device_does_not_wait_for_another() -> None:
     async def never(lock: DeviceLock) -> None:
         await asyncio.Event().wait()
 
-    stuck = asyncio.create_task(locks.take(("10.0.0.2", 80), "account", never))
+    stuck = asyncio.create_task(locks.take(DeviceAddress("10.0.0.2", 80), "account", never))
     await asyncio.sleep(0)
     assert await locks.take(RECORDER, "account", Recorder().ask) == "stream"
     stuck.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stuck
-    assert await locks.take(("10.0.0.2", 80), "account", Recorder().ask) == "stream"
+    assert await locks.take(DeviceAddress("10.0.0.2", 80), "account", Recorder().ask) == "stream"
 
 
 RESOLVE = 13

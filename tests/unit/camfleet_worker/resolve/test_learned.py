@@ -7,6 +7,7 @@ import pytest
 
 from camfleet_api.camera import LearnedStatus
 from camfleet_api.conditions import Reason
+from camfleet_api.device_address import DeviceAddress
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.resolve import needs_resolve
 
@@ -62,15 +63,15 @@ def test_a_failure_that_asking_cannot_cure_costs_no_requests(reason: Reason) -> 
 def test_an_account_shows_neither_password_nor_user_name_to_the_ledger() -> None:
     account = Credentials("admin", "correct horse", "42")
     assert "correct horse" not in repr(account)
-    assert "admin" not in account.account_key("10.0.0.1")
+    assert "admin" not in account.account_key(DeviceAddress("10.0.0.1", 80))
 
 
 def test_another_version_of_the_secret_or_another_address_is_another_account() -> None:
     account = Credentials("admin", "p", "1")
     keys = {
-        account.account_key("10.0.0.1"),
-        account.account_key("10.0.0.2"),
-        Credentials("admin", "p", "2").account_key("10.0.0.1"),
-        Credentials("root", "p", "1").account_key("10.0.0.1"),
+        account.account_key(DeviceAddress("10.0.0.1", 80)),
+        account.account_key(DeviceAddress("10.0.0.2", 80)),
+        Credentials("admin", "p", "2").account_key(DeviceAddress("10.0.0.1", 80)),
+        Credentials("root", "p", "1").account_key(DeviceAddress("10.0.0.1", 80)),
     }
     assert len(keys) == 4

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from camfleet_api.conditions import REASONS, Condition, ConditionType, Reason
+from camfleet_api.conditions import REASONS, Condition, ConditionType, Reason, condition_of
 from camfleet_api.device_address import DeviceAddress
 from camfleet_operator.observed import Camera, Meta, Site
 from camfleet_operator.plan.site_incident import EXPLAINED, is_in_incident
@@ -291,4 +291,4 @@ def _is_reachable(site: Site) -> bool:
 def _condition(seen: object, kind: ConditionType) -> Condition | None:
     if not isinstance(seen, Camera | Site):
         return None
-    return next((one for one in seen.status.conditions if one.type == kind), None)
+    return condition_of(seen.status.conditions, kind)

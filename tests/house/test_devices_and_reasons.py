@@ -97,3 +97,113 @@ def _last_name(node: ast.expr) -> str:
         case ast.Call(ast.Attribute(value, _), []):
             return _last_name(value)
     return ""
+
+
+# What a reason means: camfleet_api.conditions
+
+
+def test_what_a_reason_means_for_control_stands_in_its_row_and_in_no_list_beside() -> None:
+    """A list of reasons beside `REASONS` says no of each reason that it does not know."""
+    assert _found(_lists_reasons, {"crds/camfleet_api/conditions.py": "the one place"}) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "CURED = frozenset({Reason.NO_FRAMES, Reason.TIMEOUT})",
+        "error.reason in (Reason.ACCOUNT_LOCKED, Reason.TIMEOUT)",
+        "causes = {Reason.HOST_UNREACHABLE: 1, Reason.TIMEOUT: 2}",
+    ],
+)
+def test_a_list_of_reasons_is_found(line: str) -> None:
+    assert _breaks(line, _lists_reasons)
+
+
+def _lists_reasons(node: ast.AST) -> bool:
+    match node:
+        case ast.Set(elements) | ast.List(elements) | ast.Tuple(elements):
+            return len([one for one in elements if _is_reason(one)]) > 1
+        case ast.Dict(keys, _):
+            return len([one for one in keys if one is not None and _is_reason(one)]) > 1
+    return False
+
+
+def _is_reason(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and _last_name(node.value) == "Reason"
+
+
+# A message is for people
+
+READS_A_MESSAGE = {
+    "workers/camfleet_worker/onvif/transport.py": "httpx names a lost connection in words alone",
+}
+
+
+def test_no_decision_reads_the_text_of_a_message() -> None:
+    """A sentence may be worded better; nothing may depend on it. A reason, a type of error or an
+    effect of the reason decides."""
+    assert _found(_decides_by_text, READS_A_MESSAGE) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"no media profile" not in error.fact',
+        "condition.message == known",
+        'error.message.startswith("The camera")',
+        "condition.message.removesuffix(row.next_action)",
+        'str(error) == "refused"',
+        '"refused" in str(error)',
+        "PATTERN.search(error.detail)",
+    ],
+)
+def test_a_decision_by_text_is_found(line: str) -> None:
+    assert _breaks(line, _decides_by_text)
+
+
+def _decides_by_text(node: ast.AST) -> bool:
+    match node:
+        case ast.Compare(left, operators, others):
+            by_value = isinstance(operators[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn)
+            return by_value and any(map(_is_text_for_people, [left, *others]))
+        case ast.Call(ast.Attribute(value, method), arguments):
+            if method in ("startswith", "endswith", "removeprefix", "removesuffix", "partition"):
+                return _is_text_for_people(value)
+            matches = method in ("search", "match", "fullmatch", "findall")
+            return matches and any(map(_is_text_for_people, arguments))
+    return False
+
+
+def _is_text_for_people(node: ast.expr) -> bool:
+    match node:
+        case ast.Attribute(value, "fact" | "message" | "detail"):
+            return _last_name(value) not in JOURNAL
+        case ast.Call(ast.Name("str"), [ast.Name("error" | "failed" | "failure")]):
+            return True
+    return False
+
+
+JOURNAL = {"period", "tally", "end", "entry", "one"}
+"""Their `fact` is what a journal counts, no sentence."""
+
+
+# A condition of a type
+
+
+def test_a_condition_is_looked_up_by_the_contract() -> None:
+    assert _found(_looks_a_condition_up, {"crds/camfleet_api/conditions.py": "the one place"}) == []
+
+
+def test_a_look_up_by_hand_is_found() -> None:
+    assert _breaks(
+        "next(c for c in status.conditions if c.type == ConditionType.READY)", _looks_a_condition_up
+    )
+
+
+def _looks_a_condition_up(node: ast.AST) -> bool:
+    match node:
+        case ast.Compare(ast.Attribute(_, "type"), [ast.Eq() | ast.NotEq()], [other]):
+            return _last_name(other) == "kind" or (
+                isinstance(other, ast.Attribute) and _last_name(other.value) == "ConditionType"
+            )
+    return False

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from camfleet_api.cause import Cause
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.sink_set import SinkSet
 from camfleet_worker.camera.supervisor import Journal
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 
 

@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 
 from camera_simulator import Camera, CameraSettings, Simulator
+from camfleet_api.cause import Cause
 from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera
 from camfleet_api.site import MaintenanceWindow
 from camfleet_worker.journal.period import Fact, Period, Stage, State
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.windows import window_of
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.record.layout import camera_prefix
 from camfleet_worker.recordings.listing import recorded_between
 from eventually import eventually_async

@@ -19,10 +19,10 @@ import pytest
 from access_units import access_units, video_format
 from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
+from camfleet_api.cause import Cause
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media_types.access_unit import AccessUnit
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.record import declarations, retention
 from camfleet_worker.record.housekeeping import VolumeSettings

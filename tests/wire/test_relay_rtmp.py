@@ -20,11 +20,11 @@ from access_units import access_units
 from audio_units import audio_format, prepared_audio
 from camera_simulator.footage import prepared_clip
 from camera_simulator.settings import Audio
+from camfleet_api.cause import Cause
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.sink_state import SinkPhase
 from camfleet_worker.relay.rtmp.messages import ChunkReader, as_command, command
 from camfleet_worker.relay.rtmp.relay import RtmpRelay

@@ -12,8 +12,8 @@ import av
 import pytest
 
 from camera_simulator import Simulator
+from camfleet_api.cause import Cause
 from camfleet_worker.media.loop import MediaLoop
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.layout import parse_key, spans
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink

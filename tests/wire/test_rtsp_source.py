@@ -19,6 +19,7 @@ import av
 import pytest
 
 from camera_simulator import Camera, CameraSettings, Clip, Simulator
+from camfleet_api.cause import Cause
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
@@ -27,7 +28,6 @@ from camfleet_worker.media.loop import CameraFeed, MediaLoop, StreamHandle
 from camfleet_worker.media.stream import Stream
 from camfleet_worker.media.watchdog import Patience
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget, open_stream
 from camfleet_worker.rtsp.headers import InterleavedIds

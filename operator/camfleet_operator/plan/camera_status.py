@@ -21,7 +21,10 @@ from camfleet_api.conditions import (
     SINKS,
     Condition,
     ConditionType,
+    Effect,
     Reason,
+    condition_of,
+    in_ladder_order,
     merge_transition,
 )
 from camfleet_api.names import API_VERSION
@@ -30,6 +33,10 @@ from camfleet_operator.plan.snapshot import Worker
 from camfleet_operator.plan.worklist import CameraAssignment
 
 RUNTIME_RUNGS = (*LADDER[2:], *SINKS)
+_OF_THE_OPERATOR: frozenset[str] = frozenset(
+    reason for reason, row in REASONS.items() if OPERATOR_CONDITIONS.intersection(row.types)
+)
+"""Reasons of Ready that no worker reports: why it has no worker, or none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +115,8 @@ def runtime_status(
 
 def ready_of(camera: Camera) -> tuple[str, str]:
     """Status and reason of Ready as stored; Unknown/Pending when there is none."""
-    for one in camera.status.conditions:
-        if one.type == ConditionType.READY:
-            return one.status, one.reason
-    return "Unknown", Reason.PENDING
+    ready = condition_of(camera.status.conditions, ConditionType.READY)
+    return ("Unknown", Reason.PENDING) if ready is None else (ready.status, ready.reason)
 
 
 def _operator_conditions(assignment: CameraAssignment, now: datetime) -> list[Condition]:
@@ -131,8 +136,9 @@ def _operator_conditions(assignment: CameraAssignment, now: datetime) -> list[Co
 
 def _assigned(assignment: CameraAssignment, now: datetime, generation: int) -> Condition:
     kind = ConditionType.ASSIGNED
-    if assignment.waits_for in (Reason.PAUSED, Reason.NO_CAPACITY):
-        return condition(kind, "False", assignment.waits_for, now, generation)
+    waits_for = assignment.waits_for
+    if waits_for is not None and not REASONS[waits_for].has(Effect.IS_UNKNOWN):
+        return condition(kind, "False", waits_for, now, generation)
     if assignment.shard is not None:
         return condition(kind, "True", Reason.ASSIGNED, now, generation)
     return condition(kind, "Unknown", Reason.PENDING, now, generation)
@@ -184,9 +190,7 @@ def _for_worker(
 
 def _was_reported(camera: Camera) -> bool:
     """Whether the stored Ready is a worker's report."""
-    ours = {Reason.PAUSED, Reason.NO_CAPACITY, Reason.PENDING}
-    ours |= {reason for reason, row in REASONS.items() if ConditionType.ACCEPTED in row.types}
-    return ready_of(camera)[1] not in ours
+    return ready_of(camera)[1] not in _OF_THE_OPERATOR
 
 
 def _ready(ready: tuple[str, Reason, str | None], now: datetime, generation: int) -> Condition:
@@ -208,7 +212,7 @@ def _unknown_rungs(
 
 def _merged(wanted: list[Condition], camera: Camera) -> list[Condition]:
     stored = _by_type(camera.status.conditions)
-    return [merge_transition(one, stored.get(one.type)) for one in wanted]
+    return in_ladder_order(merge_transition(one, stored.get(one.type)) for one in wanted)
 
 
 def _by_type(conditions: list[Condition]) -> dict[str, Condition]:

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from camfleet_api.conditions import Reason
+from camfleet_api.conditions import REASONS, Effect
 from camfleet_api.names import (
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -39,14 +39,6 @@ from camfleet_operator.resources import CAMERAS, SITES
 from camfleet_operator.settings import Settings
 
 ARRIVAL_S = 5.0
-_MAY_ARRIVE = frozenset(
-    {
-        Reason.NAMESPACE_NOT_ENROLLED,
-        Reason.SITE_NOT_FOUND,
-        Reason.PROFILE_NOT_FOUND,
-        Reason.MONITORING_SYSTEM_NOT_FOUND,
-    }
-)
 
 
 def plan_namespace(snapshot: Snapshot, now: datetime, settings: Settings) -> Plan:
@@ -147,7 +139,9 @@ def _arrives(resolution: Resolution, now: datetime) -> float:
     SiteNotFound, with an Event, and be accepted a moment later.
     """
     refusal, camera = resolution.refusal, resolution.camera
-    if refusal is None or refusal.reason not in _MAY_ARRIVE or camera.status.conditions:
+    if refusal is None or camera.status.conditions:
+        return 0.0
+    if not REASONS[refusal.reason].has(Effect.MAY_ARRIVE):
         return 0.0
     return ARRIVAL_S - (now - camera.meta.created).total_seconds()
 

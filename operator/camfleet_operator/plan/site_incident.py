@@ -19,7 +19,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from camfleet_api.conditions import Condition, ConditionType, Reason
+from camfleet_api.conditions import (
+    Condition,
+    ConditionType,
+    Effect,
+    Reason,
+    condition_of,
+    reasons_with,
+)
 from camfleet_api.device_address import DeviceAddress
 from camfleet_api.site import Network
 from camfleet_operator.observed import Camera
@@ -30,18 +37,7 @@ TOGETHER = timedelta(seconds=60)
 LEAST_DEVICES = 3
 """Two that fail in a minute may be chance, or one switch."""
 
-_UNREACHED = frozenset(
-    {
-        Reason.HOST_UNREACHABLE,
-        Reason.CONNECTION_REFUSED,
-        Reason.NAME_NOT_RESOLVED,
-        Reason.TIMEOUT,
-    }
-)
-"""ConnectionRefused too: a router that has lost what lies behind it refuses for it."""
-_STOPPED = frozenset({Reason.NO_FRAMES, Reason.STREAM_ENDED, Reason.TIMEOUT})
-
-EXPLAINED: frozenset[str] = _UNREACHED | _STOPPED
+EXPLAINED = reasons_with(Effect.SITE_WIDE)
 """Reasons of a camera's Ready that its site's incident explains."""
 
 
@@ -82,10 +78,8 @@ def site_reach(
 
 def is_in_incident(conditions: Iterable[Condition]) -> bool:
     """Whether a Site's conditions contain an incident that has not ended."""
-    return any(
-        one.type == ConditionType.REACHABLE and one.reason == Reason.SITE_UNREACHABLE
-        for one in conditions
-    )
+    reachable = condition_of(conditions, ConditionType.REACHABLE)
+    return reachable is not None and reachable.reason == Reason.SITE_UNREACHABLE
 
 
 def _incident_since(
@@ -139,7 +133,8 @@ def _device(cameras: Sequence[Camera]) -> _Device:
     reached = [
         one.last_transition_time
         for camera in cameras
-        if (one := _condition(camera, ConditionType.REACHABLE)) and one.status == "True"
+        if (one := condition_of(camera.status.conditions, ConditionType.REACHABLE))
+        and one.status == "True"
     ]
     return _Device(
         max(fallen) if len(fallen) == len(falls) else None, max(reached) if reached else None
@@ -147,7 +142,7 @@ def _device(cameras: Sequence[Camera]) -> _Device:
 
 
 def _is_known(camera: Camera) -> bool:
-    reachable = _condition(camera, ConditionType.REACHABLE)
+    reachable = condition_of(camera.status.conditions, ConditionType.REACHABLE)
     return reachable is not None and reachable.status != "Unknown"
 
 
@@ -157,25 +152,21 @@ def _fell_at(camera: Camera) -> datetime | None:
     A stream first stops and later its device is not reached, so Reachable has a later time
     than Ready. Ready alone has too early a time where the camera was not Ready before.
     """
-    reachable = _condition(camera, ConditionType.REACHABLE)
-    streaming = _condition(camera, ConditionType.STREAMING)
+    reachable = condition_of(camera.status.conditions, ConditionType.REACHABLE)
+    streaming = condition_of(camera.status.conditions, ConditionType.STREAMING)
     fall = next(
         (
             one
-            for one, reasons in ((reachable, _UNREACHED), (streaming, _STOPPED))
-            if one is not None and one.status == "False" and one.reason in reasons
+            for one in (reachable, streaming)
+            if one is not None and one.status == "False" and one.reason in EXPLAINED
         ),
         None,
     )
     if fall is None:
         return None
-    ready = _condition(camera, ConditionType.READY)
+    ready = condition_of(camera.status.conditions, ConditionType.READY)
     if ready is not None and ready.status == "False":
         before = fall.last_transition_time - ready.last_transition_time
         if timedelta() <= before <= TOGETHER:
             return ready.last_transition_time
     return fall.last_transition_time
-
-
-def _condition(camera: Camera, kind: ConditionType) -> Condition | None:
-    return next((one for one in camera.status.conditions if one.type == kind), None)

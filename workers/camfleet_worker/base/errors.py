@@ -82,8 +82,29 @@ class IngestError(Exception):
             last_chance=self.last_chance,
         )
 
+    def again(self, retry: Retry | None = None, retry_after_s: float | None = None) -> IngestError:
+        """The same failure for another camera or another time.
+
+        What the device said of a wait or of a last chance was said to the first.
+        """
+        kind = type(self) if isinstance(self, ReportedError) else IngestError
+        return kind(self.condition, self.reason, self.parts, retry or self.retry, retry_after_s)
+
     @property
     def message(self) -> str:
         """The detail, then the next action: what stands in the condition."""
         next_action = REASONS[self.reason].next_action
         return f"{self.detail}. {next_action}" if next_action else f"{self.detail}."
+
+
+class ReportedError(IngestError):
+    """A failure that a former worker reported: `detail` is its condition's whole message.
+
+    It is reported again word for word. Detail and next action are not taken apart: after an upgrade
+    the next action may be worded otherwise.
+    """
+
+    @property
+    def message(self) -> str:
+        """What stands in the condition already."""
+        return self.detail

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from camfleet_api.camera import Attempts
-from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.conditions import REASONS, ConditionType, Effect, Reason
 from camfleet_api.policy import CredentialsRef
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.camera.assignment import Assignment
@@ -203,10 +203,7 @@ class Connector:
                 before_attempt=no_gate if login is None else login.before_rtsp_attempt,
             )
         except IngestError as error:
-            if login is not None and error.reason in (
-                Reason.RTSP_CREDENTIALS_REJECTED,
-                Reason.ACCOUNT_LOCKED,
-            ):
+            if login is not None and REASONS[error.reason].has(Effect.REFUSES_RTSP_LOGIN):
                 login.rtsp_rejected(error)
             raise await self._refused_port(assignment, error) or error from None
         if login is not None:

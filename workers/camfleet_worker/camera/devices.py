@@ -64,7 +64,7 @@ class Device:
         """Raise what a sibling found, while it is too early to look again."""
         failure = self._failure
         if failure is not None and _now() < self._not_before:
-            raise IngestError(failure.condition, failure.reason, failure.detail, failure.retry)
+            raise failure.again()
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:

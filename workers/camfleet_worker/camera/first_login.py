@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from camfleet_api.camera import CameraStatus
 from camfleet_api.conditions import ConditionType, Reason
-from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.camera.status_mapping import recalled_refusal
 from camfleet_worker.login.attempts import AttemptLedger
 
@@ -39,9 +39,7 @@ def require_first_login(
         return
     if refusal is None:
         raise _waiting(first)
-    raise IngestError(
-        refusal.condition, refusal.reason, refusal.detail, retry_after_s=REFUSED_S
-    ) from refusal
+    raise refusal.again(Retry.BACKOFF, REFUSED_S) from refusal
 
 
 def _waiting(first: str) -> IngestError:

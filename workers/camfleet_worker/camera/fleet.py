@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from camfleet_api.camera import DeviceStatus
+from camfleet_api.cause import Cause
 from camfleet_api.ingest_shard import IngestShardSpec
 from camfleet_worker.base.backoff import Backoff
 from camfleet_worker.camera.assignment import Assignment, assignments_of, change_between
 from camfleet_worker.camera.assignment_index import AssignmentIndex
 from camfleet_worker.camera.supervisor import CameraSupervisor, Feed, SupervisorDeps
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.resolve.identity import shared
 
 log = logging.getLogger(__name__)

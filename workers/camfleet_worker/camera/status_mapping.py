@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from camfleet_api.camera import CameraStatus, LearnedStatus, RtspScheme
-from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Reason
+from camfleet_api.conditions import REASONS, SIDE, Condition, ConditionType, Reason, condition_of
 from camfleet_api.ingest_shard import Policy, ShardCamera
-from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.base.errors import IngestError, ReportedError, Retry
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.reporter.facts import Failure
 from camfleet_worker.resolve import Resolution, clock_trouble
@@ -98,15 +98,13 @@ def recalled_side(status: CameraStatus) -> tuple[Failure, ...]:
 
 def recalled_refusal(conditions: Iterable[Condition]) -> IngestError | None:
     """The refused login that a former worker reported, so that it is reported, not tried."""
-    for condition in conditions:
-        if condition.type != ConditionType.AUTHENTICATED or condition.status != "False":
-            continue
-        if condition.reason not in REASONS:
-            return None
-        reason = Reason(condition.reason)
-        fact = condition.message.removesuffix(REASONS[reason].next_action).rstrip().rstrip(".")
-        return IngestError(ConditionType.AUTHENTICATED, reason, fact, Retry.ON_SECRET_CHANGE)
-    return None
+    stored = condition_of(conditions, ConditionType.AUTHENTICATED)
+    if stored is None or stored.status != "False" or stored.reason not in REASONS:
+        return None
+    reason = Reason(stored.reason)
+    return ReportedError(
+        ConditionType.AUTHENTICATED, reason, stored.message, Retry.ON_SECRET_CHANGE
+    )
 
 
 def _side(condition: ConditionType, reason: Reason, fact: str) -> Failure:

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from camfleet_api.camera import CameraStatus, DeviceStatus
-from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.cause import Cause
+from camfleet_api.conditions import ConditionType, Reason, cause_of
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.camera.assignment import Assignment
 from camfleet_worker.camera.camera_sinks import CameraSinks, MakeSinks
@@ -38,7 +39,6 @@ from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.session_events import SessionEvents
 from camfleet_worker.media.stream import StreamListener
 from camfleet_worker.media_types.access_unit import VideoFormat
-from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.reporter.facts import CameraSnapshot, Failure
@@ -190,7 +190,7 @@ class CameraSupervisor:
             error = await self._watch(stream)
         except IngestError as failed:
             error = failed
-        self.journal.failed(cause_of(error.condition, error.reason), connecting=connecting)
+        self.journal.failed(cause_of(error.reason), connecting=connecting)
         self._fail(error)
         return error
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.fold import Fold, Observation
 from camfleet_worker.journal.hindsight import Gap, Note, Tile, blamed, gaps, passed_on, whole
 from camfleet_worker.journal.lines import End, Entry
@@ -26,7 +27,6 @@ from camfleet_worker.journal.period import (
 )
 from camfleet_worker.journal.tally import Counting
 from camfleet_worker.journal.windows import Window, with_planned_gaps, with_planned_tiles
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import PAUSE_US, DeliveryLog, Failure, Stretch
 
 HINDSIGHT_US = 60_000_000

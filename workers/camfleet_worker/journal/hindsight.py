@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.period import UP, Condition, State, down
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import PAUSE_US, Stretch
 
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from camfleet_api.conditions import ConditionType
+from camfleet_api.cause import Cause
+from camfleet_api.conditions import ConditionType, cause_of
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.moments import microseconds
 from camfleet_worker.camera.assignment import Assignment
@@ -30,7 +31,6 @@ from camfleet_worker.journal.period import ARRIVING, ON_DISK, Fact, Stage
 from camfleet_worker.journal.restart import Stretches, what_was_left_open
 from camfleet_worker.journal.store import JournalStore, ended_us, give_up_oldest
 from camfleet_worker.journal.windows import Window, window_of
-from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink, TrackedSink
 from camfleet_worker.record.layout import camera_prefix
@@ -403,4 +403,4 @@ def _missing(fact: Fact, errors: Iterable[IngestError]) -> Cause | None:
     """Why there is no sink for a fact."""
     condition = ConditionType.RELAYING if fact.stage is Stage.RELAYED else ConditionType.RECORDING
     of_it = (error for error in errors if error.condition is condition)
-    return next((cause_of(error.condition, error.reason) for error in of_it), None)
+    return next((cause_of(error.reason) for error in of_it), None)

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.period import Condition, Fact, Period, Stage, State
 from camfleet_worker.journal.tally import Tally
 from camfleet_worker.journal.windows import Window
-from camfleet_worker.media_types.causes import Cause
 
 VERSION = 1
 

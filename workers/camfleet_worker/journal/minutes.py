@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.period import Period, State
-from camfleet_worker.media_types.causes import Cause
 
 MINUTE_US = 60_000_000
 

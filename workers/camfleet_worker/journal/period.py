@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from camfleet_worker.media_types.causes import Cause
+from camfleet_api.cause import Cause
 
 
 class Stage(StrEnum):

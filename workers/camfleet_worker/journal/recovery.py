@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.period import ON_DISK, UP, Fact, Period, down
-from camfleet_worker.media_types.causes import Cause
 
 
 def recovered(

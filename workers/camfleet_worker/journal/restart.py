@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
+from camfleet_api.cause import Cause
 from camfleet_worker.base.moments import DAY_US
 from camfleet_worker.journal.lines import Checkpoint, End, Entry
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, Fact, Period, Stage
@@ -17,7 +18,6 @@ from camfleet_worker.journal.recovery import after, joined, recovered
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import Tally
 from camfleet_worker.journal.windows import Window, with_planned_gaps
-from camfleet_worker.media_types.causes import Cause
 
 Stretches = Callable[[Path, int, int], list[tuple[int, int]]]
 """What of a camera lies in its folder between two moments, in microseconds since the epoch."""

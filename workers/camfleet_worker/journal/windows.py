@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from camfleet_api.cause import Cause
 from camfleet_api.site import MaintenanceWindow
 from camfleet_worker.base.moments import microseconds
 from camfleet_worker.journal.hindsight import Tile
 from camfleet_worker.journal.period import Condition, Period, State, down
-from camfleet_worker.media_types.causes import Cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from camfleet_api.camera import Attempts
-from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.conditions import REASONS, ConditionType, Effect, Reason
 from camfleet_worker.base.clock import WallClock
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.cluster.errors import ClusterError
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 2
 SLOW_RETRY = timedelta(minutes=30)
-ENDS_TRYING = frozenset({Reason.ACCOUNT_LOCKED})
-"""Refusals after which not even the second attempt is made before the slow retry."""
 COUNTED_MOST = 100
 """Bound of status.attempts.count."""
 
@@ -108,7 +106,8 @@ class AttemptLedger:
         before = account.attempts
         now = self._clock()
         count = 0 if before is None else before.count
-        left = 0 if account.refusal and account.refusal.reason in ENDS_TRYING else MOST_ATTEMPTS
+        ended = account.refusal is not None and _ends_logins(account.refusal)
+        left = 0 if ended else MOST_ATTEMPTS
         if before is not None and count >= left and now - before.last < SLOW_RETRY:
             raise _spent(account)
         attempts = Attempts(account=key, count=min(count + 1, COUNTED_MOST), last=now)
@@ -146,7 +145,7 @@ class AttemptLedger:
         if account.rtsp_refusal is None or account.rtsp_refused_at is None:
             return
         if self._clock() - account.rtsp_refused_at < SLOW_RETRY:
-            raise _again(account.rtsp_refusal)
+            raise account.rtsp_refusal.again()
 
     def prove_rtsp(self, key: str) -> None:
         """RTSP plays with these credentials."""
@@ -159,7 +158,7 @@ class AttemptLedger:
         account = self._account(key)
         account.rtsp_proven = False
         account.rtsp_refusal, account.rtsp_refused_at = error, self._clock()
-        if error.reason in ENDS_TRYING:
+        if _ends_logins(error):
             self.refuse(key, error)  # a locked account is locked on every port
 
     def turn(self, key: str) -> asyncio.Lock:
@@ -219,14 +218,13 @@ class Login:
         self._ledger.refuse_rtsp(self._key, error)
 
 
-def _again(error: IngestError) -> IngestError:
-    """The same failure for another camera, or another time."""
-    return IngestError(error.condition, error.reason, error.detail, error.retry)
+def _ends_logins(error: IngestError) -> bool:
+    return REASONS[error.reason].has(Effect.ENDS_LOGINS)
 
 
 def _spent(account: _Account) -> IngestError:
     if account.refusal is not None:
-        return _again(account.refusal)
+        return account.refusal.again()
     return IngestError(
         ConditionType.AUTHENTICATED,
         Reason.PENDING,

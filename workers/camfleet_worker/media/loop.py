@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from camfleet_api.cause import Cause
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media.counters import LoopCounters, StreamCounters
 from camfleet_worker.media.sink_fanout import SinkFanout
 from camfleet_worker.media.stream import Stream, StreamListener, TickLimits
 from camfleet_worker.media.watchdog import USUAL_PATIENCE, Patience
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.rtsp.client import PlayingStream

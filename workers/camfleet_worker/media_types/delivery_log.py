@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from camfleet_worker.media_types.causes import Cause
+from camfleet_api.cause import Cause
 
 SILENCE_US = 5_000_000
 """Longer without an access unit is a gap and not a slow camera; the recording ends its span as

@@ -124,7 +124,7 @@ class DeviceLocks:
         """Raise what the one before us met, unless it was refused with another account."""
         if error.condition is ConditionType.AUTHENTICATED and account != failed_account:
             return
-        raise IngestError(error.condition, error.reason, error.detail, error.retry)
+        raise error.again()
 
 
 def _now() -> float:

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from camfleet_api.conditions import Reason
+from camfleet_api.conditions import REASONS, Effect
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif.envelope import Operation, Signature, SoapAnswer, SoapCodec
@@ -166,7 +166,7 @@ class Login:
         again = _refusal(answer)
         if again is not None and (again.locked or not proven):
             error = await self._note_rejected(scheme, again)
-            if error.reason is Reason.ACCOUNT_LOCKED or error.last_chance:
+            if REASONS[error.reason].has(Effect.ENDS_LOGINS) or error.last_chance:
                 raise error
         return answer, again
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from camfleet_api.camera import DeviceStatus, LearnedStatus, Scheme
-from camfleet_api.conditions import Reason
+from camfleet_api.conditions import REASONS, Effect, Reason
 from camfleet_worker.base.camera_tls import camera_tls
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.redaction import Hider
@@ -41,9 +41,6 @@ MAX_SERVICE_PATH = 256
 MAX_TOKEN = 64
 MAX_CODEC = 16
 """Bounds of status.learned; what is longer is not kept, and found out anew."""
-
-_NOT_BY_HTTP = frozenset({Reason.NOT_ONVIF, Reason.PROTOCOL_ERROR})
-"""How a TLS port fails that is asked by HTTP: it hangs up, sends an alert, or an HTML page."""
 
 RESOLVE_DEADLINE_S = 60.0
 """For a whole resolve: a device that answers every call just in time must not hold others up."""
@@ -131,7 +128,7 @@ class OnvifResolver:
         """Whether a port that failed so may be asked by the other scheme; no login is spent."""
         if other is Scheme.HTTP:
             return error.reason is Reason.TLS_FAILED
-        if error.reason not in _NOT_BY_HTTP:
+        if not REASONS[error.reason].has(Effect.TRIES_HTTPS):
             return False
         within_s = self._deadlines.connect_s
         return await speaks_tls(request.host, request.onvif_port, self._tls, within_s)

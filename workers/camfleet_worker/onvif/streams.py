@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.conditions import REASONS, ConditionType, Effect, Reason
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.device import MediaService, OnvifDevice
 from camfleet_worker.onvif.media1 import Media1
 from camfleet_worker.onvif.media2 import Media2
-from camfleet_worker.resolve.profiles import Choice, pick_stream
+from camfleet_worker.resolve.profiles import Choice, OtherCodecsOnly, pick_stream
 from camfleet_worker.resolve.request import ResolveRequest
 
 
@@ -72,12 +72,10 @@ def _of_the_service(error: IngestError) -> bool:
 
     Not where a service names streams of other codecs only: Media1 would call them H.264.
     """
-    return error.condition is ConditionType.ELIGIBLE and not (
-        error.reason is Reason.NO_ALLOWED_STREAM and "no media profile" not in error.detail
-    )
+    return error.condition is ConditionType.ELIGIBLE and not isinstance(error, OtherCodecsOnly)
 
 
 def _most_telling(failures: list[IngestError]) -> IngestError:
     """What is missing at the camera, rather than how one of its services failed."""
-    told = (Reason.CHANNEL_NOT_FOUND, Reason.NO_ALLOWED_STREAM)
-    return next((error for error in failures if error.reason in told), failures[-1])
+    telling = (one for one in failures if REASONS[one.reason].has(Effect.NAMES_WHAT_LACKS))
+    return next(telling, failures[-1])

@@ -22,11 +22,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from camfleet_api.cause import Cause
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.containers.codec_template import CLOCK_RATE
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.record.layout import segment_is_over

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import threading
 
+from camfleet_api.cause import Cause
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState, Units
 from camfleet_worker.record.segment_file import Content

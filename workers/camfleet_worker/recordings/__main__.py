@@ -14,12 +14,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.lines import windows_said
 from camfleet_worker.journal.minutes import Verdict
 from camfleet_worker.journal.period import Period, Stage
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
 from camfleet_worker.journal.windows import Window, with_planned_gaps
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.arguments import parser_for
 from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.export import ExportError, export

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.lines import Entry
 from camfleet_worker.journal.minutes import MINUTE_US, UNKNOWNS, Minute, Shortfall, Verdict, judge
 from camfleet_worker.journal.period import USABLE, Fact, Period, Stage
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
 from camfleet_worker.journal.windows import Window, with_planned_gaps
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.listing import Interval
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.period import Period, Stage, State
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.listing import Interval
 
 

@@ -15,11 +15,14 @@ from camfleet_api.camera import CameraStatus
 from camfleet_api.conditions import (
     LADDER,
     OPERATOR_CONDITIONS,
+    REASONS,
     SINKS,
     Condition,
     ConditionStatus,
     ConditionType,
+    Effect,
     Reason,
+    in_ladder_order,
     merge_transition,
 )
 from camfleet_worker.reporter.facts import CameraSnapshot, Failure, SinkFact
@@ -38,8 +41,10 @@ def runtime_conditions(
     states = (*main, _ready(main), *(_not_true(failure) for failure in facts.side))
     before = {condition.type: condition for condition in present}
     return tuple(
-        merge_transition(state.at(now, facts.generation), before.get(state.type))
-        for state in states
+        in_ladder_order(
+            merge_transition(state.at(now, facts.generation), before.get(state.type))
+            for state in states
+        )
     )
 
 
@@ -58,7 +63,9 @@ def runtime_status(
 def runtime_part(status: CameraStatus) -> CameraStatus:
     """Of a stored status, what camfleet-runtime owns."""
     return CameraStatus(
-        conditions=[c for c in status.conditions if c.type not in OPERATOR_CONDITIONS],
+        conditions=in_ladder_order(
+            c for c in status.conditions if c.type not in OPERATOR_CONDITIONS
+        ),
         device=status.device,
         learned=status.learned,
         attempts=status.attempts,
@@ -135,7 +142,7 @@ def _pending(type_: ConditionType) -> _State:
 
 def _not_true(failure: Failure) -> _State:
     """False; Unknown where the failure means no more than that nothing is known yet."""
-    unknown = failure.reason in (Reason.PENDING, Reason.CLOCK_UNREADABLE)
+    unknown = REASONS[failure.reason].has(Effect.IS_UNKNOWN)
     status = ConditionStatus.UNKNOWN if unknown else ConditionStatus.FALSE
     return _State(failure.condition, status, failure.reason, failure.message)
 

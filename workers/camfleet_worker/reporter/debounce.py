@@ -9,7 +9,7 @@ known to flap must stay up for a minute before it is called up again.
 from __future__ import annotations
 
 from camfleet_api.camera import CameraStatus
-from camfleet_api.conditions import Condition, ConditionType
+from camfleet_api.conditions import Condition, ConditionType, condition_of
 
 DEBOUNCE_S = 10.0
 FLAPPING_UP_S = 60.0
@@ -29,7 +29,7 @@ def patience_s(reported: CameraStatus, known: CameraStatus) -> float | None:
         and was is not None
         and (was.status != "True" or was.observed_generation != is_.observed_generation)
     )
-    if came_up and any(c.type == ConditionType.STABLE for c in known.conditions):
+    if came_up and condition_of(known.conditions, ConditionType.STABLE) is not None:
         return FLAPPING_UP_S
     return 0.0 if first_verdict or came_up else DEBOUNCE_S
 
@@ -41,5 +41,4 @@ def new_generation(reported: CameraStatus, known: CameraStatus) -> bool:
 
 
 def _ready(status: CameraStatus) -> Condition | None:
-    ready = (c for c in status.conditions if c.type == ConditionType.READY)
-    return next(ready, None)
+    return condition_of(status.conditions, ConditionType.READY)

@@ -4,26 +4,10 @@
 from __future__ import annotations
 
 from camfleet_api.camera import LearnedStatus
-from camfleet_api.conditions import Reason
+from camfleet_api.conditions import REASONS, Effect, Reason
 
 MAX_AGE_S = 24 * 3600.0
 """Once a day: clocks drift, firmware and encoder settings change."""
-
-CURED_BY_ASKING = frozenset(
-    {
-        Reason.STREAM_REFUSED,
-        Reason.PROTOCOL_ERROR,
-        Reason.NO_ALLOWED_STREAM,
-        Reason.NO_FRAMES,
-        Reason.AUDIO_ONLY,
-    }
-)
-"""Failures of the learnt stream for which the device may name another, or ONVIF a better reason.
-
-Not among them: a device or a port that does not answer at all (asking costs a storm of requests
-when the site's line returns, and the address is declared), a session limit, and refused
-credentials (asking would spend the account's next attempt).
-"""
 
 
 def needs_resolve(
@@ -40,4 +24,5 @@ def needs_resolve(
     """
     if learned is None or not learned.stream_path or spec_changed:
         return True
-    return age_s >= MAX_AGE_S or last_error in CURED_BY_ASKING
+    cured = last_error is not None and REASONS[last_error].has(Effect.ASKS_ONVIF_AGAIN)
+    return age_s >= MAX_AGE_S or cured

@@ -20,6 +20,10 @@ from camfleet_worker.resolve.text import listed, printable
 MAX_TOKEN_SHOWN = 32
 
 
+class OtherCodecsOnly(IngestError):
+    """Streams are offered, all of them of codecs that the technical profile does not allow."""
+
+
 @dataclass(frozen=True, slots=True)
 class MediaProfile:
     """One media profile, reduced to what decides. Zero and "": the device does not say."""
@@ -191,7 +195,8 @@ def _no_allowed_stream(
     offers = ("offers ", Quotation(listed(offered))) if offered else ("offers no media profile",)
     allowed = listed(tuple(codec.value for codec in limits.codecs))
     what = describe(source)
-    return IngestError(
+    kind = OtherCodecsOnly if offered else IngestError
+    return kind(
         ConditionType.ELIGIBLE,
         Reason.NO_ALLOWED_STREAM,
         (

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from camfleet_api.camera import CameraStatus
-from camfleet_api.conditions import OPERATOR_CONDITIONS
+from camfleet_api.conditions import OPERATOR_CONDITIONS, ConditionType
 from camfleet_api.policy import Placement
+from camfleet_operator.plan.actions import Apply
+from camfleet_operator.plan.camera_status import RUNTIME_RUNGS
 from camfleet_operator.plan.desired import deployment
 from camfleet_operator.settings import Settings, SnapshotViewer
 from fleet_objects import camera, enrolment, profile, site
@@ -293,6 +295,24 @@ def test_the_transition_time_stays_while_the_status_stays(province: Any) -> None
     province.done()
     (accepted,) = [c for c in province.status("cam0").conditions if c.type == "Accepted"]
     assert (accepted.reason, accepted.last_transition_time) == ("ProfileNotFound", began)
+
+
+def test_conditions_are_written_in_the_order_of_the_ladder(province: Any) -> None:
+    province.declare(site(NAMESPACE), camera(NAMESPACE, "cam0"), camera(NAMESPACE, "cam1"))
+    province.workers_live()
+    true = [(kind, "True", kind) for kind in (*RUNTIME_RUNGS, ConditionType.READY)]
+    province.report("cam0", ("Stable", "False", "Flapping"), *reversed(true))
+    province.edit("Camera", "cam1", siteRef="nowhere")
+    province.pass_time(600)
+    written = [
+        [ConditionType(one["type"]) for one in action.body["status"]["conditions"]]
+        for action in province.plan().actions
+        if isinstance(action, Apply) and action.resource.kind == "Camera"
+    ]
+    assert any(ConditionType.STALLED in types for types in written)
+    assert any(ConditionType.STREAMING in types for types in written)
+    for types in written:
+        assert types == sorted(types, key=list(ConditionType).index)
 
 
 def test_the_younger_of_two_cameras_for_one_source_is_refused(province: Any) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_api.camera import Attempts, CameraStatus, DeviceStatus, LearnedStatus
+from camfleet_api.cause import Cause
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.device_address import DeviceAddress
 from camfleet_worker.base.backoff import Backoff
@@ -28,7 +29,6 @@ from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.stream import StreamListener
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState

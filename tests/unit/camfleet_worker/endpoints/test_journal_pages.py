@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from camfleet_api.cause import Cause
 from camfleet_worker.endpoints.http_server import READING, HttpServer
 from camfleet_worker.endpoints.journal_pages import ACKNOWLEDGE, JOURNAL, AnswerSize, JournalPages
 from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
@@ -22,7 +23,6 @@ from camfleet_worker.journal.period import UP, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import MINUTES, Tally
 from camfleet_worker.journal.windows import Window
-from camfleet_worker.media_types.causes import Cause
 from eventually import eventually_async
 
 ARRIVING = Fact(Stage.ARRIVING)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.camera_journal import LAG_US, CameraJournal
 from camfleet_worker.journal.lines import Entry
 from camfleet_worker.journal.period import (
@@ -22,7 +23,6 @@ from camfleet_worker.journal.period import (
 )
 from camfleet_worker.journal.tally import Tally, key_frames_by_minute
 from camfleet_worker.journal.windows import Window
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 
 SECOND = 1_000_000

@@ -8,6 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.fold import Fold, Observation
 from camfleet_worker.journal.period import (
     UNKNOWN,
@@ -18,7 +19,6 @@ from camfleet_worker.journal.period import (
     Stage,
     down,
 )
-from camfleet_worker.media_types.causes import Cause
 
 ARRIVING = Fact(Stage.ARRIVING)
 BEGAN, ENDS, TOLERANCE = 100, 1_000, 50

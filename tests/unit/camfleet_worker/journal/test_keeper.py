@@ -16,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from camfleet_api.camera import Scheme, VideoSource
+from camfleet_api.cause import Cause
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.ingest_shard import Policy, Relay, ShardCamera
 from camfleet_api.monitoring_system import RelayProtocol
@@ -31,7 +32,6 @@ from camfleet_worker.journal.lines import entry_of
 from camfleet_worker.journal.period import ARRIVING, ON_DISK, UP, Fact, Period, Stage
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.windows import Window
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 
 SECOND = 1_000_000

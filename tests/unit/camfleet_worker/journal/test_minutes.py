@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.minutes import MINUTE_US, Shortfall, Verdict, judge
 from camfleet_worker.journal.period import (
     UNKNOWN,
@@ -18,7 +19,6 @@ from camfleet_worker.journal.period import (
     Stage,
     down,
 )
-from camfleet_worker.media_types.causes import Cause
 
 START = 5 * MINUTE_US
 

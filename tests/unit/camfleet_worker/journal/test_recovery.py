@@ -8,9 +8,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.period import UP, Fact, Period, Stage, down
 from camfleet_worker.journal.recovery import joined, recovered
-from camfleet_worker.media_types.causes import Cause
 
 ON_DISK = Fact(Stage.ON_DISK)
 moments = st.integers(0, 300)

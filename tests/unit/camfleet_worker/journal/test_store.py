@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.lines import Checkpoint, End, Entry, entry_of, line_of
 from camfleet_worker.journal.period import UNKNOWN, UP, Condition, Fact, Period, Stage, down
 from camfleet_worker.journal.store import FOLDER, JournalStore
 from camfleet_worker.journal.tally import HOUR_US, Tally
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.record.declarations import declare_retention
 from camfleet_worker.record.layout import ObjectKey
 from camfleet_worker.record.retention import delete_expired, delete_oldest

@@ -8,11 +8,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_api.cause import Cause
 from camfleet_api.site import MaintenanceWindow
 from camfleet_worker.journal.lines import windows_of, windows_text
 from camfleet_worker.journal.period import ON_DISK, UNKNOWN, UP, Period, down
 from camfleet_worker.journal.windows import Window, window_of, with_planned_gaps
-from camfleet_worker.media_types.causes import Cause
 
 DAY = 1_000
 windows = st.lists(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from camfleet_worker.media_types.causes import Cause
+from camfleet_api.cause import Cause
 from camfleet_worker.media_types.delivery_log import (
     PAUSE_US,
     SILENCE_US,

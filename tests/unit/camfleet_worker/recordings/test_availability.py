@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.lines import Checkpoint, Entry
 from camfleet_worker.journal.minutes import MINUTE_US, Shortfall, Verdict, judge
 from camfleet_worker.journal.period import UP, Condition, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import HOUR_US, MINUTES, Tally
 from camfleet_worker.journal.windows import Window
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.recordings.__main__ import main
 from camfleet_worker.recordings.availability import Availability, availabilities
 from camfleet_worker.recordings.listing import Interval

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_api.cause import Cause
 from camfleet_worker.journal.period import UP, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
-from camfleet_worker.media_types.causes import Cause
 from camfleet_worker.record.layout import ObjectKey
 from camfleet_worker.recordings.__main__ import main
 from camfleet_worker.recordings.gap_causes import GapPart, gap_parts

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from camfleet_worker.reporter.conditions import (
     MAX_MESSAGE,
     RUNGS,
     runtime_conditions,
+    runtime_part,
     runtime_status,
 )
 from camfleet_worker.reporter.facts import CameraSnapshot, Failure, SinkFact
@@ -100,6 +102,18 @@ def test_a_true_condition_has_an_empty_message_and_side_conditions_are_never_tru
         if condition.status == "True":
             assert condition.message == ""
             assert condition.type not in SIDE
+
+
+@given(camera_facts(), st.randoms())
+def test_conditions_stand_in_the_order_of_the_ladder_however_they_are_stored(
+    facts: CameraSnapshot, chance: Random
+) -> None:
+    written = runtime_status(facts, NOW)
+    ranks = [list(ConditionType).index(ConditionType(one.type)) for one in written.conditions]
+    assert ranks == sorted(ranks)
+    stored = list(written.conditions)
+    chance.shuffle(stored)
+    assert runtime_part(written.model_copy(update={"conditions": stored})) == written
 
 
 @given(camera_facts())

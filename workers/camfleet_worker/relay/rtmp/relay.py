@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.cause import Cause
+from camfleet_api.conditions import ConditionType, Reason, cause_of
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
-from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.relay.ack_tracker import AckTracker
@@ -145,7 +145,7 @@ class RtmpRelay:
         refused = unsupported_codec(self._target, video.codec)
         self._refused_codec = None if refused is None else SinkState(SinkPhase.FAILED, refused)
         if refused is not None:
-            self.delivery_log.failed(cause_of(refused.condition, refused.reason))
+            self.delivery_log.failed(cause_of(refused.reason))
 
     def _tell_not_relayed(self, codec: AudioCodec) -> None:
         if codec is not self._not_relayed:
@@ -163,7 +163,7 @@ class RtmpRelay:
                 self._publish(first.format)
             except IngestError as error:
                 self._state = SinkState(SinkPhase.FAILED, error)
-                self.delivery_log.failed(cause_of(error.condition, error.reason))
+                self.delivery_log.failed(cause_of(error.reason))
                 self._reconnect.failed(time.monotonic(), error.retry)
             finally:
                 self._publishing = False

@@ -15,12 +15,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from camfleet_api.conditions import ConditionType, Reason
+from camfleet_api.cause import Cause
+from camfleet_api.conditions import ConditionType, Reason, cause_of
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
-from camfleet_worker.media_types.causes import Cause, cause_of
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
 from camfleet_worker.relay.ack_tracker import AckTracker
@@ -242,7 +242,7 @@ class RtspRelay:
 
     def _fail(self, error: IngestError, now: float) -> None:
         self._state = SinkState(SinkPhase.FAILED, error)
-        self.delivery_log.failed(cause_of(error.condition, error.reason))
+        self.delivery_log.failed(cause_of(error.reason))
         self._reconnect.failed(now, error.retry)
         self._hang_up()
 

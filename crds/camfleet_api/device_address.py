@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 
@@ -35,6 +36,9 @@ class DeviceAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+# A plan compares every camera and every row of a site's network, a worker its cameras twice a
+# second: parsing costs 3 to 8 microseconds, remembering a tenth of one.
+@lru_cache(maxsize=16_384)
 def normalised_host(host: str) -> str:
     """One spelling for all spellings of a host.
 

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of a process's environment variables, written from their declarations.
 
-Each process has a module that calls `main` with its own; `make generate` writes the files,
-`make lint` fails where one differs. It reads no environment.
+Each process has a module that writes its page by `generated_file`. It reads no environment.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from camfleet_base.environment import Variable
@@ -36,14 +33,6 @@ def markdown(title: str, source: str, introduction: str, variables: Iterable[Var
             "",
         ]
     )
-
-
-def main(file: Path, content: str) -> None:
-    """Write the file, or with `--check` exit with 1 where it is another."""
-    if "--check" not in sys.argv[1:]:
-        file.write_text(content, "utf-8")
-    elif not file.exists() or file.read_text("utf-8") != content:
-        sys.exit(f"{file} is not what the settings declare: run `make generate`")
 
 
 def _default(variable: Variable[Any]) -> str:

@@ -8,10 +8,8 @@ be stands in values.schema.json. Refuses a value that the schema does not know.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import yaml
 
 from camfleet_api.generate import with_generated_part
+from camfleet_base.generated_file import main
 
 CHART = Path(__file__).parents[2] / "charts" / "camfleet"
 README = CHART / "README.md"
@@ -110,22 +109,5 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the reference, or check it; the exit status."""
-    parser = argparse.ArgumentParser(
-        "chart_values", description="Reference of the chart's values in its README.md."
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
-    asked = parser.parse_args(arguments)
-    written = README.read_text("utf-8")
-    wanted = with_generated_part(written, table())
-    if asked.check and written != wanted:
-        print("charts/camfleet/README.md is not what values.yaml says: run `make generate`")
-        return 1
-    if not asked.check:
-        README.write_text(wanted, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(README, with_generated_part(README.read_text("utf-8"), table()))

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from camfleet_base.settings_reference import main, markdown
+from camfleet_base.generated_file import main
+from camfleet_base.settings_reference import markdown
 from camfleet_worker.settings import VARIABLES
 
 if __name__ == "__main__":

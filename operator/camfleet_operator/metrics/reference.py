@@ -8,14 +8,13 @@ where the file differs, or where a metric has no word on what to do. Called by `
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from camfleet_base.generated_file import main
 from camfleet_operator import metrics
 
 FILE = Path(__file__).parents[1] / "METRICS.md"
@@ -88,19 +87,5 @@ def _shown() -> Iterator[_Shown]:
         yield _Shown(family.name, family.type, tuple(family._labelnames), family.documentation)
 
 
-def main(argv: list[str]) -> int:
-    """Exit status."""
-    parser = argparse.ArgumentParser(description="Write the reference of the operator's metrics.")
-    parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
-    wanted = reference()
-    if not parser.parse_args(argv).check:
-        FILE.write_text(wanted)
-        return 0
-    if FILE.exists() and FILE.read_text() == wanted:
-        return 0
-    print(f"{FILE} differs from the metrics: run `make generate`", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(FILE, reference())

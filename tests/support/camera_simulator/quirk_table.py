@@ -9,13 +9,13 @@ that a table can be made without running or importing them.
 from __future__ import annotations
 
 import ast
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from camera_simulator.faults import FAULTS, Fault
 from camera_simulator.quirks import QUIRKS, Quirk
+from camfleet_base.generated_file import main
 
 ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "workers" / "QUIRKS.md"
@@ -96,17 +96,5 @@ def _row(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Write the table, or check it."""
-    wanted = table()
-    if arguments == ["--check"]:
-        if TABLE.exists() and TABLE.read_text("utf-8") == wanted:
-            return 0
-        print("workers/QUIRKS.md is out of date: make generate", file=sys.stderr)
-        return 1
-    TABLE.write_text(wanted, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(TABLE, table())

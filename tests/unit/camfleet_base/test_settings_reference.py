@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The generated page holds what is declared, and `--check` fails where it does not."""
+"""The generated page holds what is declared."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from camfleet_base.environment import text, whole
-from camfleet_base.settings_reference import main, markdown
+from camfleet_base.settings_reference import markdown
 
 PAGE = markdown(
     "Settings",
@@ -24,16 +20,3 @@ def test_each_variable_is_a_row_with_value_default_and_meaning() -> None:
         "| `PORT` | a whole number from 0 to 9 | `8` | Where. |",
         "| `HOST` | text | none | Which. |",
     ]
-
-
-def test_check_fails_until_the_page_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "SETTINGS.md"
-    monkeypatch.setattr("sys.argv", ["reference", "--check"])
-    with pytest.raises(SystemExit, match="make generate"):
-        main(file, PAGE)
-    monkeypatch.setattr("sys.argv", ["reference"])
-    main(file, PAGE)
-    monkeypatch.setattr("sys.argv", ["reference", "--check"])
-    main(file, PAGE)

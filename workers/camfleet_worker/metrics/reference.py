@@ -7,11 +7,10 @@ where the file differs. Called by `make generate` and `make lint`.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from camfleet_base.generated_file import main
 from camfleet_worker.metrics import families
 from camfleet_worker.metrics.families import Family
 
@@ -49,19 +48,5 @@ def _table(shown: Iterable[Family]) -> str:
     )
 
 
-def main(argv: list[str]) -> int:
-    """Exit status."""
-    parser = argparse.ArgumentParser(description="Write the reference of the worker's metrics.")
-    parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
-    wanted = reference()
-    if not parser.parse_args(argv).check:
-        FILE.write_text(wanted)
-        return 0
-    if FILE.exists() and FILE.read_text() == wanted:
-        return 0
-    print(f"{FILE} differs from the metrics: run `make generate`", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(FILE, reference())

@@ -26,8 +26,9 @@ from camfleet_worker.media_types.sink_state import SinkPhase, SinkState
 from camfleet_worker.record.housekeeping import VolumeSettings
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeWriter
+from camfleet_worker.relay.gop_queue import QUEUE_BYTES
 from camfleet_worker.relay.name_resolver import Address, Resolver
-from camfleet_worker.relay.rtsp.relay import QUEUE_BYTES, RtspRelay
+from camfleet_worker.relay.rtsp.relay import RtspRelay
 from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from eventually import consistently, eventually

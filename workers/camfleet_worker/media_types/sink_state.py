@@ -30,6 +30,10 @@ class SinkState:
     error: IngestError | None = None
 
 
+STARTING = SinkState(SinkPhase.STARTING)
+WORKING = SinkState(SinkPhase.WORKING)
+
+
 class Units(NamedTuple):
     """How many access units and audio units some octets hold."""
 

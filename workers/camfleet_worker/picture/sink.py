@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media_types.access_unit import AccessUnit
-from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.media_types.sink_state import (
+    STARTING,
+    WORKING,
+    SinkCounters,
+    SinkPhase,
+    SinkState,
+)
 from camfleet_worker.picture.decoder import Result
 from camfleet_worker.picture.judge import Fault, Judge
 from camfleet_worker.picture.pace import Pace
 from camfleet_worker.picture.pool import PictureAnalyser
 from camfleet_worker.picture.sizes import SizeWatch
-
-_STARTING = SinkState(SinkPhase.STARTING)
-_WORKING = SinkState(SinkPhase.WORKING)
 
 
 def _failed(reason: Reason, fact: str) -> SinkState:
@@ -63,7 +66,7 @@ class PictureSink:
         self._pace = Pace()
         self._sizes = SizeWatch()
         self._now = 0.0
-        self._state = _STARTING
+        self._state = STARTING
         self._analysing = False
         self._closed = False
 
@@ -127,4 +130,4 @@ class PictureSink:
 def _state(judge: Judge) -> SinkState:
     if judge.fault is not None:
         return _FAILED[judge.fault]
-    return _WORKING if judge.known else _STARTING
+    return WORKING if judge.known else STARTING

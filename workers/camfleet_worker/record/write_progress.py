@@ -15,11 +15,15 @@ import threading
 from camfleet_api.cause import Cause
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.media_types.delivery_log import DeliveryLog
-from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState, Units
+from camfleet_worker.media_types.sink_state import (
+    STARTING,
+    WORKING,
+    SinkCounters,
+    SinkPhase,
+    SinkState,
+    Units,
+)
 from camfleet_worker.record.segment_file import Content
-
-_STARTING = SinkState(SinkPhase.STARTING)
-_WORKING = SinkState(SinkPhase.WORKING)
 
 
 class WriteProgress:
@@ -34,7 +38,7 @@ class WriteProgress:
         """Around the counters: both threads write them."""
         self.queued_bytes = 0
         """Handed over, and neither in a file nor lost yet."""
-        self.state = _STARTING
+        self.state = STARTING
         """WORKING: the last write reached the file."""
 
     def handed_over(self, size: int) -> None:
@@ -58,7 +62,7 @@ class WriteProgress:
             counters.access_units += units.access_units
             counters.audio_units += units.audio_units
             counters.bytes += size
-            self.state = _WORKING
+            self.state = WORKING
         if content.begins:
             self.delivery_log.broken()
         if units.access_units:

@@ -16,6 +16,11 @@ from collections import deque
 from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.sink_state import SinkCounters
 
+QUEUE_BYTES = 4 << 20
+"""What may wait for a monitoring system: a quarter of a minute at 2 Mbit/s."""
+BATCH_BYTES = 256 << 10
+"""What leaves the queue at once, to be given to a socket."""
+
 
 class GopQueue:
     """Access units on their way out; begins at a key frame."""

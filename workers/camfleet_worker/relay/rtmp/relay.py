@@ -27,10 +27,16 @@ from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
 from camfleet_worker.media_types.delivery_log import DeliveryLog
-from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.media_types.sink_state import (
+    STARTING,
+    WORKING,
+    SinkCounters,
+    SinkPhase,
+    SinkState,
+)
 from camfleet_worker.relay.ack_tracker import AckTracker
 from camfleet_worker.relay.connection_failure import connection_failure
-from camfleet_worker.relay.gop_queue import GopQueue
+from camfleet_worker.relay.gop_queue import BATCH_BYTES, QUEUE_BYTES, GopQueue
 from camfleet_worker.relay.reconnect import Reconnect
 from camfleet_worker.relay.rtmp.messages import RtmpError
 from camfleet_worker.relay.rtmp.publisher import PublishRefused, RtmpPublisher
@@ -39,11 +45,6 @@ from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from camfleet_worker.relay.vms_tls import vms_tls
 
 log = logging.getLogger(__name__)
-
-QUEUE_BYTES = 4 << 20
-_BATCH_BYTES = 256 << 10
-_STARTING = SinkState(SinkPhase.STARTING)
-_WORKING = SinkState(SinkPhase.WORKING)
 
 
 class RtmpRelay:
@@ -73,7 +74,7 @@ class RtmpRelay:
         self._audio = AudioQueue(AUDIO_BYTES, self.counters)  # guarded by _changed
         self._not_relayed: AudioCodec | None = None
         self._reconnect = Reconnect(jitter)  # the thread's own
-        self._state = _STARTING
+        self._state = STARTING
         self._refused_codec: SinkState | None = None
         self._video: VideoFormat | None = None
         self._publishing = False
@@ -200,7 +201,7 @@ class RtmpRelay:
                     self._acks.unacknowledged(publisher.unacknowledged)
                 publisher.listen()
                 self._count(batch)
-                self._state = _WORKING
+                self._state = WORKING
                 self._reconnect.healthy(time.monotonic())
 
     def _count(self, sent: list[AccessUnit | AudioUnit]) -> None:
@@ -219,7 +220,7 @@ class RtmpRelay:
             if self._dropped:
                 self._dropped = False
                 self._acks.dropped()
-            while not self._closed and len(self._queue) and size < _BATCH_BYTES:
+            while not self._closed and len(self._queue) and size < BATCH_BYTES:
                 if self._queue.first.format != video:
                     break
                 unit = self._queue.pop()

@@ -22,11 +22,17 @@ from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.media_types.delivery_log import DeliveryLog
-from camfleet_worker.media_types.sink_state import SinkCounters, SinkPhase, SinkState
+from camfleet_worker.media_types.sink_state import (
+    STARTING,
+    WORKING,
+    SinkCounters,
+    SinkPhase,
+    SinkState,
+)
 from camfleet_worker.relay.ack_tracker import AckTracker
 from camfleet_worker.relay.connection_failure import connection_failure
 from camfleet_worker.relay.connector import Connector
-from camfleet_worker.relay.gop_queue import GopQueue
+from camfleet_worker.relay.gop_queue import BATCH_BYTES, QUEUE_BYTES, GopQueue
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.relay.reconnect import Reconnect
 from camfleet_worker.relay.rtsp.publisher import RtspPublisher
@@ -35,13 +41,8 @@ from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from camfleet_worker.relay.vms_tls import vms_tls
 from camfleet_worker.rtsp.message import MessageError
 
-QUEUE_BYTES = 4 << 20
-"""What may wait for the monitoring system: a quarter of a minute at 2 Mbit/s."""
-_BATCH_BYTES = 256 << 10
 _JUDGE_S = 1.0
 """While all is taken at once, so often it is asked what is acknowledged; else each tick."""
-_STARTING = SinkState(SinkPhase.STARTING)
-_WORKING = SinkState(SinkPhase.WORKING)
 
 
 class RtspRelay:
@@ -71,7 +72,7 @@ class RtspRelay:
         self._audio_queue = AudioQueue(AUDIO_BYTES, self.counters)
         self._jitter = jitter
         self._reconnect = Reconnect(jitter)
-        self._state = _STARTING
+        self._state = STARTING
         self._now = float("-inf")
         self._too_slow_until = float("-inf")
         self._judge_at = float("-inf")
@@ -157,7 +158,7 @@ class RtspRelay:
         ):
             # The camera was set to a codec that is taken: a fresh start.
             self._reconnect = Reconnect(self._jitter)
-            self._state = _STARTING
+            self._state = STARTING
 
     def _connect(self, now: float) -> None:
         self._connector = Connector(self._target, self._tls, self._resolver, self._timings, now)
@@ -205,7 +206,7 @@ class RtspRelay:
         size = 0
         publisher.append_keepalive(now)
         audio_waits = len(self._audio_queue) > 0
-        while size < _BATCH_BYTES and len(self._queue):
+        while size < BATCH_BYTES and len(self._queue):
             if not publisher.announced(self._queue.first, self._audio):
                 if not publisher.has_gathered:
                     return False
@@ -233,11 +234,11 @@ class RtspRelay:
         """Once something of the stream was acknowledged, it is taken."""
         unacknowledged = publisher.unacknowledged(now)
         self._acks.unacknowledged(unacknowledged)
-        if self._state is _WORKING:
+        if self._state is WORKING:
             self._reconnect.healthy(now)
             self._judge_at = now + _JUDGE_S
         elif publisher.media_octets and unacknowledged < publisher.media_octets:
-            self._state = _WORKING
+            self._state = WORKING
             self._reconnect.healthy(now)
 
     def _fail(self, error: IngestError, now: float) -> None:

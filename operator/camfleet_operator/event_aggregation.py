@@ -232,29 +232,28 @@ def _camera_event(one: Transition) -> Occurrence:
 
 def _device_event(group: Sequence[Transition]) -> Occurrence:
     """Channels of one recorder: one cause, and one thing to do."""
-    one = group[0]
-    return Occurrence(
-        one.meta.namespace,
-        "Site",
-        one.site,
-        "",
-        "DeviceNotReady" if one.fell else "DeviceReady",
-        f"{len(group)} channels of {one.device} {_became(group)}",
-        one.fell,
-        str(one.device),
-    )
+    device = str(group[0].device)
+    return _group_event(group, "Device", f"channels of {device}", device)
 
 
 def _site_event(group: Sequence[Transition]) -> Occurrence:
+    return _group_event(group, "Cameras", "cameras of the site")
+
+
+def _group_event(
+    group: Sequence[Transition], subject: str, members: str, device: str = ""
+) -> Occurrence:
+    """One Event on the Site for all of a group; `subject` begins its reason."""
     one = group[0]
     return Occurrence(
         one.meta.namespace,
         "Site",
         one.site,
         "",
-        "CamerasNotReady" if one.fell else "CamerasReady",
-        f"{len(group)} cameras of the site {_became(group)}",
+        f"{subject}NotReady" if one.fell else f"{subject}Ready",
+        f"{len(group)} {members} {_became(group)}",
         one.fell,
+        device,
     )
 
 

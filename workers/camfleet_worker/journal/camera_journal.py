@@ -26,7 +26,7 @@ from camfleet_worker.journal.period import (
     down,
 )
 from camfleet_worker.journal.tally import Counting
-from camfleet_worker.journal.windows import Window, with_planned_gaps, with_planned_tiles
+from camfleet_worker.journal.windows import Window, with_planned_gaps
 from camfleet_worker.media_types.delivery_log import PAUSE_US, DeliveryLog, Failure, Stretch
 
 HINDSIGHT_US = 60_000_000
@@ -287,7 +287,7 @@ class CameraJournal:
 
     def _planned(self, tiles: Iterable[Tile]) -> list[Tile]:
         """As they are told. What is kept keeps its cause: it goes on when the window is over."""
-        return with_planned_tiles(tiles, self._windows)
+        return with_planned_gaps(tiles, self._windows)
 
     def _settle(self, arriving: Sequence[Tile], horizon_us: int) -> None:
         self._settled_us = horizon_us

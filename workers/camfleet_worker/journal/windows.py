@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from camfleet_api.cause import Cause
 from camfleet_api.site import MaintenanceWindow
@@ -33,27 +34,18 @@ def window_of(declared: MaintenanceWindow) -> Window:
     return Window(start_us, end_us, declared.author, declared.reason)
 
 
-def with_planned_tiles(tiles: Iterable[Tile], windows: Iterable[Window]) -> list[Tile]:
-    """Tiles whose gaps are split at the edges of the windows, planned within."""
-    joined = _joined(windows)
-    return [
-        replace(tile, start_us=start_us, end_us=end_us, condition=condition)
-        for tile in tiles
-        for start_us, end_us, condition in _parts(
-            tile.start_us, tile.end_us, tile.condition, joined
-        )
-    ]
+Told = TypeVar("Told", Tile, Period)
 
 
-def with_planned_gaps(periods: Iterable[Period], windows: Iterable[Window]) -> list[Period]:
-    """Periods whose gaps are split at the edges of the windows, planned within."""
+def with_planned_gaps(told: Iterable[Told], windows: Iterable[Window]) -> list[Told]:
+    """The same stretches of time, their gaps split at the edges of the windows, planned within."""
     joined = _joined(windows)
+    if not joined:
+        return list(told)
     return [
-        replace(period, start_us=start_us, end_us=end_us, condition=condition)
-        for period in periods
-        for start_us, end_us, condition in _parts(
-            period.start_us, period.end_us, period.condition, joined
-        )
+        replace(one, start_us=start_us, end_us=end_us, condition=condition)
+        for one in told
+        for start_us, end_us, condition in _parts(one.start_us, one.end_us, one.condition, joined)
     ]
 
 

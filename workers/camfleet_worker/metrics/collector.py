@@ -106,9 +106,7 @@ class WorkerCollector(Collector):
         if picture.working or picture.failure is not None:
             scrape.add(families.IMAGE_HEALTHY, picture.working, labels)
         audio = supervisor.assignment.policy.audio
-        shown = _without_audio(families.STREAM) if not audio else families.STREAM
-        shown = {name: family for name, family in shown.items() if family not in _AGES}
-        scrape.add_fields(shown, received, labels)
+        scrape.add_fields(_STREAM if audio else _STREAM_WITHOUT_AUDIO, received, labels)
         if received.last_access_unit_monotonic:
             age_s = now - received.last_access_unit_monotonic
             scrape.add(families.LAST_FRAME_AGE, age_s, labels)
@@ -117,7 +115,7 @@ class WorkerCollector(Collector):
         audio = supervisor.assignment.policy.audio
         for sink in supervisor.sinks.sinks:
             takes_audio = audio and isinstance(sink, AudioSink)
-            shown = families.SINKS if takes_audio else _without_audio(families.SINKS)
+            shown = families.SINKS if takes_audio else _SINKS_WITHOUT_AUDIO
             scrape.add_fields(shown, sink.counters, [*self._labels(supervisor), sink.name])
 
     def _labels(self, supervisor: CameraSupervisor) -> list[str]:
@@ -140,12 +138,16 @@ class ViewerCollector(Collector):
         return scrape.metrics()
 
 
-_AGES = (families.LAST_FRAME_AGE,)
-"""Counted as a moment, shown as what has passed since."""
-
-
 def _without_audio(shown: Mapping[str, Family]) -> dict[str, Family]:
     return {name: family for name, family in shown.items() if not family.audio_only}
+
+
+_STREAM = {
+    name: family for name, family in families.STREAM.items() if family != families.LAST_FRAME_AGE
+}
+"""Without the one that is counted as a moment and shown as what has passed since."""
+_STREAM_WITHOUT_AUDIO = _without_audio(_STREAM)
+_SINKS_WITHOUT_AUDIO = _without_audio(families.SINKS)
 
 
 def registry_of(collector: Collector) -> CollectorRegistry:

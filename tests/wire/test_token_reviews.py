@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from camfleet_worker.cluster import token_reviews
 from camfleet_worker.cluster.connection import Connection
 from camfleet_worker.cluster.errors import ClusterError, Trouble
-from camfleet_worker.cluster.token_reviews import TokenReviews
+from camfleet_worker.cluster.token_reviews import REVIEW_TIMEOUT_S, TokenReviews
 
 TOKEN = "eyJ0b2tlbiI6MX0.secret.signature"
 
 
 @asynccontextmanager
-async def _answering(folder: Path, status: str, body: str) -> AsyncIterator[TokenReviews]:
+async def _answering(
+    folder: Path, status: str, body: str, timeout_s: float = REVIEW_TIMEOUT_S
+) -> AsyncIterator[TokenReviews]:
     """Reviews by a server that gives every request the same answer; an empty status is silence."""
 
     conversations: list[asyncio.Task[None] | None] = []
@@ -52,7 +53,7 @@ async def _answering(folder: Path, status: str, body: str) -> AsyncIterator[Toke
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(config))
     async with server, await Connection.open(kubeconfig) as connection:
-        yield TokenReviews(connection, "camfleet-snapshots")
+        yield TokenReviews(connection, "camfleet-snapshots", timeout_s)
     await asyncio.gather(*(one for one in conversations if one is not None))
 
 
@@ -71,14 +72,12 @@ async def _answering(folder: Path, status: str, body: str) -> AsyncIterator[Toke
 )
 async def test_a_bad_answer_is_trouble_and_tells_nobody_the_token(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     status: str,
     answer: object,
     trouble: Trouble,
 ) -> None:
-    monkeypatch.setattr(token_reviews, "REVIEW_TIMEOUT_S", 1.0)
     body = answer if isinstance(answer, str) else json.dumps(answer)
-    async with _answering(tmp_path, status, body) as reviews:
+    async with _answering(tmp_path, status, body, timeout_s=1.0) as reviews:
         with pytest.raises(ClusterError) as raised:
             await reviews.review(TOKEN)
     assert raised.value.trouble is trouble

@@ -20,9 +20,12 @@ REVIEW_TIMEOUT_S = 3.0
 class TokenReviews:
     """Reviews for one audience (authentication.k8s.io/v1, TokenReview)."""
 
-    def __init__(self, connection: Connection, audience: str) -> None:
+    def __init__(
+        self, connection: Connection, audience: str, timeout_s: float = REVIEW_TIMEOUT_S
+    ) -> None:
         self._api = client.AuthenticationV1Api(connection.requests)
         self._audience = audience
+        self._timeout_s = timeout_s
 
     async def review(self, token: str) -> ReviewedToken:
         """The API server's verdict on the token now. Raises ClusterError, without the token."""
@@ -30,7 +33,7 @@ class TokenReviews:
         try:
             with cluster_errors("review a token"):
                 answer = await self._api.create_token_review(
-                    client.V1TokenReview(spec=spec), _request_timeout=REVIEW_TIMEOUT_S
+                    client.V1TokenReview(spec=spec), _request_timeout=self._timeout_s
                 )
         except ValueError:
             # No JSON, or no TokenReview: the client's own words would show the token in the answer.

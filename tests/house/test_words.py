@@ -43,14 +43,6 @@ INSTEAD = {
 }
 """What is refused, and the word that stands in its place."""
 
-STILL_USED = {
-    "announcement": 4,
-    "evidence": 10,
-    "heard": 14,
-    "surroundings": 1,
-}
-"""How often a refused word may still be found: it goes down as code is cleaned, never up."""
-
 
 def _plain(name: str) -> str:
     """A name in either style as words in lower case: `LookingGlass` is "looking glass"."""
@@ -92,7 +84,7 @@ def found() -> dict[str, Counter[str]]:
 @pytest.mark.parametrize("word", INSTEAD)
 def test_one_thing_has_one_word(word: str, found: dict[str, Counter[str]]) -> None:
     files = found[word]
-    assert files.total() <= STILL_USED.get(word, 0), f"say {INSTEAD[word]}: {dict(files)}"
+    assert not files, f"say {INSTEAD[word]}: {dict(files)}"
 
 
 def test_the_glossary_is_in_the_order_of_its_letters_and_gives_each_word_once() -> None:

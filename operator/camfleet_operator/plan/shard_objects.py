@@ -34,7 +34,7 @@ from camfleet_operator.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ShardView:
-    """One shard, its worker and its surroundings."""
+    """One shard and the objects that its worker needs."""
 
     name: str
     worker: Worker

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal of one camera while a worker runs it: evidence in, entries out. Pure.
+"""The journal of one camera while a worker runs it: delivery logs in, entries out. Pure.
 
 Stepped every few seconds by whoever keeps it on disk. It looks back by a minute (hindsight.py), so
 that causes are known and the slowest relay has said what it took. `peek` tells what would be told
@@ -48,7 +48,7 @@ class _Track:
     fold: Fold
     counting: Counting
     sources: list[tuple[int, DeliveryLog]] = field(default_factory=list)
-    """With the moment from which each is heard: sinks are built anew while they run."""
+    """With the moment from which each is followed: sinks are built anew while they run."""
     stretches: dict[tuple[int, int], Stretch] = field(default_factory=dict)
     """By source and beginning."""
     failures: dict[Failure, None] = field(default_factory=dict)
@@ -57,24 +57,24 @@ class _Track:
     bygone: frozenset[tuple[int, int]] = frozenset()
     """Stretches, as above, of a time that our clock was set back from."""
 
-    def hear(self, evidence: DeliveryLog, now_us: int) -> None:
-        if all(known is not evidence for _, known in self.sources):
-            self.sources.append((now_us, evidence))
+    def follow(self, deliveries: DeliveryLog, now_us: int) -> None:
+        if all(known is not deliveries for _, known in self.sources):
+            self.sources.append((now_us, deliveries))
 
     def take_up(self) -> None:
         """Take what was noted since the last time."""
-        for number, (since_us, evidence) in enumerate(self.sources):
-            ended = [evidence.ended.popleft() for _ in range(len(evidence.ended))]
-            if evidence.under_way is not None:
-                ended.append(evidence.under_way)
+        for number, (since_us, deliveries) in enumerate(self.sources):
+            ended = [deliveries.ended.popleft() for _ in range(len(deliveries.ended))]
+            if deliveries.under_way is not None:
+                ended.append(deliveries.under_way)
             for stretch in ended:
                 if (number, stretch.since_us) not in self.bygone:
                     self.stretches[number, stretch.since_us] = stretch
-            for _ in range(len(evidence.failures)):
-                after_us, cause = evidence.failures.popleft()
+            for _ in range(len(deliveries.failures)):
+                after_us, cause = deliveries.failures.popleft()
                 self.failures[Failure(after_us or since_us, cause)] = None
             self.counting.take(
-                evidence.key_frames.popleft() for _ in range(len(evidence.key_frames))
+                deliveries.key_frames.popleft() for _ in range(len(deliveries.key_frames))
             )
 
     def begin_anew(self, fact: Fact, now_us: int) -> None:
@@ -121,7 +121,7 @@ class _Track:
 
 
 class CameraJournal:
-    """The facts of one camera. Not safe for two threads; the evidence it takes up is."""
+    """The facts of one camera. Not safe for two threads; the delivery logs that it reads are."""
 
     def __init__(
         self, began_us: int, arrivals: DeliveryLog, facts: Iterable[Fact], *, picture: bool = True
@@ -130,7 +130,7 @@ class CameraJournal:
         self._settled_us = began_us
         self._looked_us = began_us
         self._arriving = self._track(ARRIVING)
-        self._arriving.hear(arrivals, began_us)
+        self._arriving.follow(arrivals, began_us)
         self._sinks = {fact: self._track(fact) for fact in facts}
         self._usable = Fold(USABLE, began_us, 0) if picture else None
         self._usable_now: Condition = UNKNOWN
@@ -151,10 +151,10 @@ class CameraJournal:
         usable = () if self._usable is None else (USABLE,)
         return (ARRIVING, *self._sinks, *usable)
 
-    def hear(self, fact: Fact, evidence: DeliveryLog, now_us: int) -> None:
+    def follow(self, fact: Fact, deliveries: DeliveryLog, now_us: int) -> None:
         """A sink was made: this is what it has to show."""
         if fact in self._sinks:
-            self._sinks[fact].hear(evidence, now_us)
+            self._sinks[fact].follow(deliveries, now_us)
 
     def lacks(self, fact: Fact, cause: Cause | None) -> None:
         """A sink cannot be made, and why; None where it has been."""

@@ -123,7 +123,7 @@ class KeptJournal:
         for fact in self._journal.facts:
             sink = made.get(fact)
             if sink is not None:
-                self._journal.hear(fact, sink.delivery_log, now_us)
+                self._journal.follow(fact, sink.delivery_log, now_us)
             self._journal.lacks(fact, None if sink is not None else _missing(fact, sinks.errors))
 
     def look(self, sinks: SinkSet) -> None:
@@ -324,7 +324,7 @@ class Journals:
         at_us = self._wall_us()
         for kept in ending:
             self._running.remove(kept)
-            kept.closing = True  # from here on its evidence is the writer's thread's to take up
+            kept.closing = True  # from here on its delivery logs are the writer's thread's to read
             self._closed.append(kept)
             self._run(partial(kept.end, then, at_us))
         for kept in ending:

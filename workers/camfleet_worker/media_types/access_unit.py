@@ -53,7 +53,7 @@ class VideoFormat:
 
     `parameter_sets` are NAL units without start code or length: (SPS, PPS…) for H.264, (VPS, SPS,
     PPS…) for H.265. A source keeps handing out the same object while nothing changes; another
-    object means that a new segment and a new announcement are due.
+    object means that a new segment and another ANNOUNCE are due.
     """
 
     codec: Codec

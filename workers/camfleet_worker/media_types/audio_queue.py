@@ -40,12 +40,12 @@ class AudioQueue:
             self._drop_first()
 
     def take(self, until_90k: int | None) -> Iterator[AudioUnit]:
-        """What is heard until the access unit of that time; all of it for None."""
+        """Audio until the access unit of that time; all of it for None."""
         while self._units and (until_90k is None or self._units[0].pts_90k <= until_90k):
             yield self._pop()
 
     def drop_before(self, pts_90k: int | None) -> None:
-        """Drop what is heard before the access unit of that time; all of it for None."""
+        """Drop the audio before the access unit of that time; all of it for None."""
         while self._units and (pts_90k is None or self._units[0].pts_90k < pts_90k):
             self._drop_first()
 

@@ -51,11 +51,11 @@ class OpenSegment:
         progress: WriteProgress,
     ) -> None:
         """`counter`: which segment of its span it is. `audio`: announced in the header; None where
-        none had been heard."""
+        none had come."""
         self.span = span
         self.begins_us = span.time_of_us(first_pts)
         self.first_pts = first_pts
-        """Audio heard before it belongs to none of the segment's access units."""
+        """Audio before it belongs to none of the segment's access units."""
         self.newest_pts = first_pts
         """Of the access units shown so far: with B-frames it is not the last one decoded."""
         self.counter = counter

@@ -54,7 +54,7 @@ class RecordedAudio:
         return True
 
     def move_to(self, segment: OpenSegment, until_90k: int) -> None:
-        """Audio heard until then joins the segment; what belongs to none is lost."""
+        """Audio until then joins the segment; what belongs to none is lost."""
         strangers = segment.add_audio(self._queue.take(until_90k))
         if strangers:
             self._progress.dropped(0, audio_units=strangers)

@@ -2,8 +2,8 @@
 """Which access units the peer has acknowledged, computed from the octets that its TCP has. Pure.
 
 Used by the relays. A relay reports with each batch how many octets it holds, and twice a second how
-many octets are not acknowledged. What is acknowledged becomes evidence; what was under way when a
-connection broke never does.
+many octets are not acknowledged. What is acknowledged counts as delivered; what was under way when
+a connection broke never does.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
@@ -34,8 +34,8 @@ class _Batch(NamedTuple):
 class AckTracker:
     """Of one relay, over all its connections. Used on the relay's own thread."""
 
-    def __init__(self, evidence: DeliveryLog) -> None:
-        self._evidence = evidence
+    def __init__(self, deliveries: DeliveryLog) -> None:
+        self._deliveries = deliveries
         self._octets = 0
         self._batches: deque[_Batch] = deque()
         self._begins = True
@@ -70,14 +70,14 @@ class AckTracker:
 
     def unacknowledged(self, octets: int) -> None:
         """So many of the octets sent are not known to be there."""
-        evidence = self._evidence
+        deliveries = self._deliveries
         while self._batches and self._batches[0].ends_at <= self._octets - octets:
             batch = self._batches.popleft()
             if batch.begins:
-                evidence.broken()
-            evidence.seen(batch.first_us)
-            evidence.seen(batch.last_us)
-            evidence.key_frames.extend(batch.key_frames_us)
+                deliveries.broken()
+            deliveries.seen(batch.first_us)
+            deliveries.seen(batch.last_us)
+            deliveries.key_frames.extend(batch.key_frames_us)
 
 
 def _us(unit: AccessUnit) -> int:

@@ -6,7 +6,7 @@ octet is copied twice, out of the loop's buffer and into the access unit, which 
 that grows by each fragment is moved several times on its way.
 
 An access unit with a hole is never handed out, and nor is what refers to it: after a loss
-everything is dropped until the next key frame. A recorder of evidence prefers an honest gap, which
+everything is dropped until the next key frame. A recording prefers an honest gap, which
 is counted and can be shown, over a picture that a decoder has made up; over TCP losses are rare,
 they come from cameras whose send buffer overflows.
 

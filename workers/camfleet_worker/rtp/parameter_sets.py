@@ -2,7 +2,7 @@
 """The parameter sets of a stream: what they say, and which are in force. Pure.
 
 They come from the description and in band. The format object changes only when bytes change,
-because each change costs a new segment and a new announcement.
+because each change costs a new segment and another ANNOUNCE.
 """
 
 from __future__ import annotations

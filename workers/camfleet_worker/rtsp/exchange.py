@@ -44,7 +44,7 @@ class Exchange:
 
     def __init__(self, attempt: Attempt, connection: Connection) -> None:
         self.stale_ids: set[int] = set()
-        """Interleaved ids on which a dead session is heard."""
+        """Interleaved ids on which a dead session sends."""
         self._attempt = attempt
         self._connection = connection
         self._reader = MessageReader()

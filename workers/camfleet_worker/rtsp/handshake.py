@@ -127,7 +127,7 @@ class Handshake:
         self._farewell.add_done_callback(_farewells.discard)
 
     async def gone(self) -> None:
-        """Once the camera has heard TEARDOWN, or can no longer: it may have no place for two
+        """Once TEARDOWN has reached the camera, or cannot any more: it may have no place for two
         sessions."""
         if self._farewell is not None:
             await self._farewell
@@ -262,7 +262,7 @@ class Handshake:
         self._session.forget()
 
     def _free_ids(self, taken: InterleavedIds | None = None) -> InterleavedIds:
-        """Ids on which no dead session is heard (quirk 31), nor the video; 0 and 1 nearly
+        """Ids on which no dead session sends (quirk 31), nor the video; 0 and 1 nearly
         always, and 2 and 3 beside them."""
         occupied = self._exchange.stale_ids | ({taken.rtp, taken.rtcp} if taken else set())
         for low in range(0, 256, 2):

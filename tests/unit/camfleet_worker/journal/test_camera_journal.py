@@ -41,7 +41,7 @@ class Played:
         self.sinks = {fact: DeliveryLog() for fact in facts}
         self.journal = CameraJournal(BEGAN * SECOND, self.arrivals, facts)
         for fact, evidence in self.sinks.items():
-            self.journal.hear(fact, evidence, BEGAN * SECOND)
+            self.journal.follow(fact, evidence, BEGAN * SECOND)
         self.told: list[Entry] = []
         self._now = 0.0
 
@@ -286,7 +286,7 @@ def test_a_trouble_of_ours_that_lost_nothing_is_not_remembered_against_us() -> N
 def test_a_sink_that_is_built_anew_goes_on_where_the_former_ended() -> None:
     played = Played(NATIONAL).passes(0, 100).until(100)
     other = DeliveryLog()
-    played.journal.hear(NATIONAL, other, us(100))
+    played.journal.follow(NATIONAL, other, us(100))
     played.passes(101, 300, played.arrivals).passes(103, 300, other).until(300)
     assert whose(played, NATIONAL, 300) == [(0, 100, "span"), (100, 103, "us"), (103, 300, "span")]
 

@@ -435,7 +435,7 @@ class Relayed(Worker):
     def opened(self) -> tuple[KeptJournal, DeliveryLog]:
         kept = self.open()
         relay = DeliveryLog()
-        kept._journal.hear(RELAYED, relay, us(self.now_s))
+        kept._journal.follow(RELAYED, relay, us(self.now_s))
         kept._journal.lacks(RELAYED, None)
         return kept, relay
 

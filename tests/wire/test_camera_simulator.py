@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import av
@@ -21,6 +23,7 @@ import pytest
 from zeep.cache import InMemoryCache
 from zeep.transports import Transport
 
+import camera_simulator
 from camera_simulator import (
     Camera,
     CameraSettings,
@@ -32,6 +35,7 @@ from camera_simulator import (
 )
 from camera_simulator.clips import split_annex_b
 from camera_simulator.control_door import ControlDoor
+from camera_simulator.gstreamer.host import SYSTEM_PYTHON
 from eventually import consistently_async, eventually, eventually_async
 
 PASSWORD = "p@ss#w0rd%/:"
@@ -352,6 +356,22 @@ class TestGStreamer:
     async def test_a_fault_it_cannot_play_is_refused(self, camera: Camera) -> None:
         with pytest.raises(SettingsInvalid, match="only the replay server"):
             await camera.break_with("p-frames-only")
+
+
+def test_cameras_that_share_a_clip_send_its_frames_with_their_own_times() -> None:
+    """They did not, at a frame that two came to at once: its times were those of the last one."""
+    program = """
+from camera_simulator.gstreamer.rtsp_cameras import Gst, stamped
+Gst.init(None)
+frame = Gst.Buffer.new_wrapped(b"frame")
+early, late = stamped(frame, 5, 40), stamped(frame, 7, 40)
+assert (early.pts, early.dts, late.pts, late.dts) == (5, 5, 7, 7), (early.pts, late.pts)
+assert early.extract_dup(0, 5) == late.extract_dup(0, 5) == b"frame"
+"""
+    support = str(Path(camera_simulator.__file__).parent.parent)
+    subprocess.run(
+        [SYSTEM_PYTHON, "-B", "-c", program], env={"PYTHONPATH": support}, check=True, timeout=60
+    )
 
 
 class TestPower:

@@ -190,10 +190,7 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi h
 
     def _push(self, source: Any, pts: int) -> None:
         data = buffers(self._clip.folder)[(self._first + self._next) % len(self._clip.frames)]
-        buffer = data.copy()
-        buffer.pts = buffer.dts = pts
-        buffer.duration = Gst.SECOND // self._clip.fps
-        source.emit("push-buffer", buffer)
+        source.emit("push-buffer", stamped(data, pts, Gst.SECOND // self._clip.fps))
         self.frames_sent += 1
         self.bytes_sent += data.get_size()
 
@@ -231,9 +228,8 @@ class Tone:
 
     def feed(self, now: int) -> None:
         while self._next * self._unit_ns <= now:
-            buffer = self._units[self._next % len(self._units)].copy()
-            buffer.pts = buffer.dts = self._next * self._unit_ns
-            buffer.duration = self._unit_ns
+            data = self._units[self._next % len(self._units)]
+            buffer = stamped(data, self._next * self._unit_ns, self._unit_ns)
             self._source.emit("push-buffer", buffer)
             self._next += 1
 
@@ -291,10 +287,22 @@ def load(folder: str) -> Clip:
 
 @cache
 def buffers(folder: Path) -> list[Any]:
-    """The clip's access units as GStreamer buffers in Annex B form; copies share their memory."""
+    """The clip's access units as GStreamer buffers in Annex B form, shared by all its cameras."""
     clip = load(str(folder))
     start_code = b"\x00\x00\x00\x01"
     return [
         Gst.Buffer.new_wrapped(b"".join(start_code + unit for unit in frame.units))
         for frame in clip.frames
     ]
+
+
+def stamped(data: Any, pts: int, duration: int) -> Any:
+    """A buffer with times of its own, in ns, that shares the memory of `data`.
+
+    PyGObject's `Buffer.copy()` only takes another reference: with it, cameras that came to the same
+    frame of a clip at once sent it with each other's times (GStreamer 1.22).
+    """
+    buffer = data.copy_region(Gst.BufferCopyFlags.MEMORY, 0, data.get_size())
+    buffer.pts = buffer.dts = pts
+    buffer.duration = duration
+    return buffer

@@ -17,12 +17,12 @@ import av
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
-from camfleet_worker.media_types.access_unit import Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioFormat
+from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 
 CLOCK_RATE = 90_000
 TIME_BASE = Fraction(1, CLOCK_RATE)
-_CODEC_NAMES = {Codec.H264: "h264", Codec.H265: "hevc"}
 _START_CODE = b"\0\0\0\1"
 
 
@@ -51,7 +51,7 @@ def format_template(video: VideoFormat) -> Iterator[VideoStream]:
     memory = io.BytesIO()
     with av.open(memory, "w", format="mp4") as container:
         stream = container.add_mux_stream(
-            _CODEC_NAMES[video.codec], width=video.width, height=video.height
+            VIDEO_OUTPUTS[video.codec].ffmpeg_name, width=video.width, height=video.height
         )
         packet = av.Packet(b"".join(_START_CODE + unit for unit in video.parameter_sets))
         packet.stream = stream

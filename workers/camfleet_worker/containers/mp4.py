@@ -37,8 +37,9 @@ from camfleet_worker.containers.fragment import (
     fragment,
     random_access,
 )
-from camfleet_worker.media_types.access_unit import Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
+from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 from camfleet_worker.media_types.sink_state import Units
 
 _FRAGMENT_90K = CLOCK_RATE
@@ -134,9 +135,7 @@ def header(video: VideoFormat, first_offset_90k: int, audio: AudioFormat | None)
     with av.open(written, "w", format="mp4", options=_HEADER_OPTIONS) as container:
         with format_template(video) as template:
             stream = container.add_stream_from_template(template)
-        if video.codec is Codec.H265:
-            # Parameter sets out of band (ISO/IEC 14496-15): Apple's players refuse hev1.
-            stream.codec_context.codec_tag = "hvc1"
+        stream.codec_context.codec_tag = VIDEO_OUTPUTS[video.codec].sample_entry
         stream.time_base = TIME_BASE
         if audio is not None:
             AacTrack(container, audio)

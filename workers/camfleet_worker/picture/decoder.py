@@ -19,13 +19,13 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 from camfleet_worker.picture.features import Features, Plane, features_of
 
 SNAPSHOT_WIDTH = 640
 SNAPSHOT_BYTES = 256 << 10
 """More a snapshot of that width never takes; one that did would be left out."""
 MAX_PIXELS = 7680 * 4320
-_DECODERS = {Codec.H264: "h264", Codec.H265: "hevc"}
 _EIGHT_BIT = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray"}
 _START_CODE = b"\0\0\0\1"
 
@@ -70,7 +70,7 @@ class KeyFrameDecoder:
 
 def _context(codec: Codec) -> VideoCodecContext:
     """A decoder with one thread: more would wait for each other, and we have our own."""
-    context = av.CodecContext.create(_DECODERS[codec], "r")
+    context = av.CodecContext.create(VIDEO_OUTPUTS[codec].ffmpeg_name, "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count = 1
     context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}

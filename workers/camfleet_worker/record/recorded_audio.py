@@ -4,7 +4,7 @@
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
 
-Used by the recording sink on the media loop's thread alone. Recordings take AAC; other audio is
+Used by the recording sink on the media loop's thread alone. Audio that recordings do not take is
 passed over, and the log says so once. It decides nothing about segments: audio follows them.
 """
 
@@ -14,6 +14,7 @@ import logging
 
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.media_types.codec_outputs import RECORDED_AUDIO
 from camfleet_worker.record.open_segment import OpenSegment
 from camfleet_worker.record.write_progress import WriteProgress
 
@@ -39,7 +40,7 @@ class RecordedAudio:
 
     def push(self, unit: AudioUnit) -> bool:
         """Take one unit; False where it is none that recordings take."""
-        if unit.format.codec is not AudioCodec.AAC:
+        if unit.format.codec not in RECORDED_AUDIO:
             self._tell_passed_over(unit.format.codec)
             return False
         if _has_adts_header(unit.data):
@@ -68,7 +69,8 @@ class RecordedAudio:
         if codec is not self._passed_over:
             self._passed_over = codec
             log.info(
-                "audio is relayed, not recorded: recordings take AAC",
+                "audio is not recorded: recordings take %s",
+                " or ".join(RECORDED_AUDIO),
                 extra={"camera": self._camera, "cause": f"the camera sends {codec}"},
             )
 

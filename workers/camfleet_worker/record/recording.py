@@ -144,8 +144,8 @@ class RecordingSink:
             self._begin_or_drop(unit)
 
     def push_audio(self, unit: AudioUnit) -> None:
-        """Take one audio unit. What is no AAC is not recorded; another format than announced
-        begins a new span at the next key frame."""
+        """Take one audio unit. One of a codec that recordings do not take is passed over; another
+        format than announced begins a new span at the next key frame."""
         if self._closed or not self._settings.audio or not self._audio.push(unit):
             return
         if self._tail is not None and self._is_complete(self._tail):

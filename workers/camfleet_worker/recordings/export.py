@@ -31,10 +31,11 @@ from camfleet_worker.containers.codec_template import CLOCK_RATE, TIME_BASE
 from camfleet_worker.containers.mp4 import AacTrack
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
+from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 from camfleet_worker.recordings.configuration_record import parameter_sets
 from camfleet_worker.recordings.listing import Interval, RecordedSegment, time_text
 
-_CODECS = {"h264": Codec.H264, "hevc": Codec.H265}
+_CODECS = {outputs.ffmpeg_name: codec for codec, outputs in VIDEO_OUTPUTS.items()}
 _US_TO_90K = Fraction(CLOCK_RATE, 1_000_000)
 
 
@@ -299,8 +300,7 @@ class _OpenFile:
         # What players show as the time of the recording (ISO/IEC 14496-12 section 8.2.2).
         self._container.metadata["creation_time"] = time_text(first.shown_us)
         self._stream = self._container.add_stream_from_template(first.template)
-        if first.format.codec is Codec.H265:
-            self._stream.codec_context.codec_tag = "hvc1"
+        self._stream.codec_context.codec_tag = VIDEO_OUTPUTS[first.format.codec].sample_entry
         self._stream.time_base = TIME_BASE
         self._audio = None if audio is None else AacTrack(self._container, audio)
 

@@ -18,6 +18,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 
 _DEFAULT_PORTS = {
     RelayProtocol.RTSP: 554,
@@ -111,8 +112,8 @@ def relay_target(
 
 
 def unsupported_codec(target: RelayTarget, codec: Codec) -> IngestError | None:
-    """Why this codec cannot go there, or None: some servers swallow H.265 without a word."""
-    if codec in target.codecs:
+    """Why this codec cannot go there, or None."""
+    if codec in target.codecs or not VIDEO_OUTPUTS[codec].relayed_only_if_listed:
         return None
     return IngestError(
         ConditionType.RELAYING,

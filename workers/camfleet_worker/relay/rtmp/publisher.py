@@ -17,6 +17,7 @@ from typing import Self
 from urllib.parse import quote
 
 from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 from camfleet_worker.relay.rtmp import messages
 from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.relay.tcp_unacked import unacknowledged_octets
@@ -132,8 +133,9 @@ class RtmpPublisher:
             "flashVer": "FMLE/3.0 (compatible; camfleet)",
             "tcUrl": f"{target.protocol}://{target.authority}/{application}",
         }
-        if codec is Codec.H265:
-            about["fourCcList"] = ["hvc1"]  # Enhanced RTMP v1
+        four_cc = VIDEO_OUTPUTS[codec].rtmp_four_cc
+        if four_cc is not None:
+            about["fourCcList"] = [four_cc]  # Enhanced RTMP v1
         self._socket.sendall(
             messages.set_chunk_size() + messages.command("connect", _CONNECT, about)
         )

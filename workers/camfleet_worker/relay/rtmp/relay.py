@@ -6,7 +6,7 @@ Made for monitoring systems that take no RTSP: it has a thread for each camera a
 lags makes that queue drop whole GOPs. Foreign exceptions become errors of ours in this file.
 Credentials travel beside the URL and reach the wire only.
 
-Audio (AAC) goes along with the access units beside it; it is announced by its first unit, so that
+Audio goes along with the access units beside it; it is announced by its first unit, so that
 audio that begins late needs no other connection.
 """
 
@@ -26,6 +26,7 @@ from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
+from camfleet_worker.media_types.codec_outputs import RTMP_AUDIO
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink_state import (
     STARTING,
@@ -120,10 +121,10 @@ class RtmpRelay:
             self._thread.start()
 
     def push_audio(self, unit: AudioUnit) -> None:
-        """Queue one unit of AAC for the thread; other audio is not sent."""
+        """Queue one audio unit for the thread; audio that RTMP does not take is not sent."""
         if self._closed or self._refused_codec is not None:
             return
-        if unit.format.codec is not AudioCodec.AAC:
+        if unit.format.codec not in RTMP_AUDIO:
             self._tell_not_relayed(unit.format.codec)
             return
         with self._changed:
@@ -152,7 +153,8 @@ class RtmpRelay:
         if codec is not self._not_relayed:
             self._not_relayed = codec
             log.info(
-                "audio is not relayed over RTMP, which takes AAC",
+                "audio is not relayed over RTMP, which takes %s",
+                " or ".join(RTMP_AUDIO),
                 extra={"url": self._target.url, "cause": f"the camera sends {codec}"},
             )
 

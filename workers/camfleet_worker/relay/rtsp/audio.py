@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
+from camfleet_worker.media_types.codec_outputs import AUDIO_OUTPUTS
 from camfleet_worker.relay.rtsp.packets import MAX_PAYLOAD, RTP_HEAD, RTP_HEAD_BYTES, sender_report
 from camfleet_worker.rtsp.headers import InterleavedIds
 
@@ -25,21 +26,16 @@ _MARKER = 0x80
 _AAC_MOST_BYTES = (1 << 13) - 1
 """RFC 3640 section 3.3.6: the size has 13 bits."""
 _AAC_HEAD_BYTES = 4
-_NAMES = {
-    AudioCodec.AAC: "mpeg4-generic",
-    AudioCodec.PCMU: "PCMU",
-    AudioCodec.PCMA: "PCMA",
-    AudioCodec.OPUS: "opus",
-}
 
 
 def describe_audio(audio: AudioFormat, control: str) -> tuple[str, ...]:
     """The lines of the SDP's media section."""
     number = AUDIO_PAYLOAD_TYPE
     channels = f"/{audio.channels}" if audio.channels > 1 else ""
+    encoding = AUDIO_OUTPUTS[audio.codec].rtsp_encoding
     lines = [
         f"m=audio 0 RTP/AVP {number}",
-        f"a=rtpmap:{number} {_NAMES[audio.codec]}/{audio.clock_hz}{channels}",
+        f"a=rtpmap:{number} {encoding}/{audio.clock_hz}{channels}",
     ]
     if audio.codec is AudioCodec.AAC:
         lines.append(

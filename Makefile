@@ -100,6 +100,7 @@ generate: setup ## Write CRDs, chart copies and references from the models
 	@$(PYTHON) -m camfleet_worker.settings_reference
 	@$(PYTHON) -m camera_simulator.quirk_table
 	@$(PYTHON) -m camfleet_worker.metrics.reference
+	@$(PYTHON) -m camfleet_worker.codec_reference
 	@$(PYTHON) -m camfleet_operator.metrics.reference
 
 .PHONY: format
@@ -118,6 +119,7 @@ lint: setup ## Style, import directions, generated files
 	@$(PYTHON) -m camfleet_worker.settings_reference --check
 	@$(PYTHON) -m camera_simulator.quirk_table --check
 	@$(PYTHON) -m camfleet_worker.metrics.reference --check
+	@$(PYTHON) -m camfleet_worker.codec_reference --check
 	@$(PYTHON) -m camfleet_operator.metrics.reference --check
 
 .PHONY: types

@@ -9,10 +9,6 @@ from pathlib import Path
 
 import yaml
 
-from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.media_types.access_unit import Codec
-from camfleet_worker.media_types.audio_unit import AudioCodec
-
 ROOT = Path(__file__).parents[2]
 CHART = yaml.safe_load((ROOT / "charts" / "camfleet" / "Chart.yaml").read_text("utf-8"))
 TEXTS = [
@@ -50,17 +46,6 @@ def test_a_measurement_takes_as_long_as_both_lists_say() -> None:
     both = readme.keys() & makefile.keys()
     assert "bench-fleet" in both
     assert {target for target in both if readme[target] != makefile[target]} == set()
-
-
-def test_every_codec_and_protocol_has_its_place_in_the_table_of_outputs() -> None:
-    text = (ROOT / "workers" / "README.md").read_text("utf-8")
-    part = text.partition("## Codecs and outputs")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)
-    assert sorted(row.upper() for row in rows) == sorted(
-        one.upper() for kind in (Codec, AudioCodec) for one in kind
-    )
-    head = part.partition("| --- |")[0]
-    assert {one.upper() for one in RelayProtocol} <= set(re.findall(r"[A-Z]{4,}", head))
 
 
 MOST_LINES = 300

@@ -117,9 +117,14 @@ def clock_trouble(offset_s: int | None) -> ClockTrouble | None:
 
 
 def _coarse(seconds: int) -> str:
-    """Say "184 days": the greatest unit that fits, rounded down."""
+    """The greatest unit that fits, rounded down: "184 days".
+
+    What lacks less than a tenth of a unit counts as whole. Clocks are often wrong by whole hours or
+    days, and are read to some seconds: "8 hours" must not become "7 hours" from one reading to the
+    next.
+    """
     for unit_s, name in _UNITS:
-        if seconds >= unit_s:
-            many = seconds // unit_s
+        many = (seconds + unit_s // 10) // unit_s
+        if many:
             return f"{many} {name}{'s' if many > 1 else ''}"
     return "seconds"

@@ -24,6 +24,8 @@ def test_a_clock_within_five_seconds_is_good_enough(offset_s: int) -> None:
         (6, "The camera's clock is seconds ahead of ours"),
         (-61, "The camera's clock is 1 minute behind ours"),
         (7 * 3600 + 12, "The camera's clock is 7 hours ahead of ours"),
+        (5 * 3600 + 1800, "The camera's clock is 5 hours ahead of ours"),
+        (5 * 3600 + 2700, "The camera's clock is 5 hours ahead of ours"),
         (-184 * DAY_S - 3, "The camera's clock is 184 days behind ours"),
     ],
 )
@@ -31,6 +33,19 @@ def test_the_offset_is_told_in_the_greatest_unit_that_fits(offset_s: int, fact: 
     trouble = clock_trouble(offset_s)
     assert trouble is not None
     assert (trouble.reason, trouble.fact) == (Reason.CLOCK_OFF, fact)
+
+
+@given(
+    st.sampled_from([60, 3600, DAY_S]),
+    st.integers(1, 14),
+    st.integers(-5, 5),
+    st.sampled_from([1, -1]),
+)
+def test_a_clock_off_by_whole_units_is_described_alike_however_it_is_read(
+    unit_s: int, many: int, read_s: int, sign: int
+) -> None:
+    """Time zones are whole hours, and a reading is exact to some seconds."""
+    assert clock_trouble(sign * (many * unit_s + read_s)) == clock_trouble(sign * many * unit_s)
 
 
 def test_a_camera_that_does_not_tell_its_time_is_not_called_synchronized() -> None:

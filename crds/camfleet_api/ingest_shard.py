@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from camfleet_api.base import ATOMIC_LIST, Model, ObjectName, Port
+from camfleet_api.base import ATOMIC_LIST, Model, ObjectName, Port, SparseModel
 from camfleet_api.camera import Fingerprint, RtspScheme, Scheme, VideoSource
 from camfleet_api.device_address import DeviceAddress
 from camfleet_api.kind import AGE, Column, Kind
@@ -113,12 +114,40 @@ class IngestShardSpec(Model):
     ] = []
 
 
-class IngestShardStatus(Model):
-    """The worker's acknowledgement."""
+DELETED_EARLY_STEP = timedelta(days=1)
+"""By so much an entry of deletedEarly moves: a volume that is always full loses its oldest minute
+every minute, and a report of each would be a write and an Event for ever."""
+
+
+class DeletedEarly(Model):
+    """Recordings of one site that went before their retention was over: space ran out."""
+
+    site: ObjectName = Field(description="Name of the Site.")
+    until: datetime = Field(
+        description="When the youngest of them began; written again when that has moved by a day."
+    )
+    retention_days: Annotated[int, Field(ge=1, le=400)] = Field(
+        description="Days for which that one should have been kept."
+    )
+
+
+# Sparse: server-side apply refuses a field that the CRD does not know, so a worker that is newer
+# than the CRD could otherwise not even acknowledge.
+class IngestShardStatus(SparseModel):
+    """The worker's acknowledgement, and which recordings it could not keep."""
 
     observed_hash: Annotated[str, Field(max_length=64)] = Field(
         "", description="spec.hash that the worker runs."
     )
+    deleted_early: Annotated[
+        list[DeletedEarly],
+        Field(
+            max_length=MAX_CAMERAS_PER_SHARD,
+            description="Sites whose recordings were deleted before their retention was over, "
+            "because space ran out; an entry goes when that retention is over.",
+        ),
+        ATOMIC_LIST,
+    ] = []
 
     atomic: ClassVar[bool] = False
 

@@ -4,6 +4,7 @@ rights that the operator grants and no others, and simulated cameras."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from camera_simulator import CameraSettings, SimulatorThread
 from camera_simulator.thread import CameraHandle
 from camfleet_api.names import RUNTIME_MANAGER
+from camfleet_worker.record.declarations import declare_retention, declare_site
 from eventually import consistently, eventually
 from worker_process import PASSWORD, SHARD, Facility
 
@@ -150,6 +152,45 @@ def test_a_removed_camera_stops_and_the_others_do_not_notice(
     assert other.counters.sessions == 1
     assert other.counters.sessions_open == 1
     simulator.remove(f"yard-{facility.namespace}")
+
+
+def recordings_of_old(facility: Facility, *ages_days: int) -> None:
+    """Recordings of a camera that nobody declares any more, so many days old."""
+    folder = facility.folder / "recordings" / facility.namespace / "yard.0a1b2c3d"
+    declare_site(folder, "hospital")
+    declare_retention(folder, 30)
+    for age in ages_days:
+        day = f"{datetime.now(UTC) - timedelta(days=age):%Y-%m-%d}"
+        segment = folder / day / "12" / "00-00Z.1.mp4"
+        segment.parent.mkdir(parents=True)
+        segment.write_bytes(bytes(1000))
+
+
+def test_recordings_deleted_early_are_reported_beside_the_acknowledgement(
+    facility: Facility, camera: CameraHandle, start: Any
+) -> None:
+    facility.secret("cameras", username="ingest", password=PASSWORD)
+    facility.policy["recording"] = {"enabled": False}
+    facility.declare("gate", camera)
+    facility.assign("h1")
+    recordings_of_old(facility, 9, 8, 7)
+    worker = start(CAMFLEET_RECORDINGS_MAX_BYTES="1000")
+
+    def told() -> tuple[str, list[tuple[str, str, int]]]:
+        status = facility.get("ingestshard", SHARD).get("status", {})
+        entries = status.get("deletedEarly", ())
+        lost = [(one["site"], one["until"], one["retentionDays"]) for one in entries]
+        return status.get("observedHash", ""), lost
+
+    youngest = f"{datetime.now(UTC) - timedelta(days=8):%Y-%m-%d}T12:00:00Z"
+    lost = [("hospital", youngest, 30)]
+    eventually(lambda: told() == ("h1", lost), within_s=60)
+    facility.assign("h2")
+    eventually(lambda: told() == ("h2", lost), within_s=20)
+    worker.restart()
+    facility.assign("h3")
+    eventually(lambda: told()[0] == "h3", within_s=40)
+    assert told() == ("h3", lost), "the next process has deleted nothing, and keeps the report"
 
 
 def test_streams_go_on_when_the_shard_is_deleted(

@@ -38,6 +38,7 @@ from camfleet_worker.metrics.collector import (
     rendered,
 )
 from camfleet_worker.record.housekeeping import VolumeSettings
+from camfleet_worker.reporter.shard_status import ShardStatus
 from camfleet_worker.settings import Settings
 from camfleet_worker.shard_follower import ShardFollower
 
@@ -61,8 +62,14 @@ class Worker:
         accounts.on_change(self._mask)  # before all others: what they log is masked
         volume = VolumeSettings(settings.recordings, settings.recordings_max_bytes)
         self._ingest = Ingest(settings, cluster, accounts, volume)
+        self._status = ShardStatus(
+            settings.shard,
+            cluster,
+            lambda: self._ingest.volume.housekeeper.early.of(settings.namespace),
+            wall_clock,
+        )
         self._follower = ShardFollower(
-            settings.shard, cluster, accounts, self._ingest.fleet, self._ingest.cache
+            settings.shard, cluster, self._status, accounts, self._ingest.fleet, self._ingest.cache
         )
         self._ticks = Progress(lambda: self._ingest.media.counters.ticks)
         self._heartbeat = Heartbeat(
@@ -123,6 +130,7 @@ class Worker:
             asyncio.create_task(part, name=name)
             for name, part in {
                 "shard": self._follower.run(),
+                "shard status": self._status.run(),
                 "lease": self._heartbeat.run(),
                 **self._ingest.parts(),
             }.items()

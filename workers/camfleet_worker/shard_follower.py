@@ -11,21 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from camfleet_api.ingest_shard import IngestShardSpec, IngestShardStatus, secrets_of_shard
-from camfleet_worker.base.backoff import Backoff
-from camfleet_worker.cluster.errors import ClusterError
+from camfleet_api.ingest_shard import IngestShardSpec, secrets_of_shard
 
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0
 """How long the API server may take before the copy of the last shard is run."""
-ACKNOWLEDGEMENTS = 10
-"""How often one acknowledgement is tried; the next change of the shard brings another."""
 
 
 class ShardSource(Protocol):
@@ -34,8 +30,12 @@ class ShardSource(Protocol):
     def shard(self, name: str) -> AsyncIterator[dict[str, Any] | None]:
         """The IngestShard at every change; None while there is none."""
 
-    async def apply_shard_status(self, name: str, status: dict[str, Any]) -> object:
-        """Write the shard's status; ClusterError where that fails."""
+
+class Acknowledger(Protocol):
+    """What writes the shard's status."""
+
+    async def runs(self, hash_: str, stored: Mapping[str, Any]) -> None:
+        """The list with this hash runs; the API server shows this status."""
 
 
 class SecretFollower(Protocol):
@@ -72,6 +72,7 @@ class ShardFollower:
         self,
         name: str,
         source: ShardSource,
+        status: Acknowledger,
         secrets: SecretFollower,
         runner: ShardRunner,
         cache: ShardCache,
@@ -79,6 +80,7 @@ class ShardFollower:
     ) -> None:
         self._name = name
         self._source = source
+        self._status = status
         self._secrets = secrets
         self._runner = runner
         self._cache = cache
@@ -112,8 +114,7 @@ class ShardFollower:
                 log.error("shard cannot be read", extra={"cause": type(error).__name__})
                 continue
             self._answered.set()
-            if (found.get("status") or {}).get("observedHash") != spec.hash:
-                await self._acknowledge(spec.hash)
+            await self._status.runs(spec.hash, found.get("status") or {})
 
     async def _run_copy(self) -> None:
         """Run the last shard where the API server does not answer soon after the start."""
@@ -133,16 +134,3 @@ class ShardFollower:
         self._spec = spec
         self._cache.keep_shard(spec)
         self._cache.retain_statuses(camera.uid for camera in spec.cameras)
-
-    async def _acknowledge(self, hash_: str) -> None:
-        """Write that this shard runs: the operator may then take back rights of removed cameras."""
-        backoff = Backoff(first_s=0.5, most_s=5.0)
-        status = IngestShardStatus(observed_hash=hash_).to_wire()
-        for _ in range(ACKNOWLEDGEMENTS):
-            try:
-                await self._source.apply_shard_status(self._name, status)
-            except ClusterError as error:
-                log.warning("shard not acknowledged", extra={"cause": str(error)})
-                await asyncio.sleep(backoff.next_s())
-            else:
-                return

@@ -9,9 +9,10 @@ from typing import Any
 
 from camfleet_api.ingest_shard import IngestShardSpec
 from camfleet_worker.cluster.errors import ClusterError, Trouble
-from camfleet_worker.shard_follower import ACKNOWLEDGEMENTS, PATIENCE_S, ShardFollower
+from camfleet_worker.reporter.shard_status import ACKNOWLEDGEMENTS, ShardStatus
+from camfleet_worker.shard_follower import PATIENCE_S, ShardFollower
 from shard_entries import secret_ref, shard_camera, shard_policy
-from virtual_time import run_virtual
+from virtual_time import VirtualClock, run_virtual
 
 
 def shard(hash_: str, *uids: str, policy: int = 0) -> IngestShardSpec:
@@ -81,7 +82,8 @@ def follow(stage: Stage, seconds: float = 1.0) -> ShardFollower:
     """Run a follower for a while."""
 
     async def main() -> ShardFollower:
-        follower = ShardFollower("s", stage, stage, stage, Cache(stage))
+        status = ShardStatus("s", stage, list, VirtualClock())
+        follower = ShardFollower("s", stage, status, stage, stage, Cache(stage))
         running = asyncio.create_task(follower.run())
         await asyncio.sleep(seconds)
         running.cancel()

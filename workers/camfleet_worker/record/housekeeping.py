@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps a recording volume from filling: the thread that deletes, and the count of what it deleted.
+"""Keeps a recording volume from filling: the thread that deletes, and what it tells of that.
 
 Made by the VolumeWriter of the volume. Once a minute it deletes what is too old, then what is too
 much for its site, then for the volume; the writer's thread asks it for room when the disk is full.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from camfleet_worker.base.moments import microseconds
 from camfleet_worker.record import declarations, retention
+from camfleet_worker.record.early_deletions import EarlyDeletions
 from camfleet_worker.record.used_bytes import UsedBytes
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Housekeeper:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.used = UsedBytes()
+        self.early = EarlyDeletions()
         self._settings = settings
         self._wall = wall
         self._monotonic = monotonic
@@ -81,7 +83,7 @@ class Housekeeper:
     def look(self) -> None:
         """Delete what is too old, then what is too much for its site, then for the volume."""
         root, most = self._settings.root, self._settings.max_bytes
-        retention.delete_expired(root, microseconds(self._wall()), self.used.subtract)
+        retention.delete_expired(root, microseconds(self._wall()), self._note_expired)
         sites = retention.bounded_sites(root)
         if most is None and not sites:
             return
@@ -127,8 +129,14 @@ class Housekeeper:
             log.warning("oldest recordings deleted, because %s", why, extra=about)
         return freed
 
-    def _note_deleted(self, folder: Path, size: int) -> None:
+    def _note_expired(self, folder: Path, size: int, _: int) -> None:
+        self.used.subtract(folder, size)
+
+    def _note_deleted(self, folder: Path, size: int, at_us: int) -> None:
         self.used.subtract(folder, size)
         site = (folder.parent.name, declarations.site_of(folder))
         with self._lock:
             self._deleted[site] = self._deleted.get(site, 0) + size
+        days = declarations.retention_days(folder)
+        if size and days is not None:
+            self.early.note(site, at_us, days, microseconds(self._wall()))

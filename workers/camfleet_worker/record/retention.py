@@ -24,8 +24,13 @@ from camfleet_worker.record.layout import ObjectKey, is_day, parse_key
 _DEPTH = 3
 """Folders between the root and the days: namespace, camera, and one to spare."""
 
-Deleted = Callable[[Path, int], None]
-"""Told of each object: the folder of its camera, and its size."""
+Deleted = Callable[[Path, int, int], None]
+"""Told of each object: the folder of its camera, its size, which is 0 where nothing was deleted,
+and when it begins, in microseconds."""
+
+
+def _unnoticed(folder: Path, size: int, at_us: int) -> None:
+    """Nobody counts what is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def bounded_sites(root: Path) -> list[BoundedSite]:
     return found
 
 
-def delete_expired(root: Path, now_us: int, deleted: Deleted = lambda folder, size: None) -> int:
+def delete_expired(root: Path, now_us: int, deleted: Deleted = _unnoticed) -> int:
     """Delete what is older than the retention declared beside it; answers bytes set free."""
     freed = 0
     for folder in camera_folders(root):
@@ -62,7 +67,7 @@ def delete_expired(root: Path, now_us: int, deleted: Deleted = lambda folder, si
                 if key.at_us >= now_us - days * DAY_US:
                     break
                 size = _delete(path)
-                deleted(folder, size)
+                deleted(folder, size, key.at_us)
                 freed += size
     return freed
 
@@ -70,7 +75,7 @@ def delete_expired(root: Path, now_us: int, deleted: Deleted = lambda folder, si
 def delete_oldest(
     root: Path,
     wanted_bytes: int,
-    deleted: Deleted = lambda folder, size: None,
+    deleted: Deleted = _unnoticed,
     folders: Iterable[Path] | None = None,
 ) -> int:
     """Delete the oldest objects of all cameras, or of those in `folders`, until `wanted_bytes` are
@@ -80,11 +85,11 @@ def delete_oldest(
     """
     freed = 0
     among = camera_folders(root) if folders is None else folders
-    for folder, path in _oldest_of_all(tuple(among)):
+    for at_us, folder, path in _oldest_of_all(tuple(among)):
         if freed >= wanted_bytes:
             break
         size = _delete(path)
-        deleted(folder, size)
+        deleted(folder, size, at_us)
         freed += size
     return freed
 
@@ -152,9 +157,9 @@ def locked(path: Path) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _oldest_of_all(folders: tuple[Path, ...]) -> Iterator[tuple[Path, Path]]:
-    """The objects of all these cameras by time, each with its camera's folder; an hour is listed
-    when it is reached."""
+def _oldest_of_all(folders: tuple[Path, ...]) -> Iterator[tuple[int, Path, Path]]:
+    """The objects of all these cameras by time, each with when it begins and its camera's folder;
+    an hour is listed when it is reached."""
     hours = sorted(
         {
             (day, hour)
@@ -171,8 +176,7 @@ def _oldest_of_all(folders: tuple[Path, ...]) -> Iterator[tuple[Path, Path]]:
             for name in _sorted_names(folder / day / hour)
             if (key := parse_key(f"{day}/{hour}/{name}")) is not None
         ]
-        for _, folder, path in sorted(found):
-            yield folder, path
+        yield from sorted(found)
 
 
 def _camera_folders(folder: Path, depth: int) -> Iterator[Path]:

@@ -26,7 +26,7 @@ from camfleet_operator.cluster.apply import Writer
 from camfleet_operator.cluster.election import Election
 from camfleet_operator.cluster.listing import Listing, all_crds_established
 from camfleet_operator.errors import ApiError, OperatorError
-from camfleet_operator.event_aggregation import EventAggregator, site_is_in_incident
+from camfleet_operator.event_aggregation import EventAggregator, stored_site
 from camfleet_operator.event_handler import EventHandler
 from camfleet_operator.event_recorder import EventRecorder, may_post
 from camfleet_operator.event_source import EventSource
@@ -95,7 +95,7 @@ class App:
         )
         self._recorder = EventRecorder(
             writer,
-            EventAggregator(settings.event_hold_seconds, partial(site_is_in_incident, self._store)),
+            EventAggregator(settings.event_hold_seconds, partial(stored_site, self._store)),
             settings.identity,
             partial(may_post, self._store, settings),
             self._election.may_write,

@@ -8,7 +8,8 @@ Transitions of a camera's Ready are held for a little longer than the minute wit
 devices count as fallen together. What the Site's condition Reachable then explains has no Event for
 each camera: the incident has one Event at its beginning and one at its end. Of the rest, the
 channels of one recorder share one Event, and so do many devices of one site. Cameras that are
-still away five minutes after their site came back get their Event after all.
+still away five minutes after their site came back get their Event after all. Recordings that were
+deleted early are beside all that, in `deletion_events`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from dataclasses import dataclass, replace
 
 from camfleet_api.conditions import REASONS, Condition, ConditionType, Reason, condition_of
 from camfleet_api.device_address import DeviceAddress
+from camfleet_operator.deletion_events import DeletionEvents
 from camfleet_operator.observed import Camera, Meta, Site
+from camfleet_operator.occurrence import Occurrence, SiteKey
 from camfleet_operator.plan.site_incident import EXPLAINED, is_in_incident
 from camfleet_operator.resources import SITES
 from camfleet_operator.store import Change, Store
@@ -31,9 +34,6 @@ AFTERMATH_S = 300.0
 """How long cameras may take to come back after their site did."""
 RUN = 4
 """Transitions of a site share an Event while less than a fourth of the hold lies between them."""
-
-SiteKey = tuple[str, str]
-"""Namespace and name of a Site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +58,6 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrence:
-    """One Event to post."""
-
-    namespace: str
-    kind: str
-    name: str
-    uid: str
-    reason: str
-    message: str
-    warning: bool
-    device: str = ""
-    """Distinguishes two recorders whose Events are both about their Site."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Held:
     transition: Transition
     due_s: float
@@ -81,9 +66,11 @@ class _Held:
 class EventAggregator:
     """Transitions whose Events are not due yet, and the Events that are."""
 
-    def __init__(self, hold_s: float, in_incident: Callable[[SiteKey], bool]) -> None:
+    def __init__(self, hold_s: float, find_site: Callable[[SiteKey], Site | None]) -> None:
+        """`find_site`: the Site as the store has it now."""
         self._hold_s = hold_s
-        self._in_incident = in_incident
+        self._find_site = find_site
+        self._deletions = DeletionEvents(hold_s, find_site)
         self._held: dict[SiteKey, list[_Held]] = {}
         self._explained: dict[str, _Held] = {}
         """By uid: falls that an incident explains; they have an Event only if no return follows its
@@ -92,6 +79,7 @@ class EventAggregator:
 
     def note(self, change: Change, now_s: float) -> None:
         """Take in one change of the store."""
+        self._deletions.note(change, now_s)
         if isinstance(change.before, Site) or isinstance(change.after, Site):
             self._note_site(change, now_s)
         elif change.after is None:
@@ -106,7 +94,12 @@ class EventAggregator:
             occurrences += aggregate([one.transition for one in self._take_run(where, now_s)])
         away = [uid for uid, held in self._explained.items() if held.due_s <= now_s]
         occurrences += aggregate([self._explained.pop(uid).transition for uid in away])
-        return occurrences
+        return occurrences + self._deletions.due(now_s)
+
+    def _in_incident(self, where: SiteKey) -> bool:
+        """Whether the stored Site says that it is unreachable as a whole."""
+        site = self._find_site(where)
+        return site is not None and is_in_incident(site.status.conditions)
 
     def _note_transition(self, one: Transition, now_s: float) -> None:
         stands = self._in_incident(one.where)
@@ -180,10 +173,10 @@ class EventAggregator:
             self._keep(where, [one for one in held if one.transition.meta.uid != uid])
 
 
-def site_is_in_incident(store: Store, where: SiteKey) -> bool:
-    """Whether the stored Site says that it is unreachable as a whole."""
+def stored_site(store: Store, where: SiteKey) -> Site | None:
+    """The Site as it is stored; None where there is none."""
     site = store.get(SITES, *where)
-    return isinstance(site, Site) and is_in_incident(site.status.conditions)
+    return site if isinstance(site, Site) else None
 
 
 def transition(change: Change) -> Transition | None:

@@ -18,8 +18,9 @@ from typing import Any
 from camfleet_api.names import API_VERSION, OPERATOR_MANAGER
 from camfleet_operator.cluster.apply import Writer
 from camfleet_operator.errors import ApiError
-from camfleet_operator.event_aggregation import EventAggregator, Occurrence
+from camfleet_operator.event_aggregation import EventAggregator
 from camfleet_operator.metrics import EVENTS_POSTED
+from camfleet_operator.occurrence import Occurrence
 from camfleet_operator.plan.snapshot import is_enrolled
 from camfleet_operator.settings import Settings
 from camfleet_operator.store import Change, Store

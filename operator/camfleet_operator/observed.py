@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from camfleet_api.base import Model
 from camfleet_api.camera import CameraSpec, CameraStatus
-from camfleet_api.ingest_shard import IngestShardSpec
+from camfleet_api.ingest_shard import DeletedEarly, IngestShardSpec, IngestShardStatus
 from camfleet_api.monitoring_system import MonitoringSystemSpec
 from camfleet_api.site import SiteSpec, SiteStatus
 from camfleet_api.technical_profile import TechnicalProfileSpec
@@ -74,11 +74,13 @@ System = Declared[MonitoringSystemSpec]
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """An IngestShard: what we asked for and what its worker acknowledged."""
+    """An IngestShard: what we asked for, what its worker acknowledged, and which recordings it
+    could not keep."""
 
     meta: Meta
     spec: IngestShardSpec | None
     observed_hash: str
+    deleted_early: tuple[DeletedEarly, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ def observe_system(raw: Raw) -> System:
 def observe_shard(raw: Raw) -> Shard:
     """An IngestShard from what the API server stores; one that was tampered with has no spec."""
     spec, _ = _spec(IngestShardSpec, raw)
-    return Shard(observe_meta(raw), spec, (raw.get("status") or {}).get("observedHash", ""))
+    status = _status(IngestShardStatus, raw)
+    return Shard(observe_meta(raw), spec, status.observed_hash, tuple(status.deleted_early))
 
 
 def observe_other(raw: Raw) -> Other:

@@ -237,12 +237,17 @@ class ReportingWorker:
 
     def acknowledge(self) -> None:
         """Say that the list as it is now runs."""
-        digest = get(self._cluster, self._namespace, "ingestshard", self._shard)["spec"]["hash"]
-        self._apply_status("IngestShard", self._shard, {"observedHash": digest})
+        self._apply_status("IngestShard", self._shard, {"observedHash": self._digest()})
+
+    def report_deleted(self, site: str, until: datetime) -> None:
+        """Say, beside the acknowledgement, that recordings of a site went before their time."""
+        entry = {"site": site, "until": _wire_time(until), "retentionDays": 30}
+        status = {"observedHash": self._digest(), "deletedEarly": [entry]}
+        self._apply_status("IngestShard", self._shard, status)
 
     def report(self, *cameras: str, ready: bool = True) -> None:
         """Report cameras as good, or as unreachable."""
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = _wire_time(datetime.now(UTC))
         good = [(kind, "True", kind) for kind in ("Reachable", "Streaming", "Ready")]
         bad = [(kind, "False", "HostUnreachable") for kind in ("Reachable", "Ready")]
         conditions = [
@@ -251,6 +256,10 @@ class ReportingWorker:
         ]
         for camera in cameras:
             self._apply_status("Camera", camera, {"conditions": conditions})
+
+    def _digest(self) -> str:
+        shard = get(self._cluster, self._namespace, "ingestshard", self._shard)
+        return str(shard["spec"]["hash"])
 
     def _apply_status(self, kind: str, name: str, status: Raw) -> None:
         metadata = {"name": name, "namespace": self._namespace}
@@ -272,3 +281,7 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _wire_time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -67,7 +67,7 @@ def leading() -> Event:
 
 @pytest.fixture
 def recorder(posted: Posted, clock: Clock, leading: Event) -> EventRecorder:
-    aggregator = EventAggregator(HOLD_S, lambda site: False)
+    aggregator = EventAggregator(HOLD_S, lambda site: None)
     return EventRecorder(
         posted,  # type: ignore[arg-type]
         aggregator,

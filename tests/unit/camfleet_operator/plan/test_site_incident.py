@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from camfleet_operator.event_aggregation import EventAggregator, Occurrence, SiteKey
-from camfleet_operator.observed import Site
-from camfleet_operator.plan.site_incident import is_in_incident
+from camfleet_operator.event_aggregation import EventAggregator, stored_site
+from camfleet_operator.occurrence import Occurrence
+from camfleet_operator.plan.site_incident import TOGETHER
 from camfleet_operator.resources import SITES
 from fleet_objects import camera, site
 
 NAMESPACE = "phu-yen"
-HOLD_S = 65.0
+HOLD_S = TOGETHER.total_seconds() + 5
 
 UP = (("Reachable", "True", "Reachable"), ("Streaming", "True", "Streaming"),
       ("Ready", "True", "Ready"))  # fmt: skip
@@ -55,7 +56,7 @@ class Told:
         self.events: list[Occurrence] = []
         self.site_writes = 0
         self.reachable: list[str] = []
-        self._aggregator = EventAggregator(HOLD_S, self._in_incident)
+        self._aggregator = EventAggregator(HOLD_S, partial(stored_site, province.store))
         province.listener = self._hear
 
     def _hear(self, change: Any) -> None:
@@ -65,10 +66,6 @@ class Told:
             said = self.site("Reachable")[0]
             if said and (not self.reachable or self.reachable[-1] != said):
                 self.reachable.append(said)
-
-    def _in_incident(self, where: SiteKey) -> bool:
-        seen = self.province.store.get(SITES, *where)
-        return isinstance(seen, Site) and is_in_incident(seen.status.conditions)
 
     def site(self, kind: str, name: str = "barracks") -> tuple[str, str]:
         for one in self.province.get("Site", name).get("status", {}).get("conditions", ()):

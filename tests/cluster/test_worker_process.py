@@ -56,8 +56,8 @@ def test_nothing_is_written_while_nothing_changes(
     worker.restart()
     eventually(lambda: camera.counters.sessions >= 2, within_s=20)
     consistently(lambda: facility.version("gate") == version, during_s=12, every_s=1)
-    fields = facility.get("camera", "gate")["metadata"].get("managedFields", [])
-    assert RUNTIME_MANAGER not in [f["manager"] for f in fields if f["operation"] == "Update"]
+    fields = facility.get("camera", "gate", "--show-managed-fields")["metadata"]["managedFields"]
+    assert [f["operation"] for f in fields if f["manager"] == RUNTIME_MANAGER] == ["Apply"]
 
 
 def test_a_wrong_password_costs_two_attempts_however_often_the_worker_restarts(

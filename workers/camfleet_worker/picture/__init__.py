@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The watchful eye: whether a person could use the picture, by a key frame now and then."""
+"""The watch on the picture: key frames show from time to time whether a person could use it."""

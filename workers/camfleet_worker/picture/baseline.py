@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a camera's healthy pictures have in common, and how a picture compares with it. Pure.
 
-The judge keeps one for each light. Learning is slow, so that shadows may wander and leaves may
-fall; it happens with healthy pictures only, so that no fault is ever learnt.
+The judge keeps one baseline for day and one for night. Learning is slow, so that shadows may move
+and leaves may fall. Only healthy pictures are learnt, so that no fault ever becomes usual.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from camfleet_worker.picture.features import Features, Map
 RIPE_LOOKS = 6
 _COMPARABLE_LOOKS = 2
 MEMORY_S = 30 * 60.0
-"""What is older has faded; shadows take longer to wander across a cell."""
+"""The time constant of learning; a shadow takes longer than this to cross a cell."""
 _CLIP = 2.0
-"""Edges count up to so many deviations: a white shirt is not worth more than a door frame."""
+"""An edge counts for at most this many deviations, so a white shirt weighs no more than a door."""
 _TEXTURED = 0.8
 _FLAT = 0.3
-"""Quantiles: the cells with most texture tell how sharp the picture is, the flat ones the noise."""
+"""Quantile of the flat cells. They show the noise; the cells with most texture show sharpness."""
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """A picture against a baseline; 1 is as usual."""
+    """How a picture compares with a baseline; 1 is as usual."""
 
     agreement: float
     """How well its edges lie where they usually do."""
     structure: float
     """How strong its edges are, wherever they lie."""
     sharpness: float
-    """Texture where there usually is some, at the contrast that the picture has."""
+    """How much of the usual texture is left, corrected by the contrast of the picture."""
 
 
 class Baseline:
-    """The mean of healthy pictures."""
+    """The slow mean of a camera's healthy pictures in one light."""
 
     def __init__(self) -> None:
         self.quiet = 0.0
-        """By how much half of the cells change at least from one picture to the next: noise."""
+        """The median change of a cell from one picture to the next, which is noise."""
         self._looks = self._changes = 0
         self._seen_at = 0.0
         self._edges: Map | None = None
@@ -52,11 +52,11 @@ class Baseline:
 
     @property
     def ripe(self) -> bool:
-        """Whether enough pictures were seen to hold others to them."""
+        """Whether enough pictures were learnt to judge others by them."""
         return self._looks >= RIPE_LOOKS
 
     def learn(self, features: Features, change: float | None, now: float) -> None:
-        """Take a healthy picture in. `change`: of the median cell since the picture before."""
+        """Learn a healthy picture. `change` is the median change of a cell since the last one."""
         if self._edges is None or self._texture is None or not self._fits(features):
             self._begin(features)
         else:
@@ -73,7 +73,7 @@ class Baseline:
         self._seen_at = now
 
     def likeness(self, features: Features) -> Likeness | None:
-        """Compare; None where there is nothing to compare with, or not of this size."""
+        """Compare a picture; None before enough pictures of its size were learnt."""
         if self._edges is None or self._texture is None:
             return None
         if self._looks < _COMPARABLE_LOOKS or not self._fits(features):
@@ -89,7 +89,7 @@ class Baseline:
 
     @property
     def tells_views_apart(self) -> bool:
-        """False where nothing stands still: a sea, a crowd, leaves."""
+        """False where nothing in the picture stands still: the sea, a crowd, leaves."""
         return self._agreement >= 0.25
 
     @property
@@ -101,7 +101,7 @@ class Baseline:
         return bool(most - flat > 50.0)
 
     def _begin(self, features: Features) -> None:
-        """The first picture, or the first of another size."""
+        """Start with the first picture, or with the first picture of another size."""
         self.quiet, self._agreement = 0.0, 1.0
         self._looks = self._changes = 0
         self._edges, self._texture = features.edges.copy(), features.texture.copy()
@@ -114,7 +114,7 @@ class Baseline:
         return min(0.5, max(1 / (self._looks + 1), (now - self._seen_at) / MEMORY_S))
 
     def _learn_agreement(self, features: Features) -> None:
-        """Lower at once, higher slowly: a busy quarter of an hour must not come as a surprise."""
+        """Agreement falls at once and rises slowly, so that a busy quarter of an hour is usual."""
         assert self._edges is not None
         now = _correlation(features.edges, self._edges)
         rate = 0.5 if now < self._agreement else 0.05
@@ -135,7 +135,7 @@ def _clipped(edges: Map) -> NDArray[np.float32]:
 
 
 def _correlation(one: Map, other: Map) -> float:
-    """Of clipped edges; steps have no mean worth taking off."""
+    """The correlation of clipped edges. Steps have no mean that would have to be subtracted."""
     a, b = _clipped(one).ravel(), _clipped(other).ravel()
     return float(a @ b / (np.sqrt((a @ a) * (b @ b)) + 1e-6))
 
@@ -148,7 +148,8 @@ def _slope(one: Map, usual: Map) -> float:
 
 
 def _texture(texture: Map, usual: Map) -> float:
-    """Medians, because people walk through some cells; less the flat cells, which hold noise."""
+    """How much of the usual texture is left: medians, because people walk through some cells, less
+    the texture of flat cells, which is noise."""
     most, least = usual >= np.quantile(usual, _TEXTURED), usual <= np.quantile(usual, _FLAT)
     own = float(np.median(texture[most]) - np.median(texture[least]))
     whole = float(np.median(usual[most]) - np.median(usual[least]))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one key frame to what is judged and to a snapshot: the door to av for decoding.
+"""Decodes one key frame into features and a snapshot; the only module that decodes with av.
 
-Called by the pool's threads only. A decoder belongs to one thread and one codec and serves all
-cameras: each key frame brings its parameter sets and is decoded alone. One that has met garbage
-is thrown away. Nothing here judges a picture.
+Only the pool's threads call it. A decoder belongs to one thread and one codec and serves all
+cameras, because each key frame brings its parameter sets and is decoded alone. A decoder that has
+failed is thrown away. Nothing here judges a picture.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from camfleet_worker.picture.features import Features, Plane, features_of
 
 SNAPSHOT_WIDTH = 640
 SNAPSHOT_BYTES = 256 << 10
-"""More a snapshot of that width never takes; one that did would be left out."""
+"""A snapshot of that width is always smaller; a larger one would be left out."""
 MAX_PIXELS = 7680 * 4320
 _EIGHT_BIT = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray"}
 _START_CODE = b"\0\0\0\1"
@@ -36,14 +36,14 @@ class NotDecodable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One picture, decoded."""
+    """What one decoded picture gave."""
 
     features: Features
     jpeg: bytes
 
 
 class KeyFrameDecoder:
-    """One decoder for each codec, made when first needed."""
+    """Holds one decoder for each codec, made when it is first needed."""
 
     def __init__(self) -> None:
         self._contexts: dict[Codec, VideoCodecContext] = {}
@@ -69,7 +69,7 @@ class KeyFrameDecoder:
 
 
 def _context(codec: Codec) -> VideoCodecContext:
-    """A decoder with one thread: more would wait for each other, and we have our own."""
+    """A decoder without threads of its own: the pool has threads, and more would only wait."""
     context = av.CodecContext.create(VIDEO_OUTPUTS[codec].ffmpeg_name, "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count = 1
@@ -92,7 +92,7 @@ def _nal_units(video: VideoFormat, data: bytes) -> Iterator[bytes | memoryview]:
 
 
 def _planes(frame: VideoFrame) -> Iterator[Plane]:
-    """Luma and chroma as they lie in memory; another pixel format is converted first."""
+    """Luma and chroma without a copy; a frame of another pixel format is converted first."""
     if frame.format.name not in _EIGHT_BIT:
         frame = frame.reformat(format="yuv420p")
     for plane in frame.planes:
@@ -105,7 +105,7 @@ def _pixels(plane: VideoPlane) -> Plane:
 
 
 def _jpeg(frame: VideoFrame) -> bytes:
-    """The picture, not wider than a snapshot; empty where it would be too large."""
+    """The picture as a JPEG of at most the snapshot's width; empty where it would be too large."""
     width = min(SNAPSHOT_WIDTH, frame.width) & ~1
     height = max(2, round(frame.height * width / frame.width) & ~1)
     picture = frame.reformat(width, height, "yuvj420p", interpolation="FAST_BILINEAR")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured of one picture: some numbers, a small grey copy and a map of edges. Pure.
+"""Measures one picture: some numbers, a small grey copy and a map of edges. Pure.
 
-The decoder calls it with the planes as they lie in the frame's memory; nothing is scaled, samples
-are picked by stride. Numbers mean the same at every resolution: about 160 samples in a row, which
-stand eight pixels of 720p apart.
+The decoder calls it with the planes in the frame's memory. Nothing is scaled: samples are picked
+by stride. The numbers mean the same at every resolution, because a row always has about 160
+samples; at 720p they are eight pixels apart.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ Plane = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
 COLUMNS = 160
-"""Samples in a row, about."""
+"""About how many samples a row has."""
 CELL = 5
-"""Samples along a cell, the unit in which change and texture are told: some 32 by 18 of them."""
+"""Samples along the side of a cell, in which change and texture are measured; a picture has some
+32 by 18 cells."""
 EDGE_CELL = 2
-"""Samples along a cell of the map of edges: fine enough to notice a camera that was turned by a
-twentieth of its view, coarse enough for one that the wind shakes."""
+"""Samples along the side of a cell of the map of edges. It is fine enough to notice a camera that
+was turned by a twentieth of its view, and coarse enough to ignore a camera shaken by wind."""
 DARK = 40
-"""Luma below it shows next to nothing: video's black and a tenth of its range, as FFmpeg's
-blackdetect has it."""
+"""A sample with less luma is dark: video's black and a tenth of its range, as in FFmpeg's
+blackdetect."""
 BRIGHT = 225
-"""Luma from here on carries no drawing: video's white is 235."""
+"""A sample with this luma or more is burnt out; video's white is 235."""
 _NORMAL_MAD = 1.4826
-"""Deviation of a normal distribution, by its median absolute deviation."""
+"""Standard deviation of a normal distribution for a median absolute deviation of 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """One picture, measured."""
+    """The measurements of one picture."""
 
     mean: float
     """Luma, 0 to 255."""
     spread: float
-    """Deviation of the cells' means: what can be told apart, whatever the noise."""
+    """Deviation of the cells' means, which noise hardly changes."""
     dark: float
     """Share of dark samples."""
     bright: float
@@ -47,9 +48,9 @@ class Features:
     detail: float
     """Variance of the Laplacian."""
     noise: float
-    """Deviation of the Laplacian where the picture is flat."""
+    """Deviation of the Laplacian in flat parts of the picture."""
     colour: float
-    """Mean distance of the chroma from grey: infra-red pictures have none."""
+    """Mean distance of the chroma from grey; an infra-red picture has 0."""
     edges: Map
     """Steps between neighbouring cells, downwards and to the right: the coarse map of edges."""
     texture: Map
@@ -79,7 +80,7 @@ def features_of(luma: Plane, chroma: tuple[Plane, ...] = ()) -> Features:
 
 
 def cell_means(samples: NDArray[np.generic], size: int = CELL) -> Map:
-    """Means of square cells; what is left over at the right and below is left out."""
+    """Means of square cells; samples beyond the last whole cell are left out."""
     rows, columns = samples.shape[0] // size, samples.shape[1] // size
     whole = samples[: rows * size, : columns * size].reshape(rows, size, columns, size)
     means: Map = whole.mean(axis=(1, 3), dtype=np.float32)
@@ -87,9 +88,8 @@ def cell_means(samples: NDArray[np.generic], size: int = CELL) -> Map:
 
 
 def cell_changes(one: Plane, other: Plane) -> Map:
-    """Mean absolute difference within each cell, after its mean: light that fades changes nothing.
-
-    Both pictures have one size.
+    """Mean absolute difference in each cell, less the difference of its mean, so that light which
+    fades is no change. Both pictures have one size.
     """
     difference = one.astype(np.float32) - other
     rows, columns = difference.shape[0] // CELL, difference.shape[1] // CELL
@@ -106,8 +106,8 @@ def _edges(cells: Map) -> Map:
 
 
 def _laplacian(small: Plane) -> Map:
-    """Between samples, not between pixels: there what a person needs is told from noise, which an
-    encoder leaves little of anyway."""
+    """The Laplacian between samples, not between pixels: at this distance the detail that a person
+    needs differs from noise, of which an encoder leaves little."""
     samples = small.astype(np.float32)
     sides = samples[:-2, 1:-1] + samples[2:, 1:-1] + samples[1:-1, :-2] + samples[1:-1, 2:]
     return samples[1:-1, 1:-1] * np.float32(4) - sides

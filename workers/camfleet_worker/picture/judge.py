@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a person could use the picture: from measured pictures to a verdict. Pure.
 
-One judge for each camera. What is wrong at one look is a suspicion; a fault is stated when it has
-lasted, and withdrawn when the picture has been healthy for as long. Where a picture is compared
-with the camera's own past, there are two pasts: day and night.
+Each camera has one judge. A picture that looks wrong once is a suspicion; a fault is stated when it
+has lasted, and withdrawn when the picture has been healthy for as long. A picture is compared with
+one of two baselines of its camera: day or night.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from camfleet_worker.picture.features import Features, cell_changes
 
 
 class Fault(StrEnum):
-    """What can be wrong with a picture; ImageHealthy has a reason for each."""
+    """What can be wrong with a picture; ImageHealthy has a reason for each fault."""
 
     BLACK = "Black"
     OVEREXPOSED = "Overexposed"
@@ -30,20 +30,20 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From where on a picture is faulty."""
+    """The measurements at which a picture is faulty."""
 
     dark: float = 0.98
-    """Share of dark samples, of FFmpeg's blackdetect."""
+    """Share of dark samples, as in FFmpeg's blackdetect."""
     black_spread: float = 6.0
     bright: float = 0.75
     bright_spread: float = 25.0
     empty_spread: float = 4.0
-    """No picture of anything has less, whatever the light."""
+    """A picture with less spread shows nothing, whatever the light."""
     agreement: float = 0.5
     structure: float = 0.75
     sharpness: float = 0.35
     quiet: float = 0.35
-    """Share of the camera's own noise that is left when it is frozen."""
+    """A frozen picture has at most this share of the camera's usual noise."""
 
 
 ENTER = Limits()
@@ -58,7 +58,7 @@ LEAVE = Limits(
     sharpness=0.5,
     quiet=0.5,
 )
-"""Once suspected, a picture must be better than this to count as healthy."""
+"""While a fault is suspected, a picture must be better than this to count as healthy."""
 
 PATIENCE_S = {
     Fault.BLACK: 8.0,
@@ -68,38 +68,38 @@ PATIENCE_S = {
     Fault.MOVED: 12.0,
     Fault.FROZEN: 8.0,
 }
-"""How long it must last. People stand before a lens, and a van stops there, for longer than a
-lamp needs to warm up."""
+"""How long a fault must last before it is stated: a lamp warms up for some seconds, and people or a
+van stay before a lens for longer than that."""
 LOOKS = 3
 HEALTHY_S = 10.0
 NIGHT_MEAN, DAY_MEAN = 60.0, 75.0
 NIGHT_COLOUR, DAY_COLOUR = 1.0, 2.0
 _STRANGE = 0.3
-"""Agreement with the other light's baseline under which a first night's picture is none of this
-camera's views."""
+"""A first picture by night that agrees less than this with the baseline of the day (or the other
+way round) shows another view."""
 _DIM_SPREAD = 10.0
 _NOISY = 0.3
-"""A camera with less change between pictures than this has taken its noise out by itself."""
+"""A camera whose pictures change less than this removes its noise by itself."""
 _SETTLING = 0.75
 _EQUAL, _ALMOST_EQUAL = 0.02, 0.05
 _FEW = 0.9
-"""Quantile of the cells that must stand still: a clock in the picture goes on."""
+"""Quantile of the cells that stand still in a frozen picture; the others may show a clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What has changed between two pictures."""
+    """How much the cells changed between two pictures."""
 
     median: float
     most: float
 
 
 class Judge:
-    """The verdicts on one camera's picture."""
+    """Judges the pictures of one camera."""
 
     def __init__(self) -> None:
         self.fault: Fault | None = None
-        """What is stated."""
+        """The fault that is stated; None while the picture is healthy or not known."""
         self._day, self._night = Baseline(), Baseline()
         self._is_night = False
         self._before: Features | None = None
@@ -113,12 +113,12 @@ class Judge:
 
     @property
     def known(self) -> bool:
-        """Whether there is a verdict: a fault, or a picture that is known to be as usual."""
+        """Whether there is a verdict: a fault is stated, or a baseline to judge by is complete."""
         return self.fault is not None or self._day.ripe or self._night.ripe
 
     @property
     def suspected(self) -> bool:
-        """Whether the last picture contradicts what is stated: worth looking again soon."""
+        """Whether the last picture contradicts the verdict, so that the next look is due soon."""
         if self.fault is None:
             return self._wrong is not None or self._doubt
         return self._wrong is None
@@ -127,7 +127,7 @@ class Judge:
         """Judge one picture. `sizes_stand_still`: SizeWatch.standing_still."""
         self._note_light(features)
         change = self._change(features)
-        # Once in a row, else noise that fades with the morning would keep us looking.
+        # Not twice in a row: noise that fades with the morning would keep the pace high.
         self._doubt = not self._doubt and self._settling(change)
         limits = ENTER if self._wrong is None and self.fault is None else LEAVE
         wrong = self._wrongness(features, change, sizes_stand_still, limits)
@@ -151,7 +151,7 @@ class Judge:
         self._right_looks = 0
         if self._begins_anew(wrong):
             frozen = wrong is Fault.FROZEN
-            # It takes two pictures to see that one stands still: the first was the last one.
+            # Two pictures show that the picture stands still: the fault began with the last one.
             self._wrong_since, self._wrong_looks = (self._before_at, 1) if frozen else (now, 0)
         self._wrong = wrong
         self._wrong_looks += 1
@@ -159,10 +159,10 @@ class Judge:
             self.fault = wrong
 
     def _begins_anew(self, wrong: Fault) -> bool:
-        """Whether this is another story than the suspicion that stands.
+        """Whether this fault is another one than the suspected one, so that its time starts now.
 
-        One harm may look covered, moved and blurred in turn until it is stated. A picture that
-        stands still does not: whatever else is wrong now, it has changed.
+        One fault may look covered, moved and blurred in turn until it is stated. A frozen picture
+        does not: where another fault appears, the picture has changed.
         """
         if wrong is self._wrong:
             return False
@@ -177,7 +177,7 @@ class Judge:
             self.fault = None
 
     def _note_light(self, features: Features) -> None:
-        """Infra-red or dark is night; in between it stays what it was."""
+        """An infra-red or dark picture is night; one between night and day changes nothing."""
         if features.mean < NIGHT_MEAN or features.colour < NIGHT_COLOUR:
             self._is_night = True
         elif features.mean > DAY_MEAN and features.colour > DAY_COLOUR:
@@ -193,7 +193,7 @@ class Judge:
     def _wrongness(
         self, features: Features, change: _Change | None, sizes_stand_still: bool, limits: Limits
     ) -> Fault | None:
-        """The first that holds; a picture that shows nothing need not be sharp."""
+        """The first fault that applies; a picture that shows nothing is not judged by sharpness."""
         return (
             _blank(features, limits)
             or self._unlike_itself(features, limits)
@@ -205,20 +205,21 @@ class Judge:
         if own is None or not self._own.ripe:
             return self._strange(features, other)
         if other is not None and self._other.ripe and other.agreement > own.agreement:
-            # A lamp at night makes no day, but the view is the same.
+            # A lamp may make a night look like day; the view is the same.
             return _deviation(other, own.structure, self._other, limits)
         return _deviation(own, own.structure, self._own, limits)
 
     def _strange(self, features: Features, other: Likeness | None) -> Fault | None:
-        """The first pictures of a light. Only what is dim and like nothing seen is no picture."""
+        """Judge the first pictures by day or by night, without a baseline: only a dim picture that
+        agrees with nothing learnt is faulty."""
         if other is None or not (self._other.ripe and self._other.tells_views_apart):
             return None
         strange = other.agreement < _STRANGE and features.spread < _DIM_SPREAD
         return Fault.COVERED if strange else None
 
     def _settling(self, change: _Change | None) -> bool:
-        """Less noise than ever: the first picture that an encoder makes of a frozen one differs
-        from those after it."""
+        """Whether the picture has less noise than ever and may be freezing: the first picture that
+        an encoder makes of a frozen one still differs from those after it."""
         usual = self._own.quiet
         known = self._own.ripe and usual >= _NOISY
         return known and change is not None and change.median <= _SETTLING * usual
@@ -226,8 +227,8 @@ class Judge:
     def _frozen(
         self, change: _Change | None, sizes_stand_still: bool, limits: Limits
     ) -> Fault | None:
-        """Equal pictures are not enough: at night nobody moves, and some cameras take all noise
-        out. What they never do is to make one GOP exactly as large as the other."""
+        """Equal pictures are not enough: at night nothing moves, and some cameras remove all noise.
+        But their GOPs are never exactly as large as each other."""
         if change is None:
             return None
         usual = self._own.quiet
@@ -239,7 +240,7 @@ class Judge:
 
 
 def _blank(features: Features, limits: Limits) -> Fault | None:
-    """What needs no past to be seen."""
+    """The faults that are recognised without a baseline."""
     if features.dark >= limits.dark and features.spread <= limits.black_spread:
         return Fault.BLACK
     if features.bright >= limits.bright and features.spread <= limits.bright_spread:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When the next key frame is worth decoding. Pure; the sink asks at each key frame.
+"""Which key frame is decoded next. Pure; the sink asks at each key frame.
 
-A picture costs what receiving costs for half a minute. So a camera whose picture is as usual is
-looked at less and less often, but never so seldom that a fault would be stated later than half a
-minute after it began; one whose picture looks wrong, every other second until that is settled.
+Decoding one picture costs as much as receiving for half a minute. So a camera whose picture is as
+usual is looked at less and less often, but often enough to state a fault within half a minute.
+A camera whose picture looks wrong is looked at every other second until there is a verdict.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from __future__ import annotations
 LOOK_S = 10.0
 SUSPECTED_S = 2.0
 CALM_S = 14.0
-"""Sizes do not tell enough to wait longer: at a rate's ceiling they hardly follow the picture."""
+"""The longest wait between two looks. Sizes do not show enough to wait longer: near the bit rate's
+limit they hardly depend on the picture."""
 HURRIED_S = 4.0
-"""Sizes that are not as usual bring the next look forward, not closer than that to the last."""
+"""The wait between two looks when sizes are not as usual."""
 HURRY_AGAIN_S = 90.0
-"""But rarely: a street is restless all day, and looking costs the same where nothing is found."""
+"""How long after such an early look the next one may come. Sizes in a busy street change all day,
+and a look costs as much where it finds nothing."""
 _GROWTH = 1.25
 _EARLY_S = 0.2
-"""Key frames come when they come: waiting for the next one would double a short interval."""
+"""A key frame that comes this much before its time is decoded: to wait for the next one would
+double a short interval."""
 
 
 class Pace:
@@ -32,20 +35,20 @@ class Pace:
         self._restless = False
 
     def key_frame(self, now: float, as_usual: bool) -> bool:
-        """Whether to decode this one. `as_usual`: what SizeWatch says of it."""
+        """Whether to decode this key frame. `as_usual` is the answer of SizeWatch."""
         self._restless = self._restless or not as_usual
         since_s = now - self._looked_at + _EARLY_S
         return since_s >= self.interval_s or (since_s >= HURRIED_S and self._in_a_hurry(now))
 
     def looking(self, now: float) -> None:
-        """A key frame is being decoded."""
+        """Note that a key frame is being decoded."""
         if self._in_a_hurry(now):
             self._hurried_at = now
         self._looked_at = now
         self._restless = False
 
     def looked(self, suspected: bool, calm: bool) -> None:
-        """What that look gave. `calm`: healthy, and the camera's pictures are known."""
+        """Note the result of a look. `calm`: the picture is healthy and a baseline is complete."""
         self._suspected = suspected
         if suspected:
             self.interval_s = SUSPECTED_S

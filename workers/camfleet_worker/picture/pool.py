@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The threads that decode key frames, shared by all cameras of a worker.
 
-Made by the composition root; sinks hand it key frames from the media loop and never wait. What a
-busy pool cannot take is skipped and counted: the next key frame shows the same picture.
+The composition root makes it; sinks submit key frames from the media loop and never wait. A key
+frame that a busy pool cannot take is skipped and counted: the next one shows the same view.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from camfleet_worker.picture.decoder import KeyFrameDecoder, NotDecodable, Resul
 log = logging.getLogger(__name__)
 
 THREADS = 2
-"""Two decode some 150 pictures of 720p a second: eight times what 200 cameras need."""
+"""Two threads decode some 150 pictures of 720p a second: eight times what 200 cameras need."""
 WAITING = 32
-"""Key frames in the queue, some 3 MB: what lies there is the sinks' own copy."""
+"""The most key frames in the queue, some 3 MB; they are copies that the sinks made."""
 
 OnResult = Callable[[Result | None], None]
-"""Called with what a key frame shows, None where it gave no picture; on a thread of the pool."""
+"""Called on a thread of the pool with the result; None where the key frame gave no picture."""
 
 
 class PictureAnalyser(Protocol):
-    """Decodes key frames and says what they show."""
+    """Decodes key frames and returns what they show."""
 
     def submit(self, unit: AccessUnit, on_result: OnResult) -> bool:
-        """Decode a key frame some time; False where it is not taken: `on_result` is then never
+        """Queue a key frame for decoding. False where the queue is full: `on_result` is then never
         called."""
 
 
 @dataclass(slots=True)
 class PictureCounters:
-    """What the pool has done; each written by one thread or under the lock, read by metrics."""
+    """Counts the pool's work. One thread writes each counter, or the lock is held; metrics read."""
 
     decoded: int = 0
     skipped: int = 0
@@ -49,7 +49,7 @@ class PictureCounters:
 
 
 class PicturePool:
-    """A few decoders behind a short queue."""
+    """A few threads with decoders, and a short queue before them."""
 
     def __init__(self, threads: int = THREADS, waiting: int = WAITING) -> None:
         self.counters = PictureCounters()
@@ -66,7 +66,7 @@ class PicturePool:
             thread.start()
 
     def submit(self, unit: AccessUnit, on_result: OnResult) -> bool:
-        """Called on the media loop: returns at once."""
+        """Queue a key frame; called on the media loop, it returns at once."""
         try:
             self._queue.put_nowait((unit, on_result))
         except queue.Full:
@@ -75,7 +75,7 @@ class PicturePool:
         return True
 
     def close(self, timeout_s: float) -> None:
-        """Let go of what waits, and wait for what is being decoded."""
+        """Drop the queue, and wait for the key frames that are being decoded."""
         self._drop_waiting()
         for _ in self._threads:
             self._queue.put(None)
@@ -101,7 +101,7 @@ class PicturePool:
                 self._note_fault("bug while a picture was judged")
 
     def _result(self, decoder: KeyFrameDecoder, unit: AccessUnit) -> Result | None:
-        """None also after a bug: a sink that gets no result would never submit another frame."""
+        """Decode; None also after a bug, because a sink without a result never submits again."""
         try:
             result = decoder.decode(unit)
         except NotDecodable:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sink that watches the picture: a key frame now and then goes to the pool, the rest passes.
+"""The sink that watches the picture: it submits a key frame to the pool from time to time.
 
-Driven by the media loop like every sink, and it outlives sessions like every sink, so a camera
-that reconnects keeps what was learnt of it. Its state is ImageHealthy: failed with the fault,
-working while the picture is as usual, starting until that is known. It never keeps a camera from
-being Ready.
+The media loop drives it, and it outlives sessions, like every sink: a camera that reconnects keeps
+its baselines. The sink's state becomes ImageHealthy: failed with the fault, working while the
+picture is as usual, starting until that is known. It never keeps a camera from being Ready.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _FAILED = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A picture to be shown. A camera that is down keeps its last one, so it says of when it is."""
+    """A picture for people, with its time, because a camera that is down keeps its last one."""
 
     jpeg: bytes
     taken_at: float
@@ -60,7 +59,7 @@ class PictureSink:
     def __init__(self, analyser: PictureAnalyser) -> None:
         self.counters = SinkCounters()
         self.snapshot: Snapshot | None = None
-        """The last picture looked at; None before the first."""
+        """The last picture that was decoded; None before the first."""
         self._analyser = analyser
         self._judge = Judge()
         self._pace = Pace()
@@ -72,11 +71,11 @@ class PictureSink:
 
     @property
     def state(self) -> SinkState:
-        """What is known of the picture."""
+        """The verdict on the picture."""
         return self._state
 
     def push(self, unit: AccessUnit) -> None:
-        """Weigh every access unit, have a key frame looked at when that is due."""
+        """Note the size of every access unit, and submit a key frame when a look is due."""
         if not unit.key:
             self._sizes.add(len(unit.data))
             return
@@ -86,11 +85,11 @@ class PictureSink:
             self._submit(unit)
 
     def tick(self, now: float) -> None:
-        """Take the time; there is nothing to flush."""
+        """Note the time; there is nothing to flush."""
         self._now = now
 
     def close(self) -> None:
-        """Analyse no more; what is being decoded is thrown away."""
+        """Stop; the result of a key frame that is being decoded is thrown away."""
         self._closed = True
 
     def _submit(self, unit: AccessUnit) -> None:

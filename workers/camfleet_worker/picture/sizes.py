@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the sizes of access units tell without decoding anything. Pure; on the media loop.
+"""Watches the sizes of access units, without decoding any. Pure; runs on the media loop.
 
-Each access unit of each camera passes through here, so between key frames it only adds up.
+Each access unit of each camera passes through here, so between key frames it only adds up sizes.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import math
 from collections import deque
 
 _GOPS = 4
-"""Of which one knows whether they are all alike."""
+"""How many GOPs in a row must be equally large to count as standing still."""
 _RIPE = 5
 _LEAST = 0.12
-"""A difference of 12 % is nothing, however alike the GOPs were before."""
+"""A difference of up to 12 % is always as usual, however equal the GOPs were before."""
 _DEVIATIONS = 4.0
 _RATE = 0.1
 
 
 class SizeWatch:
-    """Sizes of key frames and of what lies between them."""
+    """Watches the sizes of key frames and of the access units between them."""
 
     def __init__(self) -> None:
         self._key = self._between = self._count = 0
@@ -27,12 +27,12 @@ class SizeWatch:
         self._last: deque[tuple[int, int]] = deque(maxlen=_GOPS)
 
     def add(self, size: int) -> None:
-        """A picture that is no key frame."""
+        """Add an access unit that is no key frame."""
         self._between += size
         self._count += 1
 
     def key_frame(self, size: int) -> bool:
-        """A key frame ends a GOP: whether that one's sizes were as usual, and this key frame's."""
+        """End a GOP with the next key frame: whether the sizes of both are as usual."""
         as_usual = True
         if self._key:
             mean = self._between // max(1, self._count)
@@ -43,7 +43,7 @@ class SizeWatch:
 
     @property
     def standing_still(self) -> bool:
-        """Whether the last GOPs were as large as each other, which noise never allows."""
+        """Whether the last GOPs were equally large, which noise would prevent."""
         if len(self._last) < _GOPS:
             return False
         return all(
@@ -60,7 +60,7 @@ class _Usual:
         self._mean = 0.0
 
     def see(self, size: int) -> bool:
-        """Take a size in; False where it is far from the usual, or where that is not known yet."""
+        """Learn a size; False where it is far from the usual, or the usual is not known yet."""
         value = math.log(size + 1)
         most = max(_LEAST, _DEVIATIONS * self._deviation)
         distance = abs(value - self._mean)
@@ -68,7 +68,7 @@ class _Usual:
         self._seen += 1
         rate = max(1 / self._seen, _RATE)
         if self._seen > 1:
-            # What is far out counts as the edge of what is usual, else it would become usual.
+            # An unusual size is learnt as the edge of the usual, or it would become usual.
             self._deviation += rate * (min(distance, most) - self._deviation)
         self._mean += rate * (value - self._mean)
         return usual

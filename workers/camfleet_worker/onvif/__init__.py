@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking a camera by ONVIF: the only door to zeep, lxml and httpx."""
+"""Asks cameras by ONVIF; the only package that imports zeep, lxml and httpx."""
 
 from camfleet_worker.onvif.resolver import OnvifResolver
 

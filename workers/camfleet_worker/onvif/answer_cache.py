@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device has just answered, for the next of its channels that would ask the same.
+"""Keeps what a device has just answered, for its other channels, which would ask the same.
 
-Kept by the device's lock. A recorder's sixteen channels differ in one call, the address of their
-stream; everything else they would each ask again, and cameras crash under too many calls
-(quirk 27). A channel that asks again wants to know anew: none is given a kept answer twice.
+The device's lock holds the cache. A recorder's sixteen channels differ in one call, the address of
+their stream; each would repeat all other calls, and cameras crash under too many calls (quirk 27).
+A channel that asks again needs a fresh answer, so no channel gets a kept answer twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from camfleet_worker.onvif.envelope import SoapAnswer
 
 KEPT_S = 30.0
-"""A recorder answers its channels in less; what is older may be of another setting."""
+"""A recorder answers its channels in less time; an older answer may predate a changed setting."""
 
 OF_THE_DEVICE = frozenset(
     {
@@ -36,14 +36,14 @@ Question = tuple[str, str, str]
 """Path, namespace and name of an operation."""
 
 Send = Callable[[], Awaitable[SoapAnswer]]
-"""Puts a question to the device."""
+"""Sends a question to the device."""
 CachedCall = Callable[[Question, Send], Awaitable[SoapAnswer]]
-"""The answer to a question, which is sent where no answer is kept."""
+"""Returns the answer to a question; the question is sent only where no answer is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An answer, when it came, and the channels that have been given it."""
+    """An answer, the time when it came, and the channels that have received it."""
 
     answer: SoapAnswer
     at: float
@@ -51,13 +51,13 @@ class _Kept:
 
 
 class AnswerCache:
-    """Answers of one device, by account and question."""
+    """The answers of one device, by account and question."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, Question], _Kept] = {}
 
     def of_channel(self, account: str, channel: str) -> CachedCall:
-        """For one channel of the device, asked by one account: what one sees, another may not."""
+        """The cached call of one channel. Accounts share nothing: their rights may differ."""
 
         async def call(question: Question, send: Send) -> SoapAnswer:
             if question[2] not in OF_THE_DEVICE:
@@ -68,7 +68,7 @@ class AnswerCache:
                 kept.channels.add(channel)
                 return kept.answer
             answer = await send()
-            if answer.document is not None:  # anything else may be a server that stumbled
+            if answer.document is not None:  # anything else may be a passing error of the server
                 self._kept[account, question] = _Kept(answer, now, {channel})
             return answer
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One ONVIF device: calls to it, its clock and its services.
 
-Made by the resolver for one resolve. What it says of itself is asked in identity.py, its streams
-in media1.py and media2.py; where its service stands is found out in device_path.py.
+The resolver makes one for each resolve. identity.py asks what the device is, media1.py and
+media2.py ask for its streams, and device_path.py finds the path of its device service.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from camfleet_worker.resolve.refusal import Fault, refusal_of
 from camfleet_worker.resolve.text import printable
 
 MAX_NUMBER = 65535
-"""Bound of status.learned.width and height; enough for every number that we read."""
+"""Limit of status.learned.width and height; enough for every number that we read."""
 
 HALF_A_SECOND = 0.5
-"""Cameras tell whole seconds, rounded down: on average they are this much further."""
+"""Cameras send whole seconds, rounded down: on average their clock is this much ahead of that."""
 
 
 class MediaService(Protocol):
-    """What Media1 and Media2 have in common for us."""
+    """The calls that Media1 and Media2 have in common."""
 
     version: str
     path: str
@@ -54,7 +54,7 @@ class MediaService(Protocol):
 
 
 class FaultAnswered(IngestError):
-    """The device understood the operation and answered it with a fault."""
+    """The device answered an operation with a SOAP fault that is no refusal."""
 
     def __init__(self, operation: Operation, fault: Fault) -> None:
         said = printable(fault.text) or printable(" ".join(fault.codes))
@@ -71,7 +71,7 @@ class FaultAnswered(IngestError):
 
 
 class NotOnvif(IngestError):
-    """Something else answers at this path: a web page, or that there is nothing here."""
+    """What answers at this path is no ONVIF service, but a web page or an error of HTTP."""
 
     def __init__(self, port: int, answer: SoapAnswer) -> None:
         kind = printable(answer.http.content_type.partition(";")[0], 40)
@@ -90,7 +90,7 @@ class NotOnvif(IngestError):
 
 
 class OnvifDevice:
-    """Calls to one device. Its parts never run at the same time: cameras crash under that."""
+    """Makes calls to one device, one at a time: cameras crash when calls overlap."""
 
     def __init__(
         self,
@@ -109,16 +109,16 @@ class OnvifDevice:
         self._reading = ClockReading()
         self._codec = codec
         self.path = path_and_query(device_path)
-        """Of the device service; a device that stands elsewhere is moved to."""
+        """Path of the device service; device_path.py changes it when it finds another."""
         self._port = port
         self._now = now
 
     async def call(
         self, namespace: str, path: str, name: str, *, dispensable: bool = False, **arguments: Any
     ) -> Any:
-        """The result of an operation; FaultAnswered, or another IngestError.
+        """The result of an operation; raises FaultAnswered or another IngestError.
 
-        A `dispensable` operation spends no attempt: refused, its answer is the refusal.
+        A `dispensable` operation spends no login attempt: a refusal is then read as its answer.
         """
         operation = Operation(namespace, name)
         call = Call(path, operation, arguments)
@@ -127,32 +127,32 @@ class OnvifDevice:
         return await self._read(operation, answer)
 
     async def learn_clock(self) -> None:
-        """Ask the camera's time, with which logins are signed from now on.
+        """Ask for the camera's time, with which logins are signed from now on.
 
-        The first call to every device: ONVIF Core has GetSystemDateAndTime open to all. A device
-        that guards it all the same tells its time in the Date header, if at all.
+        This is the first call to every device: ONVIF Core requires no login for
+        GetSystemDateAndTime. A device that requires one may still send a Date header.
         """
         self._reading = await self._clock()
         offsets = offsets_to_sign_with(self._reading, self._learnt_offset_s)
         self._login.offset_s = offsets[0] if offsets else None
 
     async def clock_offset(self) -> float | None:
-        """Camera's clock minus ours in seconds; asked once more where it is told only to those
-        who are logged in."""
+        """Camera's clock minus ours in seconds; asked once more where the device reports its time
+        only after a login."""
         if self._login.offset_s is not None or self._login.scheme is AuthScheme.NONE:
             return self._login.offset_s
         # A signature that was taken shows that the clocks are the same.
         taken_s = 0.0 if self._login.scheme is AuthScheme.USERNAME_TOKEN else None
         try:
             reading = await self._clock(self._login.send_as_proven)
-        except IngestError:  # no stream waits for what time it is
+        except IngestError:  # no stream waits for the camera's time
             return None
         offsets = [] if reading == ClockReading() else offsets_to_sign_with(reading, taken_s)
         return offsets[0] if offsets else None
 
     async def _other_offset(self, refused_s: float | None) -> float | None:
-        """What the clock may be when a signature was refused: it has stepped, or, where none was
-        ever taken, its UTC is none."""
+        """Another offset to sign with after a refused signature: the clock may have stepped or,
+        where no signature was ever accepted, its UTC field may hold local time."""
         before, self._reading = self._reading, await self._clock()
         step_s = stepped_s(before, self._reading)
         if step_s:
@@ -185,7 +185,7 @@ class OnvifDevice:
         )
 
     async def service_paths(self) -> dict[str, str]:
-        """Path of each service by its namespace; old firmware has GetCapabilities only."""
+        """Path of each service by its namespace; old firmware only has GetCapabilities."""
         try:
             services = await self.call(
                 wsdl.DEVICE, self.path, "GetServices", IncludeCapability=False
@@ -213,7 +213,7 @@ class OnvifDevice:
 
 
 def checked_stream_path(address: str, credentials: Credentials | None) -> str:
-    """Path and query of a stream's address, fit for status; ProtocolError when there is none."""
+    """Path and query of a stream's address, as status may hold it; ProtocolError without one."""
     path = hidden(path_and_query(address), credentials)
     if not address.strip() or len(path) > MAX_PATH:
         raise protocol_error("The camera names no usable address for its stream")
@@ -225,7 +225,7 @@ def _refused(answer: SoapAnswer) -> bool:
 
 
 def _http_date(answer: SoapAnswer) -> float | None:
-    """The Date header (RFC 9110 section 6.6.1), good to a second."""
+    """The time in the Date header (RFC 9110 section 6.6.1), exact to a second."""
     try:
         return parsedate_to_datetime(answer.http.date).timestamp()
     except ValueError:
@@ -233,7 +233,7 @@ def _http_date(answer: SoapAnswer) -> float | None:
 
 
 def _date_time(said: Any) -> float | None:
-    """A DateTime of ONVIF's schema, as if it were UTC."""
+    """A DateTime of ONVIF's schema in seconds since 1970, read as UTC."""
     return utc_epoch(
         whole(said, "Date", "Year"),
         whole(said, "Date", "Month"),
@@ -245,14 +245,14 @@ def _date_time(said: Any) -> float | None:
 
 
 def field(value: Any, *names: str) -> Any:
-    """A nested element of a zeep result, None where any of them is missing."""
+    """A nested element of a zeep result, None where an element on the way is missing."""
     for name in names:
         value = getattr(value, name, None)
     return value
 
 
 def text(value: Any, *names: str) -> str:
-    """A nested element as text, "" where it is missing or something else."""
+    """A nested element as text, "" where it is missing or no text."""
     found = field(value, *names)
     return found if isinstance(found, str) else ""
 
@@ -266,5 +266,5 @@ def whole(value: Any, *names: str) -> int:
 
 
 def items(value: Any) -> list[Any]:
-    """A repeated element; one that zeep did not understand is none."""
+    """A repeated element as a list, empty where zeep did not understand it."""
     return value if isinstance(value, list) else []

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One resolve at a time for each device, within a budget of requests, and one answer for all that
-waited for the same.
+"""Lets each device be resolved once at a time and within a budget of requests; cameras that waited
+for the same answer share it.
 
-The channels of a recorder are many cameras on one device. Asked together they would overload it,
-and each would spend an attempt to log in before the first had been refused. A camera whose stream
-cannot be had is resolved again and again; some crash under that (quirk 27).
+The channels of a recorder are many cameras on one device. Resolved at once they would overload it,
+and each would spend a login attempt before the first was refused. A camera that gives no stream is
+resolved again and again; some devices crash under that (quirk 27).
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from camfleet_worker.onvif.answer_cache import AnswerCache
 T = TypeVar("T")
 
 _OF_THE_DEVICE = frozenset({ConditionType.REACHABLE, ConditionType.AUTHENTICATED})
-"""Failures that are the device's, not one channel's."""
+"""Failures of these conditions concern the whole device, not one channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallBudget:
-    """HTTP requests that a device gets. A resolve costs nine to thirteen of them; it is never
-    broken off, the next one waits for what it has spent.
+    """How many HTTP requests a device gets. A resolve needs nine to thirteen; it is never broken
+    off, but the next one waits until its requests are paid for.
 
-    No maker names a number. The cameras of quirk 27 crashed when they were asked every
-    few seconds, for ever; a resolve once a minute must not suffer.
+    No maker names a number. The cameras of quirk 27 crashed when they were asked every few seconds
+    without end; a resolve once a minute must not be delayed.
     """
 
     burst: int = 60
-    """The sixteen channels of a recorder, with what they share asked once."""
+    """Enough for the sixteen channels of a recorder, with what they share asked once."""
     per_s: float = 0.5
 
 
 class DeviceLock:
-    """One device: held by the camera that asks it now, with the budget of its requests, the last
-    failure that all its channels share, and its recent answers."""
+    """The lock of one device, with its budget, the last failure that all its channels share, and
+    its recent answers. The camera that is being resolved holds it."""
 
     def __init__(self, budget: CallBudget) -> None:
         self.answers = AnswerCache()
@@ -50,15 +50,15 @@ class DeviceLock:
         self.users = 0
         self.failures = 0
         self.failure: tuple[str, IngestError] | None = None
-        """The last failure of the whole device, and the account it was met with."""
+        """The account that was used at the last failure of the whole device, and that failure."""
         self._requests = TokenBucket(budget.per_s, budget.burst)
 
     def count_request(self) -> None:
-        """One more request has gone out."""
+        """Count one request that was sent."""
         self._requests.reserve(_now())
 
     async def affordable(self) -> None:
-        """Return when what was asked before is paid for."""
+        """Return when the requests sent before are paid for."""
         await asyncio.sleep(max(0.0, self._requests.next_at - _now()))
 
     @property
@@ -68,8 +68,8 @@ class DeviceLock:
 
 
 class DeviceLocks:
-    """The locks of all devices, by address. Of a device that no camera asks or waits for, only the
-    spent budget of the last minutes is kept."""
+    """The locks of all devices, by address. For a device without a camera that asks or waits, only
+    the budget spent in the last minutes is kept."""
 
     def __init__(self, budget: CallBudget | None = None) -> None:
         self._budget = budget or CallBudget()
@@ -77,14 +77,14 @@ class DeviceLocks:
 
     @property
     def known(self) -> int:
-        """Devices that are being asked, waited for, or to be spared."""
+        """How many devices have a lock: a camera asks or waits, or the budget is not whole."""
         return len(self._locks)
 
     async def take(
         self, device: DeviceAddress, account: str, ask: Callable[[DeviceLock], Awaitable[T]]
     ) -> T:
-        """Ask while holding the lock of the device; raise the failure that came about while we
-        waited for it."""
+        """Ask while holding the lock of the device; raise the failure that another camera met while
+        this one waited."""
         lock = self._locks.get(device)
         if lock is None:
             lock = self._locks[device] = DeviceLock(self._budget)
@@ -121,7 +121,7 @@ class DeviceLocks:
             raise
 
     def _share(self, account: str, failed_account: str, error: IngestError) -> None:
-        """Raise what the one before us met, unless it was refused with another account."""
+        """Raise the failure of the camera before this one, unless another account was refused."""
         if error.condition is ConditionType.AUTHENTICATED and account != failed_account:
             return
         raise error.again()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding the device service where it does not stand at the declared path.
+"""Finds the device service when it is not at the declared path.
 
-Called by the resolver at the start of each resolve; a device at its declared path costs nothing.
-Only paths are guessed and taken from answers: host and port are always the declared ones.
+The resolver calls it at the start of each resolve; a device at its declared path costs nothing.
+Only paths are tried and taken from answers: host and port are always the declared ones.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from camfleet_worker.onvif.media1 import may_be_missing
 from camfleet_worker.resolve.addresses import path_and_query
 
 KNOWN_PATHS = ("/onvif/device_service", "/onvif/services", "/onvif/device", "/onvif/service")
-"""ONVIF Core's own and those of makers (quirk 15). A web page costs one request for each."""
+"""The path in ONVIF Core and those of makers (quirk 15). A web page costs a request for each."""
 
 MAX_HINTS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A device that answers, and what it says at once."""
+    """The result of the search: what the device answered first."""
 
     services: dict[str, str]
     """Path of each service by its namespace."""
@@ -37,10 +37,10 @@ Probe = Callable[[], Awaitable[tuple[ProbeMatch, ...]]]
 
 
 async def find_device(device: OnvifDevice, declared: str, learned: str, probe: Probe) -> Found:
-    """Go to the device's service: where it was last, where it is declared, where it may be.
+    """Try the learnt path, then the declared one, then those of makers.
 
-    While known paths are tried a probe is under way; the paths in its answers come last. Raises
-    what the first path answered when there is no device at any of them.
+    While makers' paths are tried a probe runs; the paths in its answers are tried last. Raises the
+    failure at the first path when no path has a device.
     """
     paths = list(dict.fromkeys(path_and_query(path) for path in (learned or declared, declared)))
     failure = None
@@ -85,7 +85,7 @@ async def _at(device: OnvifDevice, path: str, endpoint_hint: str = "") -> Found:
 
 
 def _misplaced(error: IngestError) -> IngestError:
-    """The error, when it says that nothing stands at a path; raised when it says anything else."""
+    """Return an error that means that a path has no service; raise any other one."""
     if not may_be_missing(error):
         raise error
     return error

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""WS-Discovery to one declared host: a hint where its device service stands and who it is.
+"""WS-Discovery with one declared host: a hint at the path of its device service and its identity.
 
-Called while a resolve looks for a device that does not answer at its path. It never multicasts:
-multicast does not leave a pod's network, let alone reach a province. The socket is connected to
-the declared host, so that nothing can be sent to an address that a camera names, and the kernel
-drops what others send. Lost, late, malformed and lying answers cost a hint and nothing else: no
-stream waits for discovery, and none ends by it.
+Used while a resolve searches a device that does not answer at its path. It never multicasts:
+multicast does not leave a pod's network and reaches no province. The socket is connected to the
+declared host, so that nothing can be sent to an address that a camera names, and the kernel drops
+datagrams of other hosts. A lost, late, malformed or false answer costs a hint and nothing else: no
+stream waits for discovery, and none ends because of it.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ _MAX_DATAGRAM = 65_535
 _MAX_MATCHES = 16
 _MAX_ADDRESSES = 8
 _RESEND_AFTER_S = (0.0, 0.3)
-"""SOAP-over-UDP section 4.1 repeats a unicast message once: answers are lost."""
+"""SOAP-over-UDP section 4.1 repeats a unicast message once, because answers get lost."""
 
 _TYPES = (
     ("dn", "http://www.onvif.org/ver10/network/wsdl", "NetworkVideoTransmitter"),
     None,
     ("tds", "http://www.onvif.org/ver10/device/wsdl", "Device"),
 )
-"""What is probed for. Devices are silent to a type that they do not know, to one that they know
-under another prefix, and to a probe without any (quirk 19): so each way is tried."""
+"""The types to probe for. A device may not answer a type that it does not know or that has another
+prefix, nor a probe without a type (quirk 19), so each variant is sent."""
 
 _ANNOUNCING = ("NetworkVideoTransmitter", "Device")
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeMatch:
-    """One answer, reduced to what is believed of it: no host, no port."""
+    """The parts of an answer that are used: no host and no port."""
 
     endpoint_reference: str
     paths: tuple[str, ...]
-    """Of its addresses, in its order, each once."""
+    """The paths of its addresses, in its order, each once."""
     is_video: bool
-    """Whether it calls itself an ONVIF device; printers and storages answer too."""
+    """Whether it claims to be an ONVIF device; printers and storage devices answer too."""
 
 
 async def probe(host: str, port: int = PORT, within_s: float = 1.0) -> tuple[ProbeMatch, ...]:
-    """What answers a probe sent to the host alone; cameras first, nothing when nobody does."""
+    """The answers to a probe sent to the host alone, cameras first; empty without an answer."""
     datagrams: asyncio.Queue[bytes | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     try:
@@ -77,7 +77,7 @@ async def probe(host: str, port: int = PORT, within_s: float = 1.0) -> tuple[Pro
 async def _converse(
     transport: asyncio.DatagramTransport, datagrams: asyncio.Queue[bytes | None], within_s: float
 ) -> tuple[ProbeMatch, ...]:
-    """Send every variant twice; the first answer that is of use ends it."""
+    """Send every variant twice; the first useful answer ends the probe."""
     loop = asyncio.get_running_loop()
     timers = [
         loop.call_later(delay_s, transport.sendto, message)
@@ -93,7 +93,7 @@ async def _converse(
                 if any(match.is_video and match.paths for match in found.values()):
                     break
     except TimeoutError:
-        pass  # whatever came until now is all there is
+        pass  # no further answer is expected
     finally:
         for timer in timers:
             timer.cancel()
@@ -101,7 +101,7 @@ async def _converse(
 
 
 class _Listening(asyncio.DatagramProtocol):
-    """Puts datagrams into a queue; None when the host says that nobody listens."""
+    """Puts datagrams into a queue; None when the host answers that the port is closed."""
 
     def __init__(self, datagrams: asyncio.Queue[bytes | None]) -> None:
         self._datagrams = datagrams
@@ -115,9 +115,9 @@ class _Listening(asyncio.DatagramProtocol):
 
 
 def probes() -> tuple[bytes, ...]:
-    """One probe (WS-Discovery 1.1, April 2005 draft as ONVIF Core section 7.3 has it) for each way.
+    """One probe (WS-Discovery 1.1, April 2005 draft as in ONVIF Core section 7.3) per variant.
 
-    In one line: some firmware looks for the message in the first line alone.
+    Each is one line, because some firmware only reads the first line of a message.
     """
     return tuple(_probe(kind, f"urn:uuid:{uuid.uuid4()}") for kind in _TYPES)
 
@@ -140,7 +140,7 @@ def _probe(kind: tuple[str, str, str] | None, message_id: str) -> bytes:
 
 
 def read_matches(datagram: bytes) -> tuple[ProbeMatch, ...]:
-    """The matches in one answer, however it is written; () for what is none. Never raises."""
+    """The matches in one answer; () where the datagram is no answer. Never raises."""
     root = _parse(datagram)
     if root is None:
         return ()
@@ -149,7 +149,7 @@ def read_matches(datagram: bytes) -> tuple[ProbeMatch, ...]:
 
 
 def _parse(datagram: bytes) -> etree._Element | None:
-    """The root element. Read with `recover`: half an answer may hold a whole address."""
+    """The root element, read with `recover` because half an answer may hold a whole address."""
     body = datagram[:_MAX_DATAGRAM].strip(b"\0\r\n\t ")
     if not body.startswith((b"<", b"\xef\xbb\xbf")) or b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         return None
@@ -187,7 +187,7 @@ def _match(element: etree._Element) -> ProbeMatch | None:
 
 
 def _texts(element: etree._Element, name: str) -> str:
-    """The text of the first descendant of that local name; prefixes are wrong often enough."""
+    """The words of the first descendant with that local name; prefixes are often wrong."""
     return next((one.text or "" for one in element.iter() if _name(one) == name), "").strip()
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SOAP envelopes: built and read by zeep, in one thread, from XML that was checked first.
+"""Builds and reads SOAP envelopes by zeep, in one thread; the XML is checked before zeep sees it.
 
-Called by the device. A camera is an untrusted peer: no document type, no entity, no network, no
-huge tree. One thread, because zeep's schema objects resolve themselves lazily on first use, and
-because parsing is bound by the interpreter anyway; sockets are not its business.
+The login and the device use it. A camera is an untrusted peer: no document type, no entity, no
+network access and no huge tree are allowed. There is one thread because zeep resolves its schema
+objects on first use, and because the interpreter's lock limits parsing. It opens no sockets.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _MAX_CODES = 8
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a service, by its WSDL namespace."""
+    """One operation of a service, which its WSDL namespace identifies."""
 
     namespace: str
     name: str
 
     @property
     def content_type(self) -> str:
-        """SOAP 1.2 part 2 section 6.2: the action stands in the media type."""
+        """The media type, which holds the action (SOAP 1.2 part 2 section 6.2)."""
         return f'application/soap+xml; charset=utf-8; action="{self.namespace}/{self.name}"'
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a WS-UsernameToken is made from: an account and the camera's time."""
+    """The account and the camera's time, from which a WS-UsernameToken is made."""
 
     credentials: Credentials
     created_epoch_s: float
@@ -55,7 +55,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class SoapAnswer:
-    """An HTTP answer, and the SOAP in it if there is any."""
+    """An HTTP answer, with its SOAP envelope and fault where it has them."""
 
     http: HttpAnswer
     document: Any | None
@@ -70,13 +70,13 @@ class SoapCodec:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="onvif-soap")
 
     def close(self) -> None:
-        """Let the thread go."""
+        """End the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def build(
         self, operation: Operation, arguments: dict[str, Any], signature: Signature | None
     ) -> bytes:
-        """The request's envelope, signed when a signature is given (each with a fresh nonce)."""
+        """The envelope of a request; with a signature it is signed, with a fresh nonce."""
         return await self._run(lambda: _build(operation, arguments, signature))
 
     async def open(self, answer: HttpAnswer) -> SoapAnswer:
@@ -113,12 +113,12 @@ def _open(answer: HttpAnswer) -> SoapAnswer:
 
 
 def _parse(answer: HttpAnswer) -> Any | None:
-    """The root element; None for what is plainly no XML; ProtocolError for broken SOAP."""
+    """The root element; None where the body is clearly no XML; ProtocolError for broken SOAP."""
     body = answer.body.strip()
     if not body.startswith((b"<", b"\xef\xbb\xbf")):
         return None
-    # lxml's guards come second: an entity in an attribute is expanded even where entities are not
-    # resolved. A document type hidden by another encoding is found after parsing.
+    # lxml's protection is not enough: it expands an entity in an attribute even where entities are
+    # not resolved. A document type hidden by another encoding is found after parsing.
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         if b"Envelope" not in body:
             return None
@@ -167,7 +167,7 @@ def _read(operation: Operation, answer: SoapAnswer) -> Any:
         return wsdl.binding(operation.namespace).get(operation.name).process_reply(answer.document)
     except IngestError:
         raise
-    # zeep is not written for hostile documents: whatever it trips over, the document is at fault.
+    # zeep is not written for hostile documents: any exception is the fault of the document.
     except Exception as error:
         raise protocol_error(
             f"The camera's answer to {operation.name} does not fit ONVIF's schema"
@@ -175,7 +175,7 @@ def _read(operation: Operation, answer: SoapAnswer) -> Any:
 
 
 def _answers(operation: Operation, root: Any) -> bool:
-    """True when the body holds the operation's response; read leniently, zeep would not tell."""
+    """Whether the body holds the response to the operation, which lenient zeep does not check."""
     body = root.find(f"{{{etree.QName(root).namespace}}}Body")
     return body is not None and any(
         etree.QName(child).localname == f"{operation.name}Response" for child in body

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device says it is: three operations of its device service, each of them dispensable.
+"""The identity that a device claims: three operations of its device service, all dispensable.
 
-Called by the resolver. What the answers are worth is judged in camfleet_worker.resolve.identity.
+Called by the resolver; camfleet_worker.resolve.identity judges the answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from camfleet_worker.onvif.media1 import may_be_missing
 from camfleet_worker.resolve.text import printable
 
 MAX_STATUS_TEXT = 64
-"""Bound of the fields of status.device, but for the two below."""
+"""Limit of the fields of status.device, except the two below."""
 MAX_ENDPOINT = 128
 MAX_MAC = 17
 
@@ -25,7 +25,7 @@ MAX_MAC = 17
 async def device_information(device: OnvifDevice) -> DeviceStatus:
     """Maker, model, firmware, serial number and hardware id.
 
-    The first call that most cameras guard, so it logs in; a device that lacks it may still stream.
+    For most cameras it is the first call that needs a login; a device without it may still stream.
     """
     try:
         said = await device.call(wsdl.DEVICE, device.path, "GetDeviceInformation")
@@ -45,10 +45,10 @@ async def device_information(device: OnvifDevice) -> DeviceStatus:
 async def with_hardware(
     device: OnvifDevice, identity: DeviceStatus, endpoint_hint: str = ""
 ) -> DeviceStatus:
-    """The identity with endpoint reference and MAC address, as far as the device tells them.
+    """The identity with endpoint reference and MAC address, where the device answers with them.
 
-    Asked last and answered or not: no stream waits for them. `endpoint_hint` is what the device
-    said to a probe. A device that stops answering here is asked nothing more.
+    They are asked last, and no stream waits for them. `endpoint_hint` is the endpoint reference in
+    a probe's answer. A device that stops answering here is asked nothing more.
     """
     endpoint, mac = "", ""
     try:
@@ -67,7 +67,7 @@ async def with_hardware(
 
 
 async def _dispensable(device: OnvifDevice, name: str) -> Any:
-    """The operation's result; None when the device has it not, or not for this account."""
+    """The result; None where the device does not offer the operation, or not to this account."""
     try:
         return await device.call(wsdl.DEVICE, device.path, name, dispensable=True)
     except IngestError as error:
@@ -77,7 +77,7 @@ async def _dispensable(device: OnvifDevice, name: str) -> Any:
 
 
 def _first_mac(interfaces: Any) -> str:
-    """Of the first interface that is enabled and has one; else of the first that has one."""
+    """The MAC address of the first enabled interface that has one, else of the first with one."""
     found = items(interfaces)
     enabled = [one for one in found if field(one, "Enabled") is not False]
     return next((mac for one in (*enabled, *found) if (mac := text(one, "Info", "HwAddress"))), "")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logging in to one device: learn its scheme from what it refuses, and never guess.
+"""Logs in to one device: the scheme is learnt from its refusals and never guessed.
 
-Called by the device for every operation. A request goes out without credentials until the device
-refuses one and says how it wants to be asked; then each scheme that it offers is tried once, the
-gate's leave taken first. What a service took once is used there from then on. A refused signature
-is the one thing tried twice, once: where the camera's clock, asked again, may be another.
+The device calls it for every operation. A request is sent without credentials until the device
+refuses one and names its schemes; then each of these is tried once, after the attempt gate has
+returned. The scheme that a service accepted is used there from then on. Only a signature may be
+tried a second time, and only once: where the camera's clock, asked again, may be another.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from camfleet_worker.resolve.refusal import (
 from camfleet_worker.resolve.text import printable
 
 OtherOffset = Callable[[float | None], Awaitable[float | None]]
-"""Another reading of the camera's clock than the one that a login was refused with."""
+"""Returns another offset of the camera's clock than the one with which a login was refused."""
 
 
 async def _no_other_offset(refused: float | None) -> float | None:
@@ -54,7 +54,7 @@ class Call:
 
 
 class Login:
-    """The way into one device for the time of one resolve."""
+    """Logs in to one device during one resolve."""
 
     def __init__(
         self,
@@ -76,14 +76,14 @@ class Login:
         self._taken_at: dict[str, AuthScheme] = {}
         self._clock_asked_again = False
         self.scheme = AuthScheme.NONE
-        """The scheme that the device took last; NONE while it has asked for none."""
+        """The scheme that the device accepted last; NONE while it has required none."""
         self.offset_s: float | None = None
-        """Camera's clock minus ours, for signing; None when unknown."""
+        """Camera's clock minus ours, for signing; None while it is not known."""
         self.other_offset: OtherOffset = _no_other_offset
-        """Asks the camera's clock again; set by the device, which knows where to ask."""
+        """Reads the camera's clock again; the device sets it, because it knows the path."""
 
     async def send(self, call: Call) -> SoapAnswer:
-        """The device's answer to the operation, logged in as far as it asks for it."""
+        """The device's answer to the operation, with a login where the device requires one."""
         scheme = self._scheme_at(call.path)
         answer = await self._send_first(call, scheme)
         refusal = _refusal(answer)
@@ -104,10 +104,10 @@ class Login:
         return await self._send_logged_in(call, self._credentials, refusal, refused=scheme)
 
     async def send_as_proven(self, call: Call) -> SoapAnswer:
-        """The device's answer to an operation that we can do without, be it a refusal.
+        """The device's answer to a dispensable operation, which may be a refusal.
 
-        Nothing but what the device has taken before is tried: an account without the right to one
-        operation is not worth an attempt.
+        Only a scheme that the device accepted before is tried: an account that lacks the right to
+        one operation is not worth an attempt.
         """
         first = self._scheme_at(call.path)
         answer = await self._send_first(call, first)
@@ -123,15 +123,15 @@ class Login:
         return answer
 
     async def send_anonymous(self, call: Call) -> SoapAnswer:
-        """The device's answer to the operation without credentials, be it a refusal."""
+        """The device's answer to the operation without credentials, which may be a refusal."""
         return await self._post(call, None, None, repeatable=True)
 
     def _scheme_at(self, path: str) -> AuthScheme:
-        """What was taken there; elsewhere, what was taken last (quirk 6)."""
+        """The scheme accepted at this path, else the one accepted last at another (quirk 6)."""
         return self._taken_at.get(path, self.scheme)
 
     async def _send_first(self, call: Call, scheme: AuthScheme) -> SoapAnswer:
-        """Signed where the device took a signature before; Digest needs a challenge first."""
+        """Send with a signature where one was accepted before; Digest needs a challenge first."""
         if self._credentials is not None and scheme is AuthScheme.USERNAME_TOKEN:
             return await self._post(call, self._signature(self._credentials), None, repeatable=True)
         return await self.send_anonymous(call)
@@ -139,15 +139,15 @@ class Login:
     async def _send_logged_in(
         self, call: Call, credentials: Credentials, refusal: Refusal, refused: AuthScheme
     ) -> SoapAnswer:
-        """Use what the device offers: each unproven scheme at most once in this login's life, a
-        signature a second time where the camera's clock may be another than it was taken for."""
+        """Try the offered schemes: each unproven one at most once in the life of this login, a
+        signature a second time where the camera's clock may differ from the learnt one."""
         for scheme in self._order(call.path, refusal.offers):
             if scheme is AuthScheme.USERNAME_TOKEN is refused:
                 continue  # it was signed already
             answer, again = await self._attempt(scheme, call, credentials, refusal)
             only = not self._rejected.keys() - {AuthScheme.USERNAME_TOKEN}
             by_clock = again is not None and only and scheme is AuthScheme.USERNAME_TOKEN
-            # Digest does not depend on any clock: where it was refused, the clock is no excuse.
+            # Digest does not depend on a clock: where it was refused, the clock is not the cause.
             if by_clock and await self._takes_other_offset():
                 answer, again = await self._attempt(scheme, call, credentials, refusal)
             if again is None:
@@ -158,7 +158,7 @@ class Login:
     async def _attempt(
         self, scheme: AuthScheme, call: Call, credentials: Credentials, refusal: Refusal
     ) -> tuple[SoapAnswer, Refusal | None]:
-        """Log in once, the gate's leave taken; the answer, and the refusal that it may be."""
+        """Log in once, after the attempt gate; returns the answer and the refusal in it, if any."""
         proven = scheme in self._proven
         if not proven:
             await self._attempts.before_attempt(scheme)
@@ -171,7 +171,8 @@ class Login:
         return answer, again
 
     async def _takes_other_offset(self) -> bool:
-        """Whether a refused signature may be for the clock: asked once, and signed anew after."""
+        """Whether the clock may be why a signature was refused; if so, a new offset is taken. Once
+        only."""
         if self._clock_asked_again:
             return False
         self._clock_asked_again = True
@@ -182,7 +183,7 @@ class Login:
         return True
 
     def _order(self, path: str, offers: tuple[AuthScheme, ...]) -> list[AuthScheme]:
-        """The schemes not yet refused: what is proven first, then what was learnt before."""
+        """The schemes not yet refused: the proven one first, then the one learnt before."""
         untried = [scheme for scheme in offers if scheme not in self._rejected]
         here = self._scheme_at(path)
         return sorted(
@@ -190,7 +191,7 @@ class Login:
         )
 
     async def _note_proven(self, scheme: AuthScheme, path: str, answer: SoapAnswer) -> None:
-        """An answer by SOAP shows that the device took the credentials; a web page does not."""
+        """Note a SOAP answer, which shows accepted credentials; a web page does not."""
         if answer.document is None:
             return
         self.scheme = self._taken_at[path] = scheme
@@ -206,7 +207,7 @@ class Login:
         return error
 
     def _why_not(self, call: Call, refusal: Refusal) -> IngestError:
-        """The most telling reason why no scheme was let in."""
+        """The most informative reason why every scheme was refused."""
         if self._proven:
             return not_permitted(call.operation.name)
         if self._rejected:
@@ -222,7 +223,7 @@ class Login:
         *,
         repeatable: bool,
     ) -> SoapAnswer:
-        """Send the operation with credentials, as an answer to the refusal just received."""
+        """Send the operation with credentials, in answer to the refusal just received."""
         if scheme is AuthScheme.USERNAME_TOKEN:
             return await self._post(call, self._signature(credentials), None, repeatable=repeatable)
 
@@ -237,8 +238,8 @@ class Login:
     ) -> SoapAnswer:
         """Send the operation with the answer to a Digest challenge.
 
-        An answer that is lost is asked for by a fresh challenge: the nonce's count was taken, and
-        the same request again would be refused as a replay, which counts towards a lockout.
+        After a lost answer it is sent again with a fresh challenge: the nonce count was used, and
+        the same request would be refused as a replay, which counts towards a lockout.
         """
 
         def answer_challenge(request: httpx.Request) -> None:
@@ -262,8 +263,8 @@ class Login:
     ) -> SoapAnswer:
         """Send, and once more on a fresh connection where the answer is lost (quirk 25).
 
-        A login that is not proven must not be repeated: it may have been counted. A signature is
-        made anew, with a nonce of its own.
+        An unproven login must not be repeated, because the camera may have counted it. A repeated
+        signature has a new nonce.
         """
         for last in (not repeatable, True):
             body = await self._codec.build(call.operation, call.arguments, signature)
@@ -278,7 +279,7 @@ class Login:
         raise AssertionError("the second time is the last")
 
     def _signature(self, credentials: Credentials) -> Signature:
-        """A signature by the camera's clock, as far as that is known."""
+        """A signature with the time of the camera's clock, or of ours while that is not known."""
         return Signature(credentials, self._now() + (self.offset_s or 0.0))
 
 
@@ -292,12 +293,12 @@ def _refusal(answer: SoapAnswer) -> Refusal | None:
 def _answer_challenge(request: httpx.Request, credentials: Credentials, challenge: str) -> None:
     """Put the answer to a Digest challenge (RFC 7616) into the request.
 
-    httpx computes it. It is fed the one challenge just received, so that no nonce is ever used
-    for another path or a second time: a stale one would be counted as a bad login.
+    httpx computes it from the challenge just received, so that no nonce is used for another path or
+    a second time: a stale nonce would be counted as a bad login.
     """
     flow = httpx.DigestAuth(credentials.username, credentials.password).auth_flow(request)
     next(flow)
-    # As octets: a realm may hold a serial number that is no ASCII.
+    # As octets, because a realm may hold a serial number with characters outside ASCII.
     header = (b"www-authenticate", challenge.encode("utf-8", "replace"))
     try:
         flow.send(httpx.Response(401, headers=[header], request=request))

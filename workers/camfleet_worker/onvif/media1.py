@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONVIF Media service, version 1 (ver10/media): what a device offers, and where it streams."""
+"""ONVIF Media service, version 1 (ver10/media): the streams of a device and their addresses."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from camfleet_worker.onvif.device import (
 from camfleet_worker.resolve.profiles import MediaProfile, Offer, codec_name
 
 MAX_PROFILES = 1024
-"""A recorder of 256 channels with four profiles each."""
+"""Enough for a recorder of 256 channels with four profiles each."""
 
 
 class Media1:
-    """Media1 of one device, at the path that the device named."""
+    """The Media1 service of one device, at the path that the device named."""
 
     version = "1"
 
@@ -38,7 +38,7 @@ class Media1:
         return Offer(sources, tuple(_profile(found) for found in profiles[:MAX_PROFILES]))
 
     async def source_tokens(self) -> tuple[str, ...]:
-        """Empty where the device does not list its sources: their order then is the profiles'."""
+        """Its video sources; empty where it lists none, and the profiles give their order."""
         try:
             sources = await self._device.call(wsdl.MEDIA1, self.path, "GetVideoSources")
         except IngestError as error:
@@ -49,7 +49,7 @@ class Media1:
         return tuple(token for token in tokens if token)
 
     async def stream_address(self, profile_token: str) -> str:
-        """The address of a profile's stream, asked for as RTP interleaved in RTSP over TCP."""
+        """The address of a profile's stream for RTP interleaved in RTSP over TCP."""
         answer = await self._device.call(
             wsdl.MEDIA1,
             self.path,
@@ -61,7 +61,7 @@ class Media1:
 
 
 def may_be_missing(error: IngestError) -> bool:
-    """Whether a device simply does not have the operation or the service that failed."""
+    """Whether the failed operation or service may simply be missing on the device."""
     return isinstance(error, FaultAnswered | NotOnvif)
 
 

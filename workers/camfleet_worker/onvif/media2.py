@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONVIF Media2 service (ver20/media): the one that tells the truth about H.265.
+"""ONVIF Media2 service (ver20/media), which has a name for H.265 where Media1 has none.
 
-Spoken first where a device has it. It does not list the video sources themselves, so their order
-(which channel is the third?) is taken from Media1 where that stands beside it.
+It is asked first where a device has it. It does not list the video sources themselves, so their
+order (which channel is the third?) is taken from Media1 where the device has both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from camfleet_worker.resolve.profiles import MediaProfile, Offer, codec_name
 
 
 class Media2:
-    """Media2 of one device, at the path that the device named."""
+    """The Media2 service of one device, at the path that the device named."""
 
     version = "2"
 
@@ -54,7 +54,7 @@ class Media2:
         """The address of a profile's stream; Media2 section 5.3.1: "RTSP" is RTP over RTSP."""
         try:
             return await self._stream_address(profile_token, "RTSP")
-        except FaultAnswered:  # the first firmwares with Media2 know the unicast form alone
+        except FaultAnswered:  # the first firmware with Media2 knows only the unicast form
             return await self._stream_address(profile_token, "RtspUnicast")
 
     async def _stream_address(self, profile_token: str, protocol: str) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a TCP port answers, and whether by TLS: to tell services that are off from a camera that
-is away, and https behind an http address from a port with nothing behind it."""
+"""Checks whether a TCP port answers, and whether by TLS: this separates a service that is off from
+a device that is away, and https behind a declared http port from a port without a service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from camfleet_worker.onvif.transport import connect_error, unreachable
 
 
 async def port_trouble(host: str, port: int, within_s: float) -> IngestError | None:
-    """Connect and hang up: None when the port is open, else what is the matter with it."""
+    """Connect and close: None when the port is open, else why it cannot be reached."""
     try:
         async with asyncio.timeout(within_s):
             _, writer = await asyncio.open_connection(host, port)
@@ -26,7 +26,7 @@ async def port_trouble(host: str, port: int, within_s: float) -> IngestError | N
 
 
 async def speaks_tls(host: str, port: int, tls: ssl.SSLContext, within_s: float) -> bool:
-    """Shake hands by TLS, say nothing and hang up."""
+    """Whether a TLS handshake succeeds; nothing is sent after it."""
     try:
         async with asyncio.timeout(within_s):
             _, writer = await asyncio.open_connection(host, port, ssl=tls)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a declared address to a stream: the one entrance of this package, used by supervisors.
+"""Finds the stream of a declared camera: the entry point of this package, for supervisors.
 
-One resolver serves all cameras of a worker. It asks; what the answers mean is decided in
-camfleet_worker.resolve. It never retries: the supervisor does, under its backoff.
+One resolver serves all cameras of a worker. It asks devices; camfleet_worker.resolve decides what
+the answers mean. It never retries: the supervisor does, under its backoff.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ Ask = Callable[[OnvifDevice, Login, Transport], Awaitable[T]]
 MAX_SERVICE_PATH = 256
 MAX_TOKEN = 64
 MAX_CODEC = 16
-"""Bounds of status.learned; what is longer is not kept, and found out anew."""
+"""Limits of status.learned; a longer value is not kept and is asked for again."""
 
 RESOLVE_DEADLINE_S = 60.0
-"""For a whole resolve: a device that answers every call just in time must not hold others up."""
+"""The deadline of a whole resolve, so that a device with slow answers does not delay others."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Question(Generic[T]):
-    """What is asked of a device, and by whom."""
+    """What one camera asks of its device."""
 
     request: ResolveRequest
     credentials: Credentials | None
@@ -57,17 +57,17 @@ class _Question(Generic[T]):
 
     @property
     def channel(self) -> str:
-        """Which of the device's cameras asks."""
+        """The channel of the device whose camera asks."""
         return f"{self.request.source!r} {self.request.role} {self.request.rtsp_port}"
 
     @property
     def account(self) -> str:
-        """Who asks; "" without credentials."""
+        """The account that asks; "" without credentials."""
         return "" if self.credentials is None else self.credentials.account_key(self.request.device)
 
 
 class OnvifResolver:
-    """Resolves cameras; close it when the worker ends."""
+    """Resolves cameras; it is closed when the worker ends."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class OnvifResolver:
     async def resolve(
         self, request: ResolveRequest, credentials: Credentials | None, *, attempts: AttemptGate
     ) -> Resolution:
-        """Ask the device for its stream; IngestError with the reason when it gives none."""
+        """Ask the device for its stream; IngestError with the reason where there is none."""
 
         async def ask(device: OnvifDevice, login: Login, way: Transport) -> Resolution:
             return await self._ask_for_stream(request, device, login, way, credentials)
@@ -115,7 +115,7 @@ class OnvifResolver:
             ) from error
 
     async def _by_either_scheme(self, question: _Question[T], lock: DeviceLock) -> T:
-        """Ask by the likelier scheme, and by the other where the port turns out to speak that."""
+        """Ask by the likelier of http and https, and by the other where the port speaks that."""
         first, *others = question.request.schemes
         try:
             return await self._connected(first, question, lock)
@@ -125,7 +125,7 @@ class OnvifResolver:
         return await self._connected(others[0], question, lock)
 
     async def _speaks(self, other: Scheme, request: ResolveRequest, error: IngestError) -> bool:
-        """Whether a port that failed so may be asked by the other scheme; no login is spent."""
+        """Whether a port that failed may be asked by the other scheme; no login is spent."""
         if other is Scheme.HTTP:
             return error.reason is Reason.TLS_FAILED
         if not REASONS[error.reason].has(Effect.TRIES_HTTPS):
@@ -201,7 +201,7 @@ class OnvifResolver:
         )
 
     async def _information(self, device: OnvifDevice, found: Found) -> DeviceStatus:
-        """At the path that answered, else at the one that GetServices names."""
+        """The device information, at the path that answered, else at that in GetServices."""
         identity = await device_information(device)
         announced = found.services.get(wsdl.DEVICE, device.path)
         if identity == DeviceStatus() and announced != device.path:
@@ -210,7 +210,7 @@ class OnvifResolver:
         return identity
 
     async def _refused_by(self, request: ResolveRequest) -> IngestError:
-        """The ONVIF port is closed: tell a camera with ONVIF switched off from one without both."""
+        """The failure at a closed ONVIF port: only ONVIF is off, or the RTSP port is closed too."""
         trouble = await port_trouble(request.host, request.rtsp_port, self._deadlines.connect_s)
         if trouble is None:
             return unreachable(
@@ -225,7 +225,7 @@ class OnvifResolver:
         )
 
     async def _require_rtsp(self, request: ResolveRequest, address: str) -> None:
-        """RtspOff when the declared RTSP port is closed; the port the camera names is a hint."""
+        """RtspOff when the declared RTSP port is closed; a port that the camera names is a hint."""
         trouble = await port_trouble(request.host, request.rtsp_port, self._deadlines.connect_s)
         if trouble is None:
             return
@@ -242,7 +242,7 @@ class OnvifResolver:
 
 
 def _without_password(error: IngestError, credentials: Credentials | None) -> IngestError:
-    """The same failure, should a camera repeat our password in the words that we quote."""
+    """The same failure without our password, which a camera may repeat in words that we quote."""
     if credentials is None:
         return error
     return error.hiding(Hider((credentials.password,), "(hidden)").hide)

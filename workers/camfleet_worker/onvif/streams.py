@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of a device's media services is asked for the stream: Media2 first, Media1 otherwise.
+"""Chooses the media service that is asked for the stream: Media2 first, Media1 otherwise.
 
-Called by the resolver. Media1 has no name for H.265, hides it or calls it H.264; Media2 of early
-firmware is announced and faults, is not there or is empty (quirks 16, 17).
+Called by the resolver. Media1 has no name for H.265, and devices hide it there or call it H.264.
+The Media2 of early firmware is announced but faults, is missing or is empty (quirks 16, 17).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from camfleet_worker.resolve.request import ResolveRequest
 
 @dataclass(frozen=True, slots=True)
 class OfferedStream:
-    """The stream that was picked, the service that named it, and its address as named there."""
+    """The stream that was picked, the service that offers it, and its address there."""
 
     media: MediaService
     choice: Choice
@@ -31,7 +31,7 @@ class OfferedStream:
 async def offered_stream(
     device: OnvifDevice, paths: dict[str, str], request: ResolveRequest
 ) -> OfferedStream:
-    """The stream for the request; IngestError when no media service of the device gives it."""
+    """The stream for the request; IngestError when no media service of the device has it."""
     services = _services(device, paths)
     failures = []
     for service in services:
@@ -68,14 +68,14 @@ def _services(device: OnvifDevice, paths: dict[str, str]) -> list[MediaService]:
 
 
 def _of_the_service(error: IngestError) -> bool:
-    """Whether the other media service may do better.
+    """Whether the other media service may have the stream.
 
-    Not where a service names streams of other codecs only: Media1 would call them H.264.
+    It may not where a service has streams of other codecs only: Media1 would call them H.264.
     """
     return error.condition is ConditionType.ELIGIBLE and not isinstance(error, OtherCodecsOnly)
 
 
 def _most_telling(failures: list[IngestError]) -> IngestError:
-    """What is missing at the camera, rather than how one of its services failed."""
+    """The failure that names what the camera lacks, else that of a service."""
     telling = (one for one in failures if REASONS[one.reason].has(Effect.NAMES_WHAT_LACKS))
     return next(telling, failures[-1])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP to one declared address: every answer bounded in size and time, every failure named.
+"""HTTP to one declared address: answers have limits of size and time, failures have a reason.
 
-Called by the login. It follows no redirect, asks no proxy, and cannot be given another host: its
-callers pass paths. The only place that names httpx's exceptions.
+The login calls it. It follows no redirect, uses no proxy, and cannot be given another host: its
+callers pass paths. It is the only module that names httpx's exceptions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from camfleet_worker.resolve.addresses import authority
 from camfleet_worker.resolve.text import printable
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-"""GetProfiles of a recorder with 64 channels of three profiles is about 1 MB."""
+"""GetProfiles of a recorder with 64 channels of three profiles takes about 1 MB."""
 
 # httpx has one exception for a peer that hangs up and one that does not speak HTTP.
 _LOST = ("disconnected", "closed connection")
@@ -33,16 +33,16 @@ _LOST = ("disconnected", "closed connection")
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds a camera has. Old cameras take seconds to answer GetProfiles."""
+    """How many seconds a camera has. Old cameras take seconds to answer GetProfiles."""
 
     connect_s: float = 5.0
     call_s: float = 10.0
-    """One request, connect included: what a camera that drips bytes cannot stretch."""
+    """The limit of one request with its connect; a camera that sends slowly cannot extend it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An HTTP answer, read whole."""
+    """An HTTP answer that was read to its end."""
 
     status: int
     challenges: tuple[str, ...]
@@ -54,10 +54,10 @@ class HttpAnswer:
 
 
 class Transport:
-    """POST to one host and port.
+    """Sends POST requests to one host and port.
 
     Each request has a connection of its own. Cameras close idle connections without notice
-    (quirk 25), and a login whose answer is lost that way is an attempt spent for nothing.
+    (quirk 25), and a login whose answer is lost that way is a wasted attempt.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Transport:
         self.port = port
         self.scheme = scheme
         self.certificate = ""
-        """Fingerprint of the certificate shown; "" before the first connection and without TLS."""
+        """Fingerprint of the device's certificate; "" before the first connection, without TLS."""
         self._pinned = pinned
         self._base = _declared_url(f"{scheme.value}://{authority(host, port)}", host)
         self._host = host
@@ -87,14 +87,14 @@ class Transport:
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
             headers={
                 "User-Agent": "camfleet",
-                # A packed body could be a bomb that unpacks within one read.
+                # A compressed body could grow without limit within one read.
                 "Accept-Encoding": "identity",
                 "Connection": "close",
             },
         )
 
     async def aclose(self) -> None:
-        """Close what is still open."""
+        """Close all open connections."""
         await self._client.aclose()
 
     def request(self, path: str, body: bytes, content_type: str) -> httpx.Request:
@@ -108,7 +108,7 @@ class Transport:
         )
 
     async def send(self, request: httpx.Request) -> HttpAnswer:
-        """Send and read the answer, once: what may be sent again only the login knows."""
+        """Send once and read the answer; only the login knows what may be sent again."""
         self._count_request()
         connected = asyncio.Event()
         request.extensions["trace"] = self._watch(connected)
@@ -127,9 +127,9 @@ class Transport:
     def _watch(
         self, connected: asyncio.Event
     ) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
-        """A trace hook of httpcore (extension "trace"): TCP stands, TLS stands.
+        """A trace hook of httpcore (extension "trace") that learns of TCP and TLS connections.
 
-        httpx calls TLS a part of connecting, and only here is the certificate known before the
+        httpx counts TLS as a part of connecting, and only here is the certificate known before the
         request is written.
         """
 
@@ -148,7 +148,7 @@ class Transport:
         return watch
 
     def _hold_to(self, shown: str) -> None:
-        """The pinned certificate, else the first that is shown, from then on."""
+        """Require the pinned certificate; without one, pin the first that the device shows."""
         require_pinned("ONVIF port", shown, self._pinned or self.certificate)
         self.certificate = shown
 
@@ -162,7 +162,7 @@ class Transport:
 
     @contextmanager
     def _named_failures(self, connected: asyncio.Event) -> Iterator[None]:
-        """The boundary map: httpx's exceptions, most specific first."""
+        """Map httpx's exceptions to failures with a reason, the most specific first."""
         try:
             yield
         except (httpx.ConnectTimeout, httpx.ConnectError) as error:
@@ -186,7 +186,7 @@ class Transport:
 
 
 def _declared_url(text: str, host: str) -> httpx.URL:
-    """The declared address. What cannot be a name (RFC 1035 section 2.3.4) has no address."""
+    """The declared address; NameNotResolved where the host is no name (RFC 1035 section 2.3.4)."""
     try:
         host.encode("idna")
         return httpx.URL(text)
@@ -230,7 +230,7 @@ def unreachable(reason: Reason, fact: str) -> IngestError:
 
 
 def connect_error(error: BaseException, host: str, port: int) -> IngestError:
-    """Name why no connection came about, by the operating system's error underneath."""
+    """Why a connection failed, by the operating system's error among the causes."""
     answers = {
         SocketFailure.NAME_NOT_RESOLVED: (
             Reason.NAME_NOT_RESOLVED,
@@ -250,7 +250,7 @@ def connect_error(error: BaseException, host: str, port: int) -> IngestError:
 
 
 def tls_error(error: BaseException, port: int) -> IngestError:
-    """Name why a connection that stood ended before its first request: in the TLS handshake."""
+    """Why an open connection ended in the TLS handshake, before its first request."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             words = str(getattr(cause, "reason", None) or "no cause given")
@@ -263,7 +263,7 @@ def tls_error(error: BaseException, port: int) -> IngestError:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The chain of causes, exception groups opened (anyio groups the attempts of a dual stack)."""
+    """The chain of causes, with the members of groups (anyio groups IPv4 and IPv6 attempts)."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):

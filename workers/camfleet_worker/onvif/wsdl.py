@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONVIF's WSDLs: from the onvif-zeep distribution, and Media2's from here; never fetched.
+"""Finds and parses ONVIF's WSDLs: those of onvif-zeep and our own for Media2; none is fetched.
 
 Only the files of that distribution are used. Importing its code would configure the root logger,
-and building its client edits the process's proxy variables and wants a cache file under $HOME.
+and its client edits the proxy variables of the process and needs a cache file under $HOME.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from zeep.settings import Settings
 from zeep.wsdl import Document
 
-# zeep logs a traceback for every value that a camera sends wrongly; what matters becomes an error.
+# zeep logs a traceback for every wrong value of a camera; what matters becomes an error here.
 logging.getLogger("zeep").setLevel(logging.CRITICAL)
 
 DEVICE = "http://www.onvif.org/ver10/device/wsdl"
@@ -40,7 +40,7 @@ _SETTINGS = Settings(
 
 
 class _FilesOnly:
-    """What zeep loads documents with: local files, no network, no session."""
+    """Loads documents for zeep: local files only, without network or session."""
 
     def load(self, url: str) -> bytes:
         """The bytes of a file of the WSDL folder."""
@@ -49,7 +49,7 @@ class _FilesOnly:
 
 @cache
 def binding(namespace: str) -> Any:
-    """zeep's binding of a service. Costs 0.1 s the first time: call it in the codec's thread."""
+    """zeep's binding of a service. The first call takes 0.1 s: make it in the codec's thread."""
     path, binding_name = _file(namespace)
     document = Document(str(path), _FilesOnly(), settings=_SETTINGS)  # type: ignore[arg-type]
     return document.bindings[f"{{{namespace}}}{binding_name}"]
@@ -64,7 +64,7 @@ def _file(namespace: str) -> tuple[Path, str]:
 
 @cache
 def _folder() -> Path:
-    """The folder of the WSDLs: beside the package in a wheel, elsewhere in a system install."""
+    """The folder of the WSDLs: beside the package of a wheel, elsewhere in a system install."""
     files = importlib.metadata.files("onvif-zeep") or []
     for file in files:
         if file.name == "devicemgmt.wsdl":

@@ -148,7 +148,7 @@ def test_no_decision_reads_the_text_of_a_message() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        '"no media profile" not in error.fact',
+        '"no media profile" not in error.detail',
         "condition.message == known",
         'error.message.startswith("The camera")',
         "condition.message.removesuffix(row.next_action)",
@@ -176,15 +176,11 @@ def _decides_by_text(node: ast.AST) -> bool:
 
 def _is_text_for_people(node: ast.expr) -> bool:
     match node:
-        case ast.Attribute(value, "fact" | "message" | "detail"):
-            return _last_name(value) not in JOURNAL
+        case ast.Attribute(_, "message" | "detail"):
+            return True
         case ast.Call(ast.Name("str"), [ast.Name("error" | "failed" | "failure")]):
             return True
     return False
-
-
-JOURNAL = {"period", "tally", "end", "entry", "one"}
-"""Their `fact` is what a journal counts, no sentence."""
 
 
 # A condition of a type

@@ -169,7 +169,7 @@ async def test_a_clock_half_a_year_behind_is_told_in_days(
     resolution = await resolver.resolve(of(camera), ACCOUNT, attempts=Ledger())
     trouble = clock_trouble(resolution.learned.clock_offset_seconds)
     assert trouble is not None
-    assert trouble.fact == "The camera's clock is 184 days behind ours"
+    assert trouble.detail == "The camera's clock is 184 days behind ours"
 
 
 async def test_a_right_clock_is_no_trouble(simulator: Simulator, resolver: OnvifResolver) -> None:

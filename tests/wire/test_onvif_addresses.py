@@ -192,7 +192,9 @@ async def test_ten_clones_all_stream_and_are_one_group(
     assert [set(group.devices) for group in groups] == [
         {f"{camera.host}:{camera.onvif_port}" for camera in clones}
     ]
-    assert groups[0].fact_for(groups[0].devices[0]).startswith("Serial number SN20190101AA is the")
+    assert (
+        groups[0].detail_for(groups[0].devices[0]).startswith("Serial number SN20190101AA is the")
+    )
 
 
 @pytest.mark.quirk(23)
@@ -221,8 +223,8 @@ async def test_another_device_at_the_address_is_told_until_it_is_declared(
     now = await identity_of(camera, resolver)
     verdict = judge(before, now)
     assert verdict.changed
-    assert camera.settings.serial_number in verdict.fact
-    assert "OTHER-77A1" in verdict.fact
+    assert camera.settings.serial_number in verdict.detail
+    assert "OTHER-77A1" in verdict.detail
     assert judge(before, now, declared_serial="OTHER-77A1").likeness is Likeness.SAME
 
 

@@ -128,7 +128,7 @@ async def test_a_camera_with_a_wrong_clock_is_logged_in_to_by_its_own_and_told(
     trouble = clock_trouble(resolution.learned.clock_offset_seconds)
     assert trouble is not None
     assert trouble.reason is Reason.CLOCK_OFF
-    assert trouble.fact == f"The camera's clock is {told} ours"
+    assert trouble.detail == f"The camera's clock is {told} ours"
     await streams(camera, resolution, media_loop)
 
 

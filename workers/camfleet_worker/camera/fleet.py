@@ -124,7 +124,7 @@ class Fleet:
             return
         self._compared = answering
         details = {
-            device: group.fact_for(device)
+            device: group.detail_for(device)
             for group in shared(answering)
             for device in group.devices
         }

@@ -43,14 +43,14 @@ class IdentityWatch:
         verdict = judge(before, identity, declared_serial)
         if verdict.changed:
             self.device = before
-            self._changed = _failure(Reason.DEVICE_CHANGED, verdict.fact)
+            self._changed = _failure(Reason.DEVICE_CHANGED, verdict.detail)
         elif verdict.likeness is Likeness.SAME or self._changed is None:
             self.device, self._changed = merged(self.device, identity), None
 
-    def share(self, fact: str | None) -> None:
+    def share(self, detail: str | None) -> None:
         """Another declared device answers with the same identity, or none does any more."""
-        self._shared = None if fact is None else _failure(Reason.SHARED_IDENTITY, fact)
+        self._shared = None if detail is None else _failure(Reason.SHARED_IDENTITY, detail)
 
 
-def _failure(reason: Reason, fact: str) -> Failure:
-    return Failure.of(IngestError(ConditionType.IDENTITY_STABLE, reason, fact))
+def _failure(reason: Reason, detail: str) -> Failure:
+    return Failure.of(IngestError(ConditionType.IDENTITY_STABLE, reason, detail))

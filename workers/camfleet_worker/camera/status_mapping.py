@@ -80,10 +80,10 @@ def side_failures(resolution: Resolution) -> tuple[Failure, ...]:
     found = []
     trouble = clock_trouble(resolution.learned.clock_offset_seconds)
     if trouble is not None:
-        found.append(_side(ConditionType.TIME_SYNCHRONIZED, trouble.reason, trouble.fact))
+        found.append(_side(ConditionType.TIME_SYNCHRONIZED, trouble.reason, trouble.detail))
     if resolution.deviations:
-        fact = "; ".join(resolution.deviations)
-        found.append(_side(ConditionType.CONFORMANT, Reason.DIFFERS_FROM_PROFILE, fact))
+        detail = "; ".join(resolution.deviations)
+        found.append(_side(ConditionType.CONFORMANT, Reason.DIFFERS_FROM_PROFILE, detail))
     return tuple(found)
 
 
@@ -107,5 +107,5 @@ def recalled_refusal(conditions: Iterable[Condition]) -> IngestError | None:
     )
 
 
-def _side(condition: ConditionType, reason: Reason, fact: str) -> Failure:
-    return Failure.of(IngestError(condition, reason, fact))
+def _side(condition: ConditionType, reason: Reason, detail: str) -> Failure:
+    return Failure.of(IngestError(condition, reason, detail))

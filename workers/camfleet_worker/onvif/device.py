@@ -57,13 +57,13 @@ class FaultAnswered(IngestError):
     """The device answered an operation with a SOAP fault that is no refusal."""
 
     def __init__(self, operation: Operation, fault: Fault) -> None:
-        said = printable(fault.text) or printable(" ".join(fault.codes))
+        words = printable(fault.text) or printable(" ".join(fault.codes))
         super().__init__(
             ConditionType.ELIGIBLE,
             Reason.PROTOCOL_ERROR,
             (
                 f"The camera answers {operation.name} with a fault (",
-                Quotation(said) if said else "without words",
+                Quotation(words) if words else "without words",
                 ")",
             ),
         )
@@ -171,17 +171,17 @@ class OnvifDevice:
         our_time = (before + self._now()) / 2
         if answer.document is None and not _refused(answer):
             raise NotOnvif(self._port, answer)
-        said = None
+        result = None
         if answer.document is not None and answer.fault is None:
-            said = await self._codec.read(operation, answer)
+            result = await self._codec.read(operation, answer)
 
         def offset(camera_s: float | None) -> float | None:
             return None if camera_s is None else camera_s + HALF_A_SECOND - our_time
 
         return ClockReading(
-            utc_s=offset(_date_time(field(said, "UTCDateTime"))),
+            utc_s=offset(_date_time(field(result, "UTCDateTime"))),
             date_s=offset(_http_date(answer)),
-            local_s=offset(_date_time(field(said, "LocalDateTime"))),
+            local_s=offset(_date_time(field(result, "LocalDateTime"))),
         )
 
     async def service_paths(self) -> dict[str, str]:
@@ -232,15 +232,15 @@ def _http_date(answer: SoapAnswer) -> float | None:
         return None
 
 
-def _date_time(said: Any) -> float | None:
+def _date_time(value: Any) -> float | None:
     """A DateTime of ONVIF's schema in seconds since 1970, read as UTC."""
     return utc_epoch(
-        whole(said, "Date", "Year"),
-        whole(said, "Date", "Month"),
-        whole(said, "Date", "Day"),
-        whole(said, "Time", "Hour"),
-        whole(said, "Time", "Minute"),
-        whole(said, "Time", "Second"),
+        whole(value, "Date", "Year"),
+        whole(value, "Date", "Month"),
+        whole(value, "Date", "Day"),
+        whole(value, "Time", "Hour"),
+        whole(value, "Time", "Minute"),
+        whole(value, "Time", "Second"),
     )
 
 

@@ -187,7 +187,7 @@ def _match(element: etree._Element) -> ProbeMatch | None:
 
 
 def _texts(element: etree._Element, name: str) -> str:
-    """The words of the first descendant with that local name; prefixes are often wrong."""
+    """The text of the first descendant with that local name; prefixes are often wrong."""
     return next((one.text or "" for one in element.iter() if _name(one) == name), "").strip()
 
 

@@ -28,17 +28,17 @@ async def device_information(device: OnvifDevice) -> DeviceStatus:
     For most cameras it is the first call that needs a login; a device without it may still stream.
     """
     try:
-        said = await device.call(wsdl.DEVICE, device.path, "GetDeviceInformation")
+        result = await device.call(wsdl.DEVICE, device.path, "GetDeviceInformation")
     except IngestError as error:
         if not may_be_missing(error):
             raise
         return DeviceStatus()
     return DeviceStatus(
-        manufacturer=printable(text(said, "Manufacturer"), MAX_STATUS_TEXT),
-        model=printable(text(said, "Model"), MAX_STATUS_TEXT),
-        firmware_version=printable(text(said, "FirmwareVersion"), MAX_STATUS_TEXT),
-        serial_number=printable(text(said, "SerialNumber"), MAX_STATUS_TEXT),
-        hardware_id=printable(text(said, "HardwareId"), MAX_STATUS_TEXT),
+        manufacturer=printable(text(result, "Manufacturer"), MAX_STATUS_TEXT),
+        model=printable(text(result, "Model"), MAX_STATUS_TEXT),
+        firmware_version=printable(text(result, "FirmwareVersion"), MAX_STATUS_TEXT),
+        serial_number=printable(text(result, "SerialNumber"), MAX_STATUS_TEXT),
+        hardware_id=printable(text(result, "HardwareId"), MAX_STATUS_TEXT),
     )
 
 
@@ -52,8 +52,8 @@ async def with_hardware(
     """
     endpoint, mac = "", ""
     try:
-        said = await _dispensable(device, "GetEndpointReference")
-        endpoint = said if isinstance(said, str) else text(said, "GUID")
+        result = await _dispensable(device, "GetEndpointReference")
+        endpoint = result if isinstance(result, str) else text(result, "GUID")
         mac = _first_mac(await _dispensable(device, "GetNetworkInterfaces"))
     except IngestError as error:
         if error.condition is not ConditionType.REACHABLE:

@@ -219,14 +219,14 @@ class NotHttp(IngestError):
         )
 
 
-def protocol_error(fact: str) -> IngestError:
+def protocol_error(detail: str) -> IngestError:
     """The device answers in a way that its protocol does not allow."""
-    return IngestError(ConditionType.ELIGIBLE, Reason.PROTOCOL_ERROR, fact)
+    return IngestError(ConditionType.ELIGIBLE, Reason.PROTOCOL_ERROR, detail)
 
 
-def unreachable(reason: Reason, fact: str) -> IngestError:
+def unreachable(reason: Reason, detail: str) -> IngestError:
     """The device does not answer on a port it needs."""
-    return IngestError(ConditionType.REACHABLE, reason, fact)
+    return IngestError(ConditionType.REACHABLE, reason, detail)
 
 
 def connect_error(error: BaseException, host: str, port: int) -> IngestError:

@@ -2,7 +2,7 @@
 """What a camera's answers mean: which stream to take, what its clock says, why it refuses.
 
 Pure: the onvif package asks, this package decides, the supervisor uses the result. Nothing here
-opens a socket, reads a clock or knows SOAP.
+opens a socket, reads a clock or parses SOAP.
 """
 
 from camfleet_worker.resolve.addresses import revealed

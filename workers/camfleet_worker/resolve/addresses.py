@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addresses that a camera returns: only their path and query are believed.
+"""Reads addresses that a camera returns: only their path and query are used.
 
-Cameras name their LAN address, their factory address, 127.0.0.1 or another port (behind NAT all
-of them are wrong), and a hostile one names a host of its choice. So host and port are always the
-declared ones, and credentials in a URL are dropped.
+Cameras return their LAN address, their factory address, 127.0.0.1 or another port (behind NAT all
+of them are wrong), and a hostile camera returns a host of its choice. So host and port are always
+the declared ones, and credentials in a URL are dropped.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from urllib.parse import quote
 from camfleet_worker.login.credentials import Credentials
 
 MAX_PATH = 512
-"""Bound of status.learned.streamPath; ONVIF Media2 limits URIs to 128 octets."""
+"""Limit of status.learned.streamPath; ONVIF Media2 limits URIs to 128 octets."""
 
 MIN_HIDDEN = 4
-"""A shorter password would be found in half of all paths by chance."""
+"""A shorter password is not looked for: half of all paths would contain it by chance."""
 
 PASSWORD_PLACE = "{password}"  # noqa: S105 - where a password was
 
 _SCHEME = re.compile(r"^\s*[A-Za-z][A-Za-z0-9+.-]*:/{2,}")
-# "192.168.1.88:80/onvif/media": without a scheme only what cannot be a path is taken for a host.
+# "192.168.1.88:80/onvif/media": without a scheme, only a text that cannot be a path is a host.
 _SCHEMELESS = re.compile(
     r"^\s*(?://)?(?:[^/?#]*@)?"
     r"(?P<host>(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.%\w]+\]|localhost)(?::\d+)?"
@@ -31,7 +31,7 @@ _SCHEMELESS = re.compile(
 _IPV4 = re.compile(r"^\d+\.\d+\.\d+\.\d+(:\d+)*$")
 _HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[\w-]+(\.[\w-]+)+|[\w-]+(?=:\d))(:\d+)?$")
 _PORT = re.compile(r":(\d{1,5})$")
-# RFC 3986 section 2: reserved and unreserved characters, and "%" because the camera has quoted.
+# RFC 3986 section 2: reserved and unreserved characters, and "%" because cameras quote.
 _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"
 
 
@@ -43,7 +43,7 @@ def path_and_query(address: str) -> str:
 
 
 def named_port(address: str) -> int | None:
-    """The port that a returned address names, to tell a person about it."""
+    """The port in a returned address, which only a message to a person mentions."""
     authority, _ = _split(address)
     match = _PORT.search(authority)
     return int(match[1]) if match else None
@@ -55,10 +55,10 @@ def authority(host: str, port: int) -> str:
 
 
 def hidden(path: str, credentials: Credentials | None) -> str:
-    """The path with {password} where a device wrote the password into it.
+    """The path with {password} in place of the password, where a device put it there.
 
-    Some makers' streams are called /user=admin&password=…: kept in status, that would be a leak.
-    A brace of the device's own cannot be mistaken for it: path_and_query quotes those.
+    Some makers name streams /user=admin&password=…, which would be a leak in the status. A brace
+    of the device cannot be mistaken for it, because path_and_query quotes braces.
     """
     if credentials is None or len(credentials.password) < MIN_HIDDEN:
         return path
@@ -74,7 +74,7 @@ def revealed(path: str, credentials: Credentials | None) -> str:
 
 
 def _forms(value: str) -> tuple[str, str, str]:
-    """How a value may stand in a path: quoted wholly, quoted as paths are, or as it is."""
+    """The forms of a value in a path: quoted wholly, quoted as a path is, or unchanged."""
     return quote(value, safe=""), quote(value, safe=_AS_IT_IS), value
 
 

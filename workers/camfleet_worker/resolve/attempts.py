@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate before every login with credentials that no camera has taken yet.
+"""The gate before every login with credentials that no device has accepted yet.
 
-The supervisor's ledger stands behind it; the onvif package asks it. Cameras lock accounts after
-five bad logins, and the sixteen channels of a recorder are one account.
+The ledger in `login` implements it; the onvif package calls it. Cameras lock accounts after five
+bad logins, and the sixteen channels of a recorder use one account.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from camfleet_worker.base.errors import IngestError
 
 
 class AuthScheme(StrEnum):
-    """How an ONVIF device wants to be logged in to (ONVIF Core, "Authentication")."""
+    """The ways of logging in to an ONVIF device (ONVIF Core, "Authentication")."""
 
     DIGEST = "digest"
     USERNAME_TOKEN = "ws-username-token"  # noqa: S105 - the name of a scheme
@@ -22,13 +22,13 @@ class AuthScheme(StrEnum):
 
 
 class AttemptGate(Protocol):
-    """One attempt per scheme for one (device address, account, Secret version), and no more."""
+    """Allows one attempt per scheme for one (device address, account, Secret version)."""
 
     async def before_attempt(self, scheme: str) -> None:
         """Return when the attempt is written down; raise IngestError when none is left."""
 
     async def proven(self, scheme: str) -> None:
-        """The device took the credentials: further requests ask nobody."""
+        """Note that the device accepted the credentials; later requests skip this gate."""
 
     async def rejected(self, scheme: str, error: IngestError) -> None:
-        """The device refused the credentials for the reason given."""
+        """Note that the device refused the credentials, with the reason."""

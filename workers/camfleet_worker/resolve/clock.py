@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a camera's clock says about the camera."""
+"""Judges the readings of a camera's clock: what to sign logins with, and TimeSynchronized. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ TOLERATED_OFFSET_S = 5
 """The narrowest window seen in which a camera accepts a WS-UsernameToken."""
 
 SAME_S = 2.0
-"""Readings that differ by less say the same: cameras tell whole seconds, over a network."""
+"""Readings that differ by less are equal: cameras send whole seconds, over a network."""
 
 _HOUR_S = 3600
 _MOST_HOURS = 14
 """No zone is further from UTC."""
 _HOUR_LEEWAY_S = 600.0
-"""How wrong a clock may be besides, to be off "by whole hours"."""
+"""How much more or less than whole hours an offset "by whole hours" may be."""
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
 
@@ -28,38 +28,38 @@ class ClockTrouble:
     """Why TimeSynchronized is not True."""
 
     reason: Reason
-    fact: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """The camera's clock minus ours in seconds, in each way in which the camera tells it."""
+    """The camera's clock minus ours in seconds, by each field in which the camera sends a time."""
 
     utc_s: float | None = None
     """UTCDateTime of GetSystemDateAndTime."""
     date_s: float | None = None
     """The Date header of its HTTP answer (RFC 9110 section 6.6.1)."""
     local_s: float | None = None
-    """LocalDateTime of GetSystemDateAndTime, as if it were UTC."""
+    """LocalDateTime of GetSystemDateAndTime, read as UTC."""
 
 
 def offsets_to_sign_with(reading: ClockReading, learnt_s: float | None = None) -> list[float]:
-    """What the camera's clock may be, the likeliest first; empty when it tells nothing.
+    """The offsets that the camera's clock may have, the likeliest first; empty without a reading.
 
-    UTCDateTime is believed, unless there are signs that it carries local time: the Date header, or
-    the offset that the camera took last, differs from it by whole hours. `learnt_s` is that offset.
+    UTCDateTime is used unless it seems to hold local time: the Date header, or the offset
+    `learnt_s` that the camera accepted last, differs from it by whole hours.
     """
-    told = [s for s in (reading.utc_s, reading.date_s, reading.local_s) if s is not None]
-    if not told:
+    readings = [s for s in (reading.utc_s, reading.date_s, reading.local_s) if s is not None]
+    if not readings:
         return [] if learnt_s is None else [learnt_s]
     if reading.utc_s is None:
-        first = told[0] - (_whole_hours(told[0]) if reading.date_s is None else 0)
+        first = readings[0] - (_whole_hours(readings[0]) if reading.date_s is None else 0)
     elif reading.date_s is not None and _whole_hours(reading.utc_s - reading.date_s):
         first = reading.date_s
     else:
         first = reading.utc_s
     offsets = [first]
-    for offset in (first - _whole_hours(first), *told):
+    for offset in (first - _whole_hours(first), *readings):
         if all(differs(offset, other) for other in offsets):
             offsets.append(offset)
     if learnt_s is not None:  # sorted() is stable: the others stay as they are
@@ -68,7 +68,7 @@ def offsets_to_sign_with(reading: ClockReading, learnt_s: float | None = None) -
 
 
 def stepped_s(before: ClockReading, after: ClockReading) -> float:
-    """By how much a clock has jumped between two readings; 0 where it has not, or says nothing."""
+    """By how much a clock stepped between two readings; 0 without a step or without a reading."""
     pairs = (
         (before.utc_s, after.utc_s),
         (before.date_s, after.date_s),
@@ -79,12 +79,12 @@ def stepped_s(before: ClockReading, after: ClockReading) -> float:
 
 
 def differs(one_s: float, other_s: float) -> bool:
-    """Whether two readings are of different clocks, or of one that has stepped."""
+    """Whether two readings come from different clocks, or from one clock that has stepped."""
     return abs(one_s - other_s) > SAME_S
 
 
 def _whole_hours(seconds: float) -> float:
-    """The hours in it, as seconds, where it is whole hours that a time zone can have; else 0."""
+    """The whole hours in it, in seconds, where a time zone can differ by so many; else 0."""
     hours = round(seconds / _HOUR_S)
     near = abs(seconds - hours * _HOUR_S) <= _HOUR_LEEWAY_S
     return float(hours * _HOUR_S) if near and abs(hours) <= _MOST_HOURS else 0.0
@@ -102,9 +102,9 @@ def utc_epoch(year: int, month: int, day: int, hour: int, minute: int, second: i
 
 
 def clock_trouble(offset_s: int | None) -> ClockTrouble | None:
-    """The TimeSynchronized condition of a camera: None when its clock is good enough.
+    """Why TimeSynchronized is not True for a camera; None where its clock is good enough.
 
-    The sentence names a coarse unit: a message must not change while the fact is the same.
+    The detail names a coarse unit, because a message must not change while the fact is the same.
     """
     if offset_s is None:
         return ClockTrouble(Reason.CLOCK_UNREADABLE, "The camera does not tell its time")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When ONVIF must be asked again, and when what was learnt is enough to go straight to RTSP."""
+"""Decides whether ONVIF must be asked again, or the learnt values are enough to open RTSP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from camfleet_api.camera import LearnedStatus
 from camfleet_api.conditions import REASONS, Effect, Reason
 
 MAX_AGE_S = 24 * 3600.0
-"""Once a day: clocks drift, firmware and encoder settings change."""
+"""ONVIF is asked once a day, because clocks drift, and firmware and encoder settings change."""
 
 
 def needs_resolve(
@@ -19,8 +19,8 @@ def needs_resolve(
 ) -> bool:
     """True when the next connect must ask ONVIF first.
 
-    `spec_changed`: the camera's part of the shard, or the version of its Secret, differs from
-    what was learnt under. `age_s`: seconds since it was learnt.
+    `spec_changed`: the camera's entry in the shard, or the version of its Secret, has changed since
+    the values were learnt. `age_s`: seconds since then.
     """
     if learned is None or not learned.stream_path or spec_changed:
         return True

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the device at an address is still the one it was, and whether two addresses are one.
+"""Decides whether an address still has the same device, and whether two addresses have one device.
 
-Pure; called by the supervisor after a resolve or a re-check. A camera's identity is its declared
-object: what devices say of themselves are hints. Serial numbers are zero, shared by a whole model
-or scrambled by an update, endpoint references are made anew, and the first network interface is
-the same in every unit of a series (quirks 23, 24). So no single hint decides against two
-others, a hint that names nobody is not weighed at all, and the firmware version never counts.
+Pure; the supervisor calls it after a resolve or a re-check. A camera's identity is its declared
+object; the identifiers that a device returns are hints. A serial number may be zero, the same for a
+whole model or garbled by an update; an endpoint reference may change; the first network interface
+may be the same in every unit of a series (quirks 23, 24). So no single hint decides against two
+others, a hint without meaning is not weighed at all, and the firmware version never counts.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from camfleet_api.camera import DeviceStatus
 from camfleet_worker.resolve.text import listed, printable
 
 MAX_SHOWN = 40
-"""Characters of an identifier in a sentence; the Camera's status has it whole."""
+"""How many characters of an identifier a sentence shows; the Camera's status has it whole."""
 
 MIN_PART = 8
-"""A serial number that is a part of another one, and as long as this, is the same one: updates put
-the model before it or cut it."""
+"""A serial number of at least this length that is part of another one is the same: updates add the
+model before it or shorten it."""
 
-_NOBODY = frozenset({"unknown", "none", "null", "na", "default", "serialnumber", "sn", "test"})
+_MEANINGLESS = frozenset({"unknown", "none", "null", "na", "default", "serialnumber", "sn", "test"})
 _COUNTING = "01234567890123456789"
 
 
 class Likeness(StrEnum):
-    """Whether it is the same device."""
+    """Whether the device at an address is the same as before."""
 
     SAME = "same"
     UNKNOWN = "unknown"
-    """The hints contradict each other, or there are none: no ground for an alarm."""
+    """The hints contradict each other, or there are none: no reason for an alarm."""
     CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer, and for CHANGED the sentence that names the old one and the new one."""
+    """The result, and for CHANGED the sentence that names the old device and the new one."""
 
     likeness: Likeness
-    fact: str = ""
+    detail: str = ""
 
     @property
     def changed(self) -> bool:
@@ -54,24 +54,24 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class SharedIdentity:
-    """Declared devices that answer as if they were one."""
+    """Two or more declared devices that answer with the same identity."""
 
     devices: tuple[str, ...]
-    """Their addresses as given to `shared`, sorted; two or more."""
-    told: str
-    """What they have in common, as a person would say it."""
+    """Their addresses as given to `shared`, sorted."""
+    identifier: str
+    """The identifier that they have in common, in words for a person."""
 
-    def fact_for(self, device: str) -> str:
-        """The sentence for one of them, naming the others."""
+    def detail_for(self, device: str) -> str:
+        """The sentence for one of them, which names the others."""
         others = listed(tuple(other for other in self.devices if other != device))
-        return f"{self.told} is the answer of {others} too"
+        return f"{self.identifier} is the answer of {others} too"
 
 
 def judge(before: DeviceStatus, now: DeviceStatus, declared_serial: str | None = None) -> Verdict:
-    """Compare what answered before with what answers now.
+    """Compare the identity that answered before with the one that answers now.
 
-    `declared_serial` is the Camera's spec.serialNumber. It wins: the device that has it is the
-    right one whatever it was before, and one that tells another is the wrong one.
+    `declared_serial` is the Camera's spec.serialNumber. It decides: a device with this number is
+    the right one whatever answered before, and a device with another number is the wrong one.
     """
     if declared_serial and _serial(now.serial_number):
         if _plain(declared_serial) == _plain(now.serial_number):
@@ -82,7 +82,7 @@ def judge(before: DeviceStatus, now: DeviceStatus, declared_serial: str | None =
             f"{_shown(now.serial_number)} answers",
         )
     if declared_serial and _plain(declared_serial) == _plain(now.serial_number):
-        return Verdict(Likeness.SAME)  # a person says so, of a serial number that says nothing
+        return Verdict(Likeness.SAME)  # declared by a person, though too simple to be weighed
     likeness = _likeness(before, now)
     if likeness is not Likeness.CHANGED:
         return Verdict(likeness)
@@ -90,10 +90,10 @@ def judge(before: DeviceStatus, now: DeviceStatus, declared_serial: str | None =
 
 
 def shared(identities: Mapping[str, DeviceStatus]) -> tuple[SharedIdentity, ...]:
-    """Groups of declared devices, by address (host and port), that tell one identity.
+    """Groups of declared devices, by address (host and port), that answer with one identity.
 
-    The channels of one recorder are one device and must come as one. Devices that merely have a
-    serial number in common, and differ in the rest, are a series and no clones.
+    The channels of one recorder are one device and must be given as one. Devices that only have a
+    serial number in common and differ in the rest are a series, not clones.
     """
     groups: dict[str, set[str]] = {}
     for one, other in _twins(identities):
@@ -102,15 +102,15 @@ def shared(identities: Mapping[str, DeviceStatus]) -> tuple[SharedIdentity, ...]
             groups[member] = joined
     distinct = {tuple(sorted(group)) for group in groups.values()}
     return tuple(
-        SharedIdentity(devices, _told(identities[devices[0]], identities[devices[1]]))
+        SharedIdentity(devices, _common_identifier(identities[devices[0]], identities[devices[1]]))
         for devices in sorted(distinct)
     )
 
 
 def merged(before: DeviceStatus | None, now: DeviceStatus) -> DeviceStatus:
-    """What to remember of a device that is not another one: what it left out today stays.
+    """The identity to remember of an unchanged device: identifiers missing now are kept.
 
-    An operation that fails once must neither cost a status write nor our memory of its answer.
+    An operation that fails once must neither cause a status write nor remove its last answer.
     """
     if before is None:
         return now
@@ -121,7 +121,7 @@ def merged(before: DeviceStatus | None, now: DeviceStatus) -> DeviceStatus:
 
 
 def _likeness(before: DeviceStatus, now: DeviceStatus) -> Likeness:
-    """Weigh the hints: more for than against, or the other way round."""
+    """Weigh the hints: more of them are equal, or more of them differ."""
     hints = [hint for hint in _hints(before, now) if hint is not None]
     score = sum(1 if hint else -1 for hint in hints)
     if score > 0:
@@ -132,7 +132,7 @@ def _likeness(before: DeviceStatus, now: DeviceStatus) -> Likeness:
 
 
 def _hints(before: DeviceStatus, now: DeviceStatus) -> Iterator[bool | None]:
-    """Each identifier: equal, different, or None where one side does not name anybody."""
+    """For each identifier, whether it is equal; None where one side has none with a meaning."""
     yield _alike_serials(_serial(before.serial_number), _serial(now.serial_number))
     yield _alike(_mac(before.mac_address), _mac(now.mac_address))
     yield _alike(_endpoint(before.endpoint_reference), _endpoint(now.endpoint_reference))
@@ -150,7 +150,7 @@ def _alike_serials(before: str, now: str) -> bool | None:
 
 
 def _other_make(before: DeviceStatus, now: DeviceStatus) -> bool:
-    """Maker and model both told twice and both different: an update may rename one of them."""
+    """Whether maker and model both differ; an update may rename one of them."""
     return (
         _alike(_plain(before.manufacturer), _plain(now.manufacturer)) is False
         and _alike(_plain(before.model), _plain(now.model)) is False
@@ -158,7 +158,7 @@ def _other_make(before: DeviceStatus, now: DeviceStatus) -> bool:
 
 
 def _exchange(before: DeviceStatus, now: DeviceStatus) -> str:
-    """Name old and new by the first identifier that tells them apart."""
+    """The sentence with old and new device, by the first identifier that differs."""
     pairs = (
         ("serial number", before.serial_number, now.serial_number, _serial),
         ("MAC address", before.mac_address, now.mac_address, _mac),
@@ -172,7 +172,7 @@ def _exchange(before: DeviceStatus, now: DeviceStatus) -> str:
 
 
 def _twins(identities: Mapping[str, DeviceStatus]) -> Iterator[tuple[str, str]]:
-    """Pairs of addresses that look like one device; without a hint in common none does."""
+    """Pairs of addresses that look like one device; each pair has a hint in common."""
     by_hint: dict[tuple[str, str], list[str]] = defaultdict(list)
     for device, identity in identities.items():
         for hint in (
@@ -189,7 +189,7 @@ def _twins(identities: Mapping[str, DeviceStatus]) -> Iterator[tuple[str, str]]:
                     yield one, other
 
 
-def _told(one: DeviceStatus, other: DeviceStatus) -> str:
+def _common_identifier(one: DeviceStatus, other: DeviceStatus) -> str:
     """The first identifier that two devices have in common."""
     if _alike(_serial(one.serial_number), _serial(other.serial_number)):
         return f"Serial number {_shown(one.serial_number)}"
@@ -199,15 +199,15 @@ def _told(one: DeviceStatus, other: DeviceStatus) -> str:
 
 
 def _serial(value: str) -> str:
-    """A serial number fit to be weighed, or ""."""
+    """A serial number that can be weighed, or ""."""
     plain = _plain(value)
-    if len(plain) < 4 or len(set(plain)) < 2 or plain in _NOBODY or plain in _COUNTING:
+    if len(plain) < 4 or len(set(plain)) < 2 or plain in _MEANINGLESS or plain in _COUNTING:
         return ""
     return plain
 
 
 def _mac(value: str) -> str:
-    """An EUI-48 fit to be weighed, or "": not zero, not the broadcast or a group address."""
+    """An EUI-48 that can be weighed, or "" for zero, the broadcast and a group address."""
     digits = re.sub(r"[^0-9a-f]", "", value.lower())
     if len(digits) != 12 or len(set(digits)) < 2 or int(digits[1], 16) & 1:
         return ""
@@ -215,7 +215,7 @@ def _mac(value: str) -> str:
 
 
 def _endpoint(value: str) -> str:
-    """An endpoint reference fit to be weighed, or "", as for the nil UUID (RFC 9562, 5.9)."""
+    """An endpoint reference that can be weighed, or "", as for the nil UUID (RFC 9562, 5.9)."""
     plain = _plain(value.lower().replace("urn:", "").replace("uuid:", ""))
     return plain if len(plain) >= 8 and len(set(plain)) > 2 else ""
 

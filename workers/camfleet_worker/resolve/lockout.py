@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a camera writes about lockouts when it refuses a login: words to a number, or to a lock.
+"""Reads the words with which a camera refuses a login: attempts that are left, or a locked account.
 
-Pure; asked by the refusals of ONVIF and of RTSP, for cameras say the same on both.
+Pure; used for refusals of ONVIF and of RTSP, because cameras use the same words in both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ATTEMPTS_LEFT = re.compile(
 
 
 def attempts_left(words: str) -> int | None:
-    """How many logins the camera says it will still take; None where it says nothing."""
+    """How many more logins the camera says it accepts; None where the words name no number."""
     found = _ATTEMPTS_LEFT.search(words)
     return int(found["before"] or found["after"]) if found else None
 
@@ -33,5 +33,5 @@ def attempts_left(words: str) -> int | None:
 def says_locked(words: str) -> bool:
     """Whether the words mean a locked account."""
     left = attempts_left(words)
-    # "One more attempt before the account is locked" says that it is not.
+    # "One more attempt before the account is locked" means that it is not locked yet.
     return left == 0 or (left is None and bool(_LOCKED.search(words)))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Picking one stream out of what a device offers, by the technical profile.
+"""Picks one of the streams that a device offers, by the technical profile.
 
-The codec is a condition: a stream of another codec is not taken, one of no named codec last.
-Everything else is a preference whose miss is told (Conformant=False): a corridor watched in too
+The codec is required: a stream of another codec is not taken, a stream without a named codec last.
+Everything else is preferred, and a difference is reported (Conformant=False): a corridor in too
 many pixels is still watched.
 """
 
@@ -21,12 +21,12 @@ MAX_TOKEN_SHOWN = 32
 
 
 class OtherCodecsOnly(IngestError):
-    """Streams are offered, all of them of codecs that the technical profile does not allow."""
+    """All offered streams have codecs that the technical profile does not allow."""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaProfile:
-    """One media profile, reduced to what decides. Zero and "": the device does not say."""
+    """The values of one media profile that decide; 0 and "" where the device gives none."""
 
     token: str
     source_token: str
@@ -45,7 +45,7 @@ class MediaProfile:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Everything a device offers, in the device's own order."""
+    """The media profiles and video sources of a device, in the device's order."""
 
     source_tokens: tuple[str, ...]
     """Video sources; empty when the device does not list them."""
@@ -53,9 +53,9 @@ class Offer:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Distinct video sources; channel n is the n-th.
+        """The distinct video sources; channel n is the n-th.
 
-        The list of sources comes first, because recorders shuffle their profiles; sources that
+        The list of sources comes first, because recorders reorder their profiles; sources that
         only profiles name follow.
         """
         named = (profile.source_token for profile in self.profiles if profile.source_token)
@@ -70,9 +70,9 @@ class Choice:
     deviations: tuple[str, ...]
 
 
-def codec_name(said: str) -> str:
-    """A codec as SDP names it (RFC 6184, RFC 7798), whatever spelling a device chooses."""
-    name = said.strip().upper().replace(".", "").replace(" ", "")
+def codec_name(spelling: str) -> str:
+    """A codec as SDP names it (RFC 6184, RFC 7798), from any spelling that a device uses."""
+    name = spelling.strip().upper().replace(".", "").replace(" ", "")
     return {"HEVC": "H265", "AVC": "H264"}.get(name, name)
 
 
@@ -93,10 +93,10 @@ def pick_stream(offer: Offer, source: VideoSource, limits: VideoLimits, role: St
 
 
 def _unnamed(candidates: list[MediaProfile], limits: VideoLimits) -> list[MediaProfile]:
-    """Profiles without a word about their codec, where H.265 is allowed.
+    """Profiles without a codec, where H.265 is allowed.
 
-    Media1 has no name for it, and devices that film in H.265 then leave the encoder out. The SDP
-    tells what they send.
+    Media1 has no name for H.265, and devices that encode in it leave the encoder out. The SDP names
+    their codec.
     """
     if VideoCodec.H265 not in limits.codecs:
         return []
@@ -104,7 +104,7 @@ def _unnamed(candidates: list[MediaProfile], limits: VideoLimits) -> list[MediaP
 
 
 def deviations(profile: MediaProfile, limits: VideoLimits) -> tuple[str, ...]:
-    """Where a stream differs from the limits; what the device does not say is not judged."""
+    """Where a stream differs from the limits; values that the device does not give do not count."""
     found = []
     size = f"{profile.width}x{profile.height}"
     if profile.width > limits.max_width or profile.height > limits.max_height:
@@ -128,13 +128,13 @@ def deviations(profile: MediaProfile, limits: VideoLimits) -> tuple[str, ...]:
 
 
 def _rank(profile: MediaProfile, limits: VideoLimits, role: StreamRole) -> tuple[float, int, int]:
-    """Sort key: nearest to the allowed sizes, then the role's size, then fewest deviations."""
+    """Sort key: nearest to the allowed sizes, then by the role's size, then fewest deviations."""
     size = profile.pixels if role is StreamRole.SUB else -profile.pixels
     return (_distance(profile, limits), size, len(deviations(profile, limits)))
 
 
 def _distance(profile: MediaProfile, limits: VideoLimits) -> float:
-    """How far a picture's size lies outside the limits: 1.0 within, the worst ratio outside."""
+    """How far a picture's size is outside the limits: 1.0 within, the worst ratio outside."""
     if profile.pixels <= 0:
         return float("inf")
     return max(
@@ -169,7 +169,7 @@ def _profiles_of(offer: Offer, source: VideoSource) -> list[MediaProfile]:
 
 
 def describe(source: VideoSource) -> str:
-    """The selector as a person would say it."""
+    """The selector in words for a person."""
     if source.profile_token is not None:
         return f"profile {printable(source.profile_token, MAX_TOKEN_SHOWN)}"
     if source.video_source_token is not None:
@@ -183,14 +183,16 @@ def _not_found(source: VideoSource, kind: str, tokens: tuple[str, ...]) -> Inges
     return _channel_not_found((f"The device has no {describe(source)}: ", *has))
 
 
-def _channel_not_found(fact: str | tuple[str, ...]) -> IngestError:
-    return IngestError(ConditionType.ELIGIBLE, Reason.CHANNEL_NOT_FOUND, fact, Retry.ON_SPEC_CHANGE)
+def _channel_not_found(detail: str | tuple[str, ...]) -> IngestError:
+    return IngestError(
+        ConditionType.ELIGIBLE, Reason.CHANNEL_NOT_FOUND, detail, Retry.ON_SPEC_CHANGE
+    )
 
 
 def _no_allowed_stream(
     source: VideoSource, candidates: list[MediaProfile], limits: VideoLimits
 ) -> IngestError:
-    """Name what the device offers and what the profile wants."""
+    """NoAllowedStream with the codecs that the device offers and those that the profile allows."""
     offered = tuple(dict.fromkeys(_shown(profile) for profile in candidates))
     offers = ("offers ", Quotation(listed(offered))) if offered else ("offers no media profile",)
     allowed = listed(tuple(codec.value for codec in limits.codecs))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a device does not let us in, and which way in it offers.
+"""Reads the refusal of a device: why it refuses a request, and which schemes it offers.
 
-ONVIF Core, "Authentication": HTTP Digest is the rule, WS-UsernameToken the legacy. A device says
-which one it wants by what it answers to a request without credentials: 401 with a Digest
-challenge, or a SOAP fault. HTTP Basic is no ONVIF scheme, and is never answered: it would hand
-the password to whoever listens.
+ONVIF Core, "Authentication": HTTP Digest is the rule, WS-UsernameToken the legacy. A device shows
+which one it requires by its answer to a request without credentials: 401 with a Digest challenge,
+or a SOAP fault. HTTP Basic is no ONVIF scheme, and is never answered: it would show the password to
+every listener on the network.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REFUSING_CODES = frozenset(
         "AuthenticationFailed",
     }
 )
-# Quirks: devices that put the refusal into the text of a generic fault only.
+# Quirks: some devices put the refusal only into the text of a generic fault.
 _REFUSING_TEXT = re.compile(
     r"not\s+authori[sz]ed|unauthori[sz]ed|authori[sz]ation|authenticat|authority failure", re.I
 )
@@ -54,14 +54,14 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A SOAP fault: local names of its codes, and its words on one line."""
+    """A SOAP fault: the local names of its codes, and its text on one line."""
 
     codes: tuple[str, ...]
     text: str
 
     @property
     def refuses(self) -> bool:
-        """True when the fault is about who asks, not about what is asked."""
+        """Whether the fault refuses the account, and not the operation itself."""
         return bool(_REFUSING_CODES.intersection(self.codes)) or (
             _REFUSING_TEXT.search(self.text) is not None
         )
@@ -69,16 +69,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that was not let in."""
+    """The refusal of a request."""
 
     digest_challenges: tuple[str, ...]
     """WWW-Authenticate values of scheme Digest, as received."""
     other_challenges: tuple[str, ...]
     fault: Fault | None
     bare: bool
-    """401 and not a word about how to log in."""
+    """The answer is 401 without any scheme."""
     words: str
-    """What the device says about it, for telling a lock or a clock from a wrong password."""
+    """The device's text, by which a lock or a wrong clock differs from a wrong password."""
 
     @property
     def stale(self) -> bool:
@@ -92,9 +92,9 @@ class Refusal:
 
     @property
     def offers(self) -> tuple[AuthScheme, ...]:
-        """The ways in, safest first.
+        """The offered schemes, the safest first.
 
-        A fault offers WS-UsernameToken; so does a bare 401, which old firmware sends instead.
+        A fault offers WS-UsernameToken, and so does a bare 401, which old firmware sends instead.
         """
         schemes = []
         if self.digest_challenges:
@@ -107,7 +107,7 @@ class Refusal:
 def refusal_of(
     status: int, challenges: tuple[str, ...], fault: Fault | None, words: str = ""
 ) -> Refusal | None:
-    """The refusal in an HTTP answer, or None when it was let in.
+    """The refusal in an HTTP answer, or None where the request was accepted.
 
     `challenges`: values of WWW-Authenticate (RFC 9110 section 11.6.1). `fault`: the SOAP fault of
     the body. `words`: text of a body that is no SOAP.
@@ -117,8 +117,8 @@ def refusal_of(
         return None
     digest = tuple(c for c in challenges if c.lower().startswith("digest "))
     other = tuple(c for c in challenges if c not in digest)
-    said = " ".join((*fault.codes, fault.text)) if fault is not None else words
-    return Refusal(digest, other, refusing_fault, status == 401 and not challenges, said)
+    text = " ".join((*fault.codes, fault.text)) if fault is not None else words
+    return Refusal(digest, other, refusing_fault, status == 401 and not challenges, text)
 
 
 def rejection(
@@ -134,7 +134,7 @@ def rejection(
             f"The camera refuses the login ({schemes}) and names the time as the cause",
             Retry.SLOW,
         )
-    # Digest does not depend on any clock: where it was refused too, the clock is no excuse.
+    # Digest does not depend on a clock: where it was refused too, the clock is not the cause.
     if set(tried) == {AuthScheme.USERNAME_TOKEN} and offset_s is None:
         return _refused(
             Reason.CLOCK_SKEW_REJECTED,
@@ -142,11 +142,11 @@ def rejection(
             Retry.SLOW,
         )
     left = attempts_left(refusal.words)
-    said = "" if left is None else f"; the camera says {_attempts(left)} left"
+    attempts = "" if left is None else f"; the camera says {_attempts(left)} left"
     return IngestError(
         ConditionType.AUTHENTICATED,
         Reason.CREDENTIALS_REJECTED,
-        f"The camera refuses the user name or the password ({schemes}){said}",
+        f"The camera refuses the user name or the password ({schemes}){attempts}",
         Retry.ON_SECRET_CHANGE,
         last_chance=left is not None and left < FEWEST_LEFT,
     )
@@ -157,12 +157,12 @@ def _attempts(left: int) -> str:
 
 
 def account_locked() -> IngestError:
-    """Every further attempt would lengthen it."""
+    """The failure at a locked account; a further attempt would extend the lock."""
     return _refused(Reason.ACCOUNT_LOCKED, "The camera says that the account is locked", Retry.SLOW)
 
 
 def credentials_missing() -> IngestError:
-    """A camera that wants a login, and nothing to log in with."""
+    """The failure where a camera requires a login and no credentials are declared."""
     return _refused(
         Reason.CREDENTIALS_MISSING,
         "The camera asks for a login and no credentials are declared",
@@ -171,7 +171,7 @@ def credentials_missing() -> IngestError:
 
 
 def no_way_in(port: int, refusal: Refusal) -> IngestError:
-    """A login that ONVIF does not have: a web page's, or a door that is shut."""
+    """The failure where a port requires a login that ONVIF does not have, or refuses everything."""
     schemes = tuple(printable(c.partition(" ")[0], 20) for c in refusal.other_challenges)
     asked = (
         ("asks for a login by HTTP ", Quotation(listed(schemes)))
@@ -187,7 +187,7 @@ def no_way_in(port: int, refusal: Refusal) -> IngestError:
 
 
 def not_permitted(operation: str) -> IngestError:
-    """Credentials that were taken before, refused for one operation."""
+    """The failure where credentials accepted before are refused for one operation."""
     return _refused(
         Reason.CREDENTIALS_REJECTED,
         f"The account may log in and is refused the ONVIF operation {operation}",
@@ -195,5 +195,5 @@ def not_permitted(operation: str) -> IngestError:
     )
 
 
-def _refused(reason: Reason, fact: str, retry: Retry) -> IngestError:
-    return IngestError(ConditionType.AUTHENTICATED, reason, fact, retry)
+def _refused(reason: Reason, detail: str, retry: Retry) -> IngestError:
+    return IngestError(ConditionType.AUTHENTICATED, reason, detail, retry)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the supervisor asks for: one video source of one device, and what it is held to."""
+"""The supervisor's request for a resolve: one video source of one device, with its policy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from camfleet_api.technical_profile import VideoLimits
 
 @dataclass(frozen=True, slots=True)
 class ResolveRequest:
-    """The declared address, and the only one that requests are ever sent to."""
+    """The declared address, to which alone requests are sent, and what is asked there."""
 
     host: str
     onvif_port: int
@@ -30,17 +30,17 @@ class ResolveRequest:
 
     @property
     def device(self) -> DeviceAddress:
-        """The device that is asked."""
+        """The address of the device that is asked."""
         return DeviceAddress(self.host, self.onvif_port)
 
     @property
     def pinned(self) -> str:
-        """The certificate that the ONVIF port is held to: what is declared, else the first seen."""
+        """The certificate that the ONVIF port must show: the declared one, else the first seen."""
         return self.declared_certificate or (self.learned.certificate if self.learned else "")
 
     @property
     def schemes(self) -> tuple[Scheme, ...]:
-        """How the ONVIF port may be asked, in this order. Declared https is a demand."""
+        """The schemes by which to ask the ONVIF port, in this order. Declared https is required."""
         if self.scheme is Scheme.HTTPS:
             return (Scheme.HTTPS,)
         if self.learned is not None and self.learned.scheme == Scheme.HTTPS.value:
@@ -51,7 +51,7 @@ class ResolveRequest:
     def of(
         cls, camera: ShardCamera, policy: Policy, learned: LearnedStatus | None = None
     ) -> ResolveRequest:
-        """The request for a camera of the shard, held to its policy."""
+        """The request for a camera of the shard, with its policy."""
         return cls(
             host=camera.host,
             onvif_port=camera.onvif_port,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What asking a camera by ONVIF gives: who it is, and how to reach its stream from now on."""
+"""The result of a resolve: the identity of the device, and how to reach the camera's stream."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Resolution:
     """The answer to a ResolveRequest, in the form in which the Camera's status keeps it."""
 
     device: DeviceStatus
-    """What the device says it is; a claim, not an identity: `identity.judge` weighs it."""
+    """The identity that the device claims; `identity.judge` weighs it."""
     learned: LearnedStatus
-    """Without generation, and without what only the RTSP port can teach. {password} in the path of
-    the stream stands where the device put the password into its address: `addresses.revealed` puts
-    it back for the request."""
+    """The learnt values, without generation and those that only the RTSP port shows. {password} in
+    the stream's path replaces a password of the device's address; `addresses.revealed` puts it back
+    for the request."""
     deviations: tuple[str, ...] = ()
     """Where the stream differs from the technical profile, one sentence each, no period."""

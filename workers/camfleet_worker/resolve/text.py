@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words that came from a camera, made fit for a condition, an event or a log line."""
+"""Makes texts of a camera safe for a condition, an event or a log line."""
 
 from __future__ import annotations
 
 MAX_WORDS = 80
-"""Characters of a camera's own words that may stand in a message of at most 512."""
+"""How many characters of a camera's text a message, which has at most 512, may contain."""
 
 
 def printable(text: str | None, limit: int = MAX_WORDS) -> str:
@@ -17,7 +17,7 @@ def printable(text: str | None, limit: int = MAX_WORDS) -> str:
 
 
 def listed(items: tuple[str, ...], at_most: int = 5) -> str:
-    """Say "a, b and c", or the first few and "others"."""
+    """A list such as "a, b and c", or the first few items and "others"."""
     if len(items) > at_most:
         items = (*items[:at_most], "others")
     if len(items) < 2:

@@ -32,7 +32,7 @@ def test_a_clock_within_five_seconds_is_good_enough(offset_s: int) -> None:
 def test_the_offset_is_told_in_the_greatest_unit_that_fits(offset_s: int, fact: str) -> None:
     trouble = clock_trouble(offset_s)
     assert trouble is not None
-    assert (trouble.reason, trouble.fact) == (Reason.CLOCK_OFF, fact)
+    assert (trouble.reason, trouble.detail) == (Reason.CLOCK_OFF, fact)
 
 
 @given(

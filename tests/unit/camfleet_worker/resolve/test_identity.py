@@ -65,9 +65,9 @@ def test_a_change_is_told_in_one_printable_line_and_nothing_else_is_told(
     one: DeviceStatus, other: DeviceStatus, declared: str | None
 ) -> None:
     verdict = judge(one, other, declared)
-    assert bool(verdict.fact) == verdict.changed
-    assert verdict.fact.isprintable() or not verdict.fact
-    assert len(verdict.fact) <= 200
+    assert bool(verdict.detail) == verdict.changed
+    assert verdict.detail.isprintable() or not verdict.detail
+    assert len(verdict.detail) <= 200
 
 
 @given(identities, st.sampled_from(WORTHLESS))
@@ -89,7 +89,7 @@ def test_without_any_hint_that_names_somebody_nothing_is_concluded(
 def test_another_device_is_told_with_old_and_new() -> None:
     verdict = judge(GATE, LOBBY)
     assert verdict.changed
-    assert verdict.fact == (
+    assert verdict.detail == (
         "The device with serial number DS-2CD204320190101AAWRC12345678 was here before, "
         "6J0B4A5PAG00123 answers"
     )
@@ -163,7 +163,7 @@ def test_the_serial_number_that_a_person_declares_confirms_an_exchange() -> None
     assert judge(GATE, LOBBY, LOBBY.serial_number).likeness is Likeness.SAME
     verdict = judge(LOBBY, LOBBY, GATE.serial_number)
     assert verdict.changed
-    assert verdict.fact == (
+    assert verdict.detail == (
         "Serial number DS-2CD204320190101AAWRC12345678 is declared and 6J0B4A5PAG00123 answers"
     )
 
@@ -184,10 +184,10 @@ def test_ten_clones_are_one_group_and_each_is_told_the_others() -> None:
     clones = {f"10.0.0.{n}:80": GATE for n in range(1, 11)}
     groups = shared(clones | {"10.0.1.1:80": LOBBY})
     assert [group.devices for group in groups] == [tuple(sorted(clones))]
-    fact = groups[0].fact_for("10.0.0.1:80")
-    assert fact.startswith(f"Serial number {GATE.serial_number} is the answer of 10.0.0.10:80, ")
-    assert "10.0.0.1:80" not in fact
-    assert len(fact) <= 256
+    detail = groups[0].detail_for("10.0.0.1:80")
+    assert detail.startswith(f"Serial number {GATE.serial_number} is the answer of 10.0.0.10:80, ")
+    assert "10.0.0.1:80" not in detail
+    assert len(detail) <= 256
 
 
 @pytest.mark.quirk(23)

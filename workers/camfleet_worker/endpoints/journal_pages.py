@@ -25,7 +25,7 @@ from camfleet_worker.base.moments import moment_us
 from camfleet_worker.base.whole_number import whole_number
 from camfleet_worker.endpoints.http_server import Answer, Request
 from camfleet_worker.journal.keeper import Journals, KeptJournal
-from camfleet_worker.journal.lines import Entry, line_of, windows_said
+from camfleet_worker.journal.lines import Entry, fields_of_windows, line_of
 from camfleet_worker.journal.store import ended_us
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ def _camera_json(
         "camera": kept.camera,
         "uid": kept.uid,
         "settledUs": settled_us,
-        "windows": windows_said(kept.windows),
+        "windows": fields_of_windows(kept.windows),
     }
     return (
         json.dumps(head, separators=(",", ":")).encode()[:-1]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The truth about gaps: when a camera arrived, was relayed and was on disk, and why when not."""
+"""Journals: when a camera's stream arrived, was relayed and was recorded, and the cause of gaps."""

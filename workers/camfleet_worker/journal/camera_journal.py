@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal of one camera while a worker runs it: delivery logs in, entries out. Pure.
+"""The journal of one camera while a worker runs it: reads delivery logs, makes entries. Pure.
 
-Stepped every few seconds by whoever keeps it on disk. It looks back by a minute (hindsight.py), so
-that causes are known and the slowest relay has said what it took. `peek` tells what would be told
-if the worker ended now; that is the checkpoint from which the next one goes on after kill -9.
+The keeper steps it every few seconds. An entry becomes final after a minute (hindsight.py), when
+causes are known and the slowest relay has noted what it took. `peek` returns the entries that would
+be final if the worker ended now; from this checkpoint the next worker goes on after kill -9.
 """
 
 from __future__ import annotations
@@ -30,39 +30,40 @@ from camfleet_worker.journal.windows import Window, with_planned_gaps
 from camfleet_worker.media_types.delivery_log import PAUSE_US, DeliveryLog, Failure, Stretch
 
 HINDSIGHT_US = 60_000_000
-"""What is older is told for good, unless a sink lags behind."""
+"""Entries become final after this time, unless a sink lags behind."""
 PATIENCE_US = 600_000_000
-"""How long a sink that lags is waited for: a disk may stall, and at 128 kbit/s its queue of 8 MiB
-holds so much."""
+"""The longest wait for a sink that lags: a disk may stall, and at 128 kbit/s its queue of 8 MiB
+holds the access units of this time."""
 FRESH_US = 20_000_000
-"""A stage that passed something within this time counts as going on: sinks lag behind."""
+"""A stage that passed an access unit within this time goes on, because sinks lag behind."""
 LAG_US = 3_000_000
-"""A fragment has a second of pictures, and waits a second more for their audio."""
+"""How late a stage may note access units: a fragment holds them for a second, and waits a second
+more for their audio."""
 _MARGIN_US = 5_000_000
 
 
 @dataclass(slots=True)
 class _Track:
-    """One stage: what is known of it, and what was told."""
+    """What is known of one stage."""
 
     fold: Fold
     counting: Counting
     sources: list[tuple[int, DeliveryLog]] = field(default_factory=list)
-    """With the moment from which each is followed: sinks are built anew while they run."""
+    """Its delivery logs, each with the moment from which it counts: a sink may be replaced."""
     stretches: dict[tuple[int, int], Stretch] = field(default_factory=dict)
-    """By source and beginning."""
+    """The stretches, by source and beginning."""
     failures: dict[Failure, None] = field(default_factory=dict)
     missing: Cause | None = None
-    """Why there is no sink at all."""
+    """Why there is no sink; None where there is one."""
     bygone: frozenset[tuple[int, int]] = frozenset()
-    """Stretches, as above, of a time that our clock was set back from."""
+    """Keys of stretches that were noted before our clock was set back."""
 
     def follow(self, deliveries: DeliveryLog, now_us: int) -> None:
         if all(known is not deliveries for _, known in self.sources):
             self.sources.append((now_us, deliveries))
 
     def take_up(self) -> None:
-        """Take what was noted since the last time."""
+        """Read what the delivery logs noted since the last time."""
         for number, (since_us, deliveries) in enumerate(self.sources):
             ended = [deliveries.ended.popleft() for _ in range(len(deliveries.ended))]
             if deliveries.under_way is not None:
@@ -78,7 +79,7 @@ class _Track:
             )
 
     def begin_anew(self, fact: Fact, now_us: int) -> None:
-        """Forget what is to come only now that our clock was set back."""
+        """Start again after our clock was set back, without the stretches before that."""
         self.fold, self.counting = Fold(fact, now_us, 0), Counting(fact, now_us)
         self.bygone = frozenset(
             key for key, stretch in self.stretches.items() if stretch.until_us > now_us
@@ -90,16 +91,16 @@ class _Track:
 
     @property
     def newest_us(self) -> int:
-        """When the last picture that passed had arrived; 0 before the first."""
+        """The arrival time of the last access unit that passed; 0 before the first."""
         return max((one.until_us for one in self.stretches.values()), default=0)
 
     def failed_at(self, gap: Gap) -> Cause | None:
-        """Whose failure a gap begins with."""
+        """The cause of the failure with which a gap begins."""
         first_us, end_us = gap.since_us - PAUSE_US, gap.end_us
         return next((f.cause for f in self.failures if first_us <= f.after_us < end_us), None)
 
     def failed_before(self, gap: Gap) -> Cause | None:
-        """Whose failure came shortly before it: a disk that lags drops pictures a while later."""
+        """The cause of a failure shortly before a gap: a disk that lags drops data only later."""
         before = [one for one in self.stretches.values() if one.until_us <= gap.since_us]
         first_us = max((one.since_us for one in before), default=0)
         first_us = max(first_us, gap.since_us - HINDSIGHT_US)
@@ -107,7 +108,7 @@ class _Track:
         return found[-1] if found else None
 
     def forget(self, before_us: int) -> None:
-        """What no later question can be about: the last stretch before says when a gap began."""
+        """Drop old notes, but keep the last stretch, whose end is the beginning of a gap."""
         old = [one for one in self.stretches.values() if one.until_us < before_us]
         last = max(old, default=None, key=lambda one: one.until_us)
         self.stretches = {
@@ -121,7 +122,7 @@ class _Track:
 
 
 class CameraJournal:
-    """The facts of one camera. Not safe for two threads; the delivery logs that it reads are."""
+    """The facts of one camera. It is not thread-safe; the delivery logs that it reads are."""
 
     def __init__(
         self, began_us: int, arrivals: DeliveryLog, facts: Iterable[Fact], *, picture: bool = True
@@ -136,48 +137,48 @@ class CameraJournal:
         self._usable_now: Condition = UNKNOWN
         self._notes: list[Note] = []
         self._known: Cause | None = None
-        self._told: list[Tile] = []
-        """What was told last of the arriving, for the seams of what comes next."""
+        self._last_tiles: list[Tile] = []
+        """The last final tiles of arriving, to compare later gaps of sinks with."""
         self._windows: tuple[Window, ...] = ()
 
     @property
     def settled_us(self) -> int:
-        """Everything before it was told for good."""
+        """All entries before this moment are final."""
         return self._settled_us
 
     @property
     def facts(self) -> tuple[Fact, ...]:
-        """What it states."""
+        """The facts that it has entries for."""
         usable = () if self._usable is None else (USABLE,)
         return (ARRIVING, *self._sinks, *usable)
 
     def follow(self, fact: Fact, deliveries: DeliveryLog, now_us: int) -> None:
-        """A sink was made: this is what it has to show."""
+        """Read this delivery log: a sink was made."""
         if fact in self._sinks:
             self._sinks[fact].follow(deliveries, now_us)
 
     def lacks(self, fact: Fact, cause: Cause | None) -> None:
-        """A sink cannot be made, and why; None where it has been."""
+        """Note why a sink cannot be made; None where it was made."""
         if fact in self._sinks:
             self._sinks[fact].missing = cause
 
     def declare_windows(self, windows: Iterable[Window]) -> None:
-        """What is planned at the site, in place of what was: it holds for all that is not told."""
+        """Replace the site's windows; they apply to all entries that are not final yet."""
         self._windows = tuple(windows)
 
     def failed(self, at_us: int, cause: Cause, *, connecting: bool) -> None:
-        """The camera does not stream: its session ended, or connecting to it failed."""
+        """Note that the camera's session ended, or that connecting to it failed."""
         self._notes.append(Note(at_us, cause, connecting))
 
     def picture(self, at_us: int, healthy: bool | None) -> None:
-        """Whether a person could use the picture; None while nobody knows."""
+        """Note whether a person could use the picture; None while that is not known."""
         seen = UNKNOWN if healthy is None else UP if healthy else down(Cause.CAMERA)
         if self._usable is not None and seen != self._usable_now:
             self._usable_now = seen
             self._usable.observe(Observation(at_us, seen))
 
     def step(self, now_us: int) -> list[Entry]:
-        """What is known for good now and was not told yet."""
+        """The entries that have become final since the last step."""
         if now_us < self._settled_us - PATIENCE_US:
             return self._begin_anew(now_us)
         self._looked_us = now_us
@@ -185,36 +186,36 @@ class CameraJournal:
         horizon_us = min(now_us - HINDSIGHT_US, self._undecided_us(now_us))
         if horizon_us <= self._settled_us:
             return []
-        told: list[Entry] = []
+        entries: list[Entry] = []
         arriving = self._arriving_tiles(now_us)
         for track, tiles in self._tiles(arriving):
             known = self._planned(_clipped(tiles, self._settled_us, horizon_us))
-            told += _folded(track.fold, known).settle(horizon_us)
-            told += track.counting.settle(horizon_us)
+            entries += _folded(track.fold, known).settle(horizon_us)
+            entries += track.counting.settle(horizon_us)
         if self._usable is not None:
-            told += with_planned_gaps(self._usable.settle(horizon_us), self._windows)
+            entries += with_planned_gaps(self._usable.settle(horizon_us), self._windows)
         self._settle(_clipped(arriving, self._settled_us, horizon_us), horizon_us)
-        return told
+        return entries
 
     def peek(self, now_us: int, lag_us: int = LAG_US) -> list[Entry]:
-        """What would be told if the worker ended now. It changes nothing.
+        """The entries that would be final if the worker ended now. It changes nothing.
 
-        `lag_us`: how much later than pictures arrive it may be known that they have passed; 0 where
-        nothing is under way any more.
+        `lag_us`: how long after its arrival a sink may note an access unit; 0 where no access unit
+        is under way any more.
         """
         self._take_up()
-        told: list[Entry] = []
+        entries: list[Entry] = []
         for track, tiles in self._tiles(self._arriving_tiles(now_us)):
             end_us = max(self._settled_us, self._end_us(track, now_us, lag_us))
             known = self._planned(_clipped(tiles, self._settled_us, end_us))
-            told += _folded(track.fold.copy(), known).close(end_us)
-            told += track.counting.peek(end_us)
+            entries += _folded(track.fold.copy(), known).close(end_us)
+            entries += track.counting.peek(end_us)
         if self._usable is not None:
-            told += with_planned_gaps(self._usable.copy().close(now_us), self._windows)
-        return told
+            entries += with_planned_gaps(self._usable.copy().close(now_us), self._windows)
+        return entries
 
     def ends(self, now_us: int, lag_us: int = LAG_US) -> list[End]:
-        """Up to when a peek tells of each stage."""
+        """Up to when a peek has entries for each stage."""
         tracks = {ARRIVING: self._arriving} | self._sinks
         return [
             End(fact, max(self._settled_us, self._end_us(track, now_us, lag_us)))
@@ -222,9 +223,9 @@ class CameraJournal:
         ]
 
     def _begin_anew(self, now_us: int) -> list[Entry]:
-        """Our clock was set back by so much that nothing would be told until it has caught up.
-        What is known goes as it stands; what follows overlaps with what was told."""
-        told = self.peek(self._looked_us)
+        """Start again: our clock was set back so far that no entry would become final for long. All
+        entries become final now, and later ones overlap with them."""
+        entries = self.peek(self._looked_us)
         self._began_us = self._settled_us = self._looked_us = now_us
         self._arriving.begin_anew(ARRIVING, now_us)
         for fact, track in self._sinks.items():
@@ -234,8 +235,8 @@ class CameraJournal:
             self._usable.observe(Observation(now_us, self._usable_now))
         self._notes = [note for note in self._notes if note.at_us <= now_us]
         self._known = None
-        self._told = []
-        return told
+        self._last_tiles = []
+        return entries
 
     def _track(self, fact: Fact) -> _Track:
         return _Track(Fold(fact, self._began_us, 0), Counting(fact, self._began_us))
@@ -245,7 +246,7 @@ class CameraJournal:
             track.take_up()
 
     def _undecided_us(self, now_us: int) -> int:
-        """From when on a sink may still take what has arrived: it waits in its queue."""
+        """From when on a sink may still take access units, which wait in its queue."""
         arrived_us = self._arriving.newest_us
         behind = (
             max(track.newest_us, self._began_us)
@@ -255,12 +256,12 @@ class CameraJournal:
         return min((at_us for at_us in behind if now_us - at_us < PATIENCE_US), default=now_us)
 
     def _end_us(self, track: _Track, now_us: int, lag_us: int = 0) -> int:
-        """A stage that goes on is known up to its last picture, one that does not up to now."""
+        """A stage that goes on is known up to its last access unit, a stopped one up to now."""
         newest_us = track.newest_us
         return newest_us if now_us - FRESH_US <= newest_us <= now_us else now_us - lag_us
 
     def _arriving_tiles(self, now_us: int) -> list[Tile]:
-        """From what is settled to now. Of a stage that goes on, nothing is missing yet."""
+        """The tiles from the settled moment to now; a stage that goes on has no gap at the end."""
         track = self._arriving
         stretches = list(track.stretches.values())
         if self._end_us(track, now_us) < now_us:
@@ -273,10 +274,10 @@ class CameraJournal:
         return whole(missing, self._settled_us, now_us)
 
     def _tiles(self, arriving: Sequence[Tile]) -> Iterable[tuple[_Track, Sequence[Tile]]]:
-        """The tiles of every stage, for the time of those of the arriving: none of them where our
-        clock was set back to what is settled."""
+        """The tiles of every stage, for the same time as those of arriving; none where our clock
+        was set back to the settled moment."""
         yield self._arriving, arriving
-        around = [*self._told, *arriving] if arriving else []
+        around = [*self._last_tiles, *arriving] if arriving else []
         first_us, last_us = (around[0].start_us, around[-1].end_us) if around else (0, 0)
         for track in self._sinks.values():
             missing: list[Tile] = []
@@ -286,14 +287,16 @@ class CameraJournal:
             yield track, whole(missing, first_us, last_us)
 
     def _planned(self, tiles: Iterable[Tile]) -> list[Tile]:
-        """As they are told. What is kept keeps its cause: it goes on when the window is over."""
+        """Tiles as entries show them; kept ones keep their cause, which counts after a window."""
         return with_planned_gaps(tiles, self._windows)
 
     def _settle(self, arriving: Sequence[Tile], horizon_us: int) -> None:
         self._settled_us = horizon_us
         last = arriving[-1].condition if arriving else UNKNOWN
         self._known = last.cause if last.state is State.GAP else None
-        self._told = _clipped([*self._told, *arriving], horizon_us - _MARGIN_US, horizon_us)
+        self._last_tiles = _clipped(
+            [*self._last_tiles, *arriving], horizon_us - _MARGIN_US, horizon_us
+        )
         for track in (self._arriving, *self._sinks.values()):
             track.forget(horizon_us - 2 * _MARGIN_US)
         old = [note for note in self._notes if note.at_us < horizon_us and note.connecting]

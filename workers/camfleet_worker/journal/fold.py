@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Observations of one fact become periods that tile the time: no overlap, no hole. Pure.
+"""Makes periods from observations of one fact; they tile the time without overlap or hole. Pure.
 
-An observation says what holds from a moment on. Those of several threads come out of order; within
-the tolerance their order makes no difference. Whoever observes asks `settle` for what is finished.
+An observation is a condition from a moment on. Observations of several threads come out of order;
+within the tolerance their order makes no difference. `settle` returns the finished periods.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 
 from camfleet_worker.journal.period import UNKNOWN, Condition, Fact, Period, State
 
-_GRAVITY = (State.SPAN, State.UNKNOWN, State.GAP)
+_SEVERITY = (State.SPAN, State.UNKNOWN, State.GAP)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What holds from a moment on, until another is observed."""
+    """A condition that holds from a moment on, until another is observed."""
 
     at_us: int
     condition: Condition
 
 
 class Fold:
-    """One fact of one camera. Before the first observation it is unknown."""
+    """The periods of one fact of one camera. Before the first observation it is unknown."""
 
     def __init__(self, fact: Fact, began_us: int, tolerance_us: int) -> None:
         self.late = 0
@@ -32,15 +32,15 @@ class Fold:
         self._fact = fact
         self._tolerance_us = tolerance_us
         self._waiting: set[tuple[int, Observation]] = set()
-        """With the moment from which each can still hold."""
+        """Observations, each with the moment from which it can still hold."""
         self._condition = UNKNOWN
         self._since_us = began_us
         self._known_us = began_us
         self._settled_us = began_us
 
     def observe(self, seen: Observation) -> None:
-        """Take one observation. One of settled time holds from where time is not settled yet,
-        unless something newer was observed before it."""
+        """Take an observation. One before the settled moment holds from that moment on, unless a
+        newer one was observed before it."""
         if seen.at_us >= self._settled_us:
             self._waiting.add((seen.at_us, seen))
             return
@@ -49,7 +49,7 @@ class Fold:
             self._waiting.add((self._settled_us, seen))
 
     def copy(self) -> Fold:
-        """Another one that knows the same: to ask what would be told if it ended now."""
+        """A copy that can be closed without closing this one."""
         other = copy(self)
         other._waiting = set(self._waiting)
         return other
@@ -59,7 +59,7 @@ class Fold:
         return self._settle_before(now_us - self._tolerance_us)
 
     def close(self, at_us: int) -> list[Period]:
-        """What is finished and what is under way, up to `at_us`: nothing follows."""
+        """All periods up to `at_us`, finished or not; nothing follows."""
         finished = self._settle_before(at_us)
         self._waiting.clear()
         if at_us > self._since_us:
@@ -70,7 +70,7 @@ class Fold:
     def _settle_before(self, before_us: int) -> list[Period]:
         due = sorted((one for one in self._waiting if one[0] < before_us), key=_order)
         self._waiting.difference_update(due)
-        # The last of each instant: what held for no time ends no period.
+        # Only the last of each instant: an observation that held for no time ends no period.
         holding = dict(due)
         finished = [p for from_us, seen in holding.items() for p in self._turn(from_us, seen)]
         self._settled_us = max(self._settled_us, before_us)
@@ -88,6 +88,6 @@ class Fold:
 
 
 def _order(waiting: tuple[int, Observation]) -> tuple[int, int, int, str]:
-    # Of two at the same instant the graver comes last and holds, whichever came first.
+    # Of two at the same instant the more severe one comes last and holds, in either order.
     from_us, seen = waiting
-    return from_us, seen.at_us, _GRAVITY.index(seen.condition.state), seen.condition.cause or ""
+    return from_us, seen.at_us, _SEVERITY.index(seen.condition.state), seen.condition.cause or ""

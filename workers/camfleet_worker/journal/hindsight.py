@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a camera was up at each moment, and whose gap it was when not, told a while later. Pure.
+"""Decides afterwards whether a camera was up at each moment, and the cause of each gap. Pure.
 
-Who a gap belongs to is known after it has begun: a session that falls silent looks like the
-camera's fault until nothing of its host answers any more. So nothing is told of the last minute;
-what is told then, stands. camera_journal.py keeps what these functions need.
+The cause of a gap is known only after it has begun: a session without packets looks like the
+camera's fault until its host does not answer at all. So entries of the last minute are not final,
+and final ones never change. camera_journal.py keeps what these functions need.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from camfleet_worker.media_types.delivery_log import PAUSE_US, Stretch
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """What held from one moment to another."""
+    """The condition from one moment to another."""
 
     start_us: int
     end_us: int
@@ -28,7 +28,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a supervisor learnt of a camera that is down. `connecting`: by asking it."""
+    """A failure that a supervisor noted. `connecting`: a connect failed."""
 
     at_us: int
     cause: Cause
@@ -37,7 +37,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Time without a picture, within a window; `since_us` is its true beginning."""
+    """Time without access units, within a window; `since_us` is its true beginning."""
 
     since_us: int
     start_us: int
@@ -45,7 +45,7 @@ class Gap:
 
 
 def gaps(stretches: Iterable[Stretch], began_us: int, start_us: int, end_us: int) -> list[Gap]:
-    """Where no stretch lies in a window. Stretches may overlap and come in any order."""
+    """The gaps between the stretches in a window. Stretches may overlap, in any order."""
     found: list[Gap] = []
     since_us = began_us
     for stretch in sorted(stretches):
@@ -58,9 +58,9 @@ def gaps(stretches: Iterable[Stretch], began_us: int, start_us: int, end_us: int
 def blamed(gap: Gap, notes: Iterable[Note], known: Cause | None, otherwise: Cause) -> list[Tile]:
     """The parts of one gap of a camera by cause.
 
-    `known`: whose it is at the window's start. Else the first attempt to connect tells, back to the
-    beginning; else why the session ended; else `otherwise`. Later another cause holds from the
-    first of two attempts in a row that say so: a dead line answers now like this and now like that.
+    `known`: the cause at the window's start. Without it the first attempt to connect decides, back
+    to the beginning; then why the session ended; then `otherwise`. Later another cause holds from
+    the first of two attempts in a row that show it, because a dead line fails in changing ways.
     """
     within = sorted(
         (note for note in notes if gap.since_us <= note.at_us < gap.end_us),
@@ -81,7 +81,7 @@ def blamed(gap: Gap, notes: Iterable[Note], known: Cause | None, otherwise: Caus
 
 
 def whole(missing: Iterable[Tile], start_us: int, end_us: int) -> list[Tile]:
-    """The tiles of a window: what is not missing was there."""
+    """The tiles of a window, with up between the missing ones."""
     found: list[Tile] = []
     at_us = start_us
     for tile in sorted(missing, key=lambda tile: tile.start_us):
@@ -95,9 +95,9 @@ def whole(missing: Iterable[Tile], start_us: int, end_us: int) -> list[Tile]:
 
 
 def passed_on(gap: Gap, arriving: Sequence[Tile], own: Cause) -> list[Tile]:
-    """The parts of one gap of a sink: what never arrived is whose gap that was, the rest `own`.
+    """The parts of one gap of a sink: where nothing arrived the cause of that gap, else `own`.
 
-    A pause at the seams belongs to the neighbour: a sink cannot take what has just arrived.
+    A short pause beside a gap of arriving belongs to that gap: a sink takes access units later.
     """
     found: list[Tile] = []
     at_us = gap.start_us

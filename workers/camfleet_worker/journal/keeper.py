@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journals of all cameras of a worker: stepped, written beside the recordings, handed out.
+"""Keeps the journals of all cameras of a worker: steps them, writes them beside the recordings.
 
 Supervisors open one for each camera and note failures in it, the fleet closes it; `run` steps a few
-at a time. Files are touched on the volume's writer thread alone, one job a camera at a time:
-a disk that stalls costs memory up to a bound, and what exceeds it is counted. A camera that is not
-recorded has its journal on the pod's in-memory volume, which outlives the process and not the pod.
+at a time. Only the volume's writer thread reads and writes files, in one job a camera at a time: a
+disk that stalls costs memory up to a limit, and entries beyond it are counted. A camera without
+recording has its journal on the pod's in-memory volume, which outlives the process, not the pod.
 """
 
 from __future__ import annotations
@@ -38,43 +38,43 @@ from camfleet_worker.record.layout import camera_prefix
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-"""How often it is looked for journals that are due."""
+"""How often `run` looks for journals that are due."""
 STEP_S = 5.0
 CHECKPOINT_S = 30.0
-"""What a worker that is killed had seen of its relays since is lost: at most this much."""
+"""The time between checkpoints. A killed worker loses what its relays took since the last one."""
 IN_MEMORY_BYTES = 24 << 10
-"""Of a camera that is not recorded: some two days."""
+"""The limit of a camera that is not recorded: some two days."""
 ALL_IN_MEMORY_BYTES = 8 << 20
-"""Half of what the pod's in-memory volume holds: who exceeds that is evicted. 200 cameras that run
-take less, in whole pages; those that ran once give way."""
+"""Half of the pod's in-memory volume; a pod that exceeds its limit is evicted. 200 running cameras
+take less, in whole pages; journals of cameras that left are removed first."""
 _WAITING_ENTRIES = 512
-"""For a disk that does not take them: the gaps of a bad day of one camera."""
+"""The most entries that wait for a disk: the gaps of a bad day of one camera."""
 
 
 @dataclass(slots=True)
 class JournalCounters:
-    """Of all cameras; read by metrics. Written on the writer's thread under the journals' lock."""
+    """Counts for all cameras, read by metrics; the writer's thread writes them under the lock."""
 
     lines: int = 0
     dropped_lines: int = 0
-    """Neither written nor handed out: the disk did not take them."""
+    """Lines that were dropped, because the disk did not take them."""
     lost_bytes: int = 0
-    """Written, then given up unacknowledged to stay within the bound."""
+    """Bytes that were written and then removed unacknowledged to stay within the limit."""
     write_failures: int = 0
     bugs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class JournalPlaces:
-    """Where journals lie: beside the recordings below the first, else below the second."""
+    """The folders of journals: the first with the recordings, the second for all others."""
 
     recordings: Path
     memory: Path
 
 
 class KeptJournal:
-    """One camera's, as its supervisor sees it. Called on the main loop; `write` and `finish` run on
-    the writer's thread."""
+    """The journal of one camera for its supervisor. The main loop calls it; `write` and `finish`
+    run on the writer's thread."""
 
     def __init__(
         self,
@@ -99,25 +99,25 @@ class KeptJournal:
         self._ends: tuple[End, ...] = ()
         self._failing = False
         self._begun = False
-        """Whether what the worker before left open is told, or waits for the disk."""
+        """Whether the entries that the last worker left open are written or wait for the disk."""
         self._recovery: Callable[[], tuple[list[Entry], Checkpoint]] | None = None
         self.windows: tuple[Window, ...] = ()
-        """What is planned at the site, as it was declared last."""
+        """The site's maintenance windows, as they were declared last."""
         self._windows_on_disk: tuple[Window, ...] | None = None
         self.renew(assignment)
 
     def renew(self, assignment: Assignment) -> None:
-        """The site declares its maintenance windows anew; nothing else of a journal can change."""
+        """Take the site's maintenance windows anew; nothing else of a journal can change."""
         declared = assignment.policy.site_maintenance_windows
         self.windows = tuple(window_of(one) for one in declared)
         self._journal.declare_windows(self.windows)
 
     def failed(self, cause: Cause, *, connecting: bool = False) -> None:
-        """The camera does not stream. `connecting`: it was asked and this came of it."""
+        """Note that the camera does not stream. `connecting`: a connect failed."""
         self._journal.failed(self._wall_us(), cause, connecting=connecting)
 
     def follow(self, sinks: SinkSet) -> None:
-        """These bring pictures to their ends from now on, or could not be made."""
+        """Read the delivery logs of these sinks, and note those that could not be made."""
         now_us = self._wall_us()
         made = {_fact(sink): sink for sink in sinks.sinks if isinstance(sink, TrackedSink)}
         for fact in self._journal.facts:
@@ -127,15 +127,15 @@ class KeptJournal:
             self._journal.lacks(fact, None if sink is not None else _missing(fact, sinks.errors))
 
     def look(self, sinks: SinkSet) -> None:
-        """Whether the picture can be used, as it is known now."""
+        """Note whether the picture can be used now."""
         picture = sinks.picture
         healthy = False if picture.failure is not None else True if picture.working else None
         self._journal.picture(self._wall_us(), healthy)
 
     @property
     def settled_us(self) -> int:
-        """Nothing that ends before it will come to the disk any more; 0 until it is told there
-        what the worker before left open."""
+        """No later line has an entry that ends before this moment; 0 until the lines have what the
+        last worker left open."""
         if not self._begun:
             return 0
         with self._lock:
@@ -143,38 +143,38 @@ class KeptJournal:
         return min([self._journal.settled_us, *waiting])
 
     def step(self) -> None:
-        """Tell what is known for good now."""
+        """Queue the entries that are final now."""
         self._wait(self._journal.step(self._wall_us()))
 
     @property
     def has_waiting(self) -> bool:
-        """Whether something is finished, or declared, and not on the disk."""
+        """Whether final entries or declared windows are not on the disk yet."""
         return bool(self._waiting) or self.windows != self._windows_on_disk
 
     def now(self) -> list[Entry]:
-        """What goes on, and what is finished and not on the disk: may still change its end."""
+        """The entries that are not on the disk: final ones, and those whose end may change."""
         with self._lock:
             waiting = list(self._waiting)
         return waiting + list(self._final if self.closing else self._journal.peek(self._wall_us()))
 
     def checkpoint(self) -> Checkpoint:
-        """For whoever comes after a worker that dies."""
+        """The checkpoint for the next worker, in case this one dies."""
         now_us = self._wall_us()
         return Checkpoint(
             tuple(self._journal.peek(now_us)), Cause.SYSTEM, tuple(self._journal.ends(now_us))
         )
 
     def recover(self, facts: Iterable[Fact], began_us: int, stretches: Stretches) -> None:
-        """Close what the worker before left open, now or with the first write that succeeds: until
-        then nothing takes the place of what it left. Runs on the writer's thread."""
+        """Close what the last worker left open, now or with the first write that succeeds; until
+        then its checkpoint is not replaced. Runs on the writer's thread."""
         self._recovery = partial(
             what_was_left_open, self.store, tuple(facts), began_us, stretches, self.windows
         )
         self.write(None)
 
     def write(self, checkpoint: Checkpoint | None) -> None:
-        """Bring what waits to the disk, then the checkpoint; None: what was recovered. Runs on the
-        writer's thread."""
+        """Write the waiting entries, then the checkpoint; with None only one that was recovered.
+        Runs on the writer's thread."""
         before = self.store.lost_bytes
         try:
             checkpoint = self._recover() or checkpoint
@@ -188,7 +188,7 @@ class KeptJournal:
             self._failed(error)
             return
         finally:
-            # Room is made before a line is written: what was given up is gone either way.
+            # Old lines are removed before one is written, so they are gone even after an error.
             self._counters.lost_bytes += self.store.lost_bytes - before
         self._failing = False
         written = {id(entry) for entry in entries}
@@ -197,28 +197,28 @@ class KeptJournal:
         self._counters.lines += len(entries)
 
     def _write_windows(self) -> None:
-        """Raises OSError."""
+        """Write the windows where they have changed. Raises OSError."""
         windows = self.windows
         if windows != self._windows_on_disk:
             self.store.declare_windows(windows)
             self._windows_on_disk = windows
 
     def _recover(self) -> Checkpoint | None:
-        """Where that was not possible yet. Raises OSError."""
+        """Recover where that was not possible before; None where it was. Raises OSError."""
         if self._recovery is None:
             return None
-        told, checkpoint = self._recovery()
+        entries, checkpoint = self._recovery()
         self._recovery = None
-        self._wait(told)
+        self._wait(entries)
         self._begun = True
         return checkpoint
 
     def end(self, then: Cause, at_us: int) -> None:
-        """The last checkpoint: whoever comes next knows whose the gap is. It comes before the lines
-        of `finish`, which take long where many cameras end at once.
+        """Write the last checkpoint, with the cause of the gap that follows. It comes before the
+        lines of `finish`, which take long where many cameras end at once.
 
-        `at_us`: when the camera was stopped. The disk may reach this much later, when the next
-        journal of the camera has begun."""
+        `at_us`: when the camera was stopped. The writer's thread may run this much later, when the
+        next journal of the camera has begun."""
         self._final = tuple(self._journal.peek(at_us, lag_us=0))
         self._ends = tuple(self._journal.ends(at_us, lag_us=0))
         try:
@@ -230,7 +230,7 @@ class KeptJournal:
             self._failed(error)
 
     def finish(self, then: Cause) -> None:
-        """Bring everything to the disk."""
+        """Write the last entries to the disk."""
         self._wait(self._final)
         last, self._final = self._final, ()
         self.write(Checkpoint(last, then, self._ends, told=True))
@@ -253,7 +253,7 @@ class KeptJournal:
 
 
 class Journals:
-    """Those of all cameras that run, and of those that ran until a while ago."""
+    """The journals of all cameras that run here, or ran here until a while ago."""
 
     def __init__(
         self,
@@ -277,7 +277,7 @@ class Journals:
         self._closed: deque[KeptJournal] = deque(maxlen=256)
 
     def open(self, assignment: Assignment, arrivals: DeliveryLog) -> KeptJournal:
-        """Begin the journal of a camera, where the last worker left it."""
+        """Begin the journal of a camera where the last worker stopped."""
         began_us = self._wall_us()
         store = self._store(assignment)
         facts = _facts(assignment)
@@ -285,7 +285,7 @@ class Journals:
         kept = KeptJournal(assignment, journal, store, self._wall_us, self.counters)
         self._run(lambda: kept.recover((ARRIVING, *facts), began_us, self._stretches))
         self._running.append(kept)
-        # The lines of a former one of this folder are handed out as this one's.
+        # This journal also returns the lines of a former one in this folder.
         for former in [one for one in self._closed if one.store.camera == store.camera]:
             self._closed.remove(former)
         if not assignment.policy.recording.enabled and not self._bounding:
@@ -294,13 +294,13 @@ class Journals:
         return kept
 
     async def run(self) -> None:
-        """Write what is due, until cancelled."""
+        """Step and write journals until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
             self.step()
 
     def step(self) -> None:
-        """Step those that are due; called twice a second, it spreads them over time."""
+        """Step the journals that are due; called twice a second, it spreads them over time."""
         now = self._monotonic()
         for _ in range(len(self._running) // 8 + 1 if self._running else 0):
             kept = self._running[0]
@@ -317,14 +317,14 @@ class Journals:
                 self._running.remove(kept)
 
     def close(self, journals: Iterable[object], then: Cause = Cause.PLANNED) -> None:
-        """End these, which `open` gave: their cameras stopped on purpose. All that was handed to
-        the volume before counts as what it became."""
+        """End journals that `open` returned: their cameras were stopped on purpose. Jobs that were
+        submitted to the volume before are done first."""
         leaving = {id(journal) for journal in journals}
         ending = [kept for kept in self._running if id(kept) in leaving]
         at_us = self._wall_us()
         for kept in ending:
             self._running.remove(kept)
-            kept.closing = True  # from here on its delivery logs are the writer's thread's to read
+            kept.closing = True  # from here on only the writer's thread reads its delivery logs
             self._closed.append(kept)
             self._run(partial(kept.end, then, at_us))
         for kept in ending:
@@ -332,7 +332,7 @@ class Journals:
 
     @property
     def kept(self) -> list[KeptJournal]:
-        """All of them, for whoever collects."""
+        """All journals, for a collector."""
         return [*self._running, *self._closed]
 
     def _step(self, kept: KeptJournal, now: float) -> None:
@@ -365,7 +365,7 @@ class Journals:
         self._run(write)
 
     def _run(self, job: Callable[[], None]) -> None:
-        """On the writer's thread, which a bug of ours must not end."""
+        """Run a job on the writer's thread, which a bug of ours must not end."""
 
         def guarded() -> None:
             try:
@@ -400,7 +400,7 @@ def _fact(sink: Sink) -> Fact:
 
 
 def _missing(fact: Fact, errors: Iterable[IngestError]) -> Cause | None:
-    """Why there is no sink for a fact."""
+    """The cause for which a fact has no sink."""
     condition = ConditionType.RELAYING if fact.stage is Stage.RELAYED else ConditionType.RECORDING
     of_it = (error for error in errors if error.condition is condition)
     return next((cause_of(error.reason) for error in of_it), None)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Periods and tallies as lines of JSON, one a line, with the version of their form. Pure.
+"""Writes periods and tallies as JSON, each in one line, with the version of the format. Pure.
 
-Written and read by store.py. What is no whole line of a known version is None, never an error: a
-writer that died leaves half a line.
+Used by store.py. A text that is no whole line of a known version reads as None and never as an
+error, because a writer that died leaves half a line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Up to when a fact is told of."""
+    """The moment up to which a fact has entries."""
 
     fact: Fact
     at_us: int
@@ -30,8 +30,8 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What would be told if the worker ended now, up to when that reaches for each stage that it
-    watches, and whose gap would follow. `told`: it stands in the lines as well."""
+    """The entries that would be final if the worker ended now, the moment up to which each stage
+    has entries, and the cause of the gap that would follow. `told`: the lines have them too."""
 
     entries: tuple[Period | Tally, ...]
     then: Cause
@@ -40,11 +40,11 @@ class Checkpoint:
 
 
 Entry = Period | Tally
-"""What a line may state."""
+"""The contents of a line."""
 
 
-def said(entry: Entry) -> dict[str, object]:
-    """An entry as the fields of its line: of a period or of an hour's key frames."""
+def fields_of(entry: Entry) -> dict[str, object]:
+    """The fields of an entry's line: a period, or the key frames of an hour."""
     about: dict[str, object] = {
         "v": VERSION,
         "stage": entry.fact.stage,
@@ -61,12 +61,12 @@ def said(entry: Entry) -> dict[str, object]:
 
 
 def line_of(entry: Entry) -> bytes:
-    """One line, with its end."""
-    return json.dumps(said(entry), separators=(",", ":")).encode() + b"\n"
+    """The line of an entry, with the line end."""
+    return json.dumps(fields_of(entry), separators=(",", ":")).encode() + b"\n"
 
 
 def entry_of(line: bytes) -> Entry | None:
-    """What a line states."""
+    """The entry in a line; None where the line has none."""
     try:
         return _entry(json.loads(line))
     except (RecursionError, ValueError):
@@ -74,7 +74,7 @@ def entry_of(line: bytes) -> Entry | None:
 
 
 def checkpoint_text(checkpoint: Checkpoint) -> bytes:
-    """What a file of a checkpoint holds."""
+    """The content of a checkpoint's file."""
     return json.dumps(
         {
             "v": VERSION,
@@ -84,14 +84,14 @@ def checkpoint_text(checkpoint: Checkpoint) -> bytes:
                 {"stage": end.fact.stage, "system": end.fact.system, "endUs": end.at_us}
                 for end in checkpoint.ends
             ],
-            "entries": [said(entry) for entry in checkpoint.entries],
+            "entries": [fields_of(entry) for entry in checkpoint.entries],
         },
         separators=(",", ":"),
     ).encode()
 
 
 def checkpoint_of(text: bytes) -> Checkpoint | None:
-    """The checkpoint that a file holds."""
+    """The checkpoint in a file; None where it cannot be read."""
     try:
         found = json.loads(text)
         if not isinstance(found, dict) or found["v"] != VERSION:
@@ -104,8 +104,8 @@ def checkpoint_of(text: bytes) -> Checkpoint | None:
         return None
 
 
-def windows_said(windows: Iterable[Window]) -> list[dict[str, object]]:
-    """Windows as a file and a collector are told of them."""
+def fields_of_windows(windows: Iterable[Window]) -> list[dict[str, object]]:
+    """The fields of windows, for a file and for a collector."""
     return [
         {
             "startUs": one.start_us,
@@ -118,13 +118,13 @@ def windows_said(windows: Iterable[Window]) -> list[dict[str, object]]:
 
 
 def windows_text(windows: Iterable[Window]) -> bytes:
-    """What a file of windows holds."""
-    said = {"v": VERSION, "windows": windows_said(windows)}
-    return json.dumps(said, separators=(",", ":")).encode()
+    """The content of a file of windows."""
+    content = {"v": VERSION, "windows": fields_of_windows(windows)}
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 def windows_of(text: bytes) -> tuple[Window, ...]:
-    """The windows that a file holds; none where it cannot be read."""
+    """The windows in a file; none where it cannot be read."""
     try:
         found = json.loads(text)
         if not isinstance(found, dict) or found["v"] != VERSION:
@@ -163,7 +163,7 @@ def _entry(found: object) -> Entry | None:
 
 
 def _whole(number: object) -> int:
-    # type, not isinstance: true is an int, and no time.
+    # type, not isinstance: True is an int, but no time.
     if type(number) is not int:
         raise TypeError
     return number

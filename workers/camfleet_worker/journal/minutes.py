@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Good minutes: a key frame arrived, the picture could be used, and the sink took it. Pure.
+"""Judges minutes: in a good one a key frame arrived, was usable, and the sink took it. Pure.
 
-Asked by whoever counts availability, for one sink at a time: at the camera and at the monitoring
-system are two figures, never one. What is missing as planned is told apart; leaving it out is for
-whoever divides.
+`recordings availability` uses it, for one sink at a time: availability at the camera and at the
+monitoring system are two figures, never one. Minutes with planned gaps have a verdict of their own;
+the reader of the figures decides whether to leave them out.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ MINUTE_US = 60_000_000
 
 
 class Verdict(StrEnum):
-    """Only good counts as up."""
+    """The verdict on a minute; only a good one counts as up."""
 
     GOOD = "good"
     NOT_GOOD = "notGood"
     PLANNED = "planned"
-    """Not good, and all that is missing from it is missing as planned."""
+    """The minute is not good, and all that it lacks was planned."""
     UNKNOWN = "unknown"
 
 
 class Shortfall(StrEnum):
-    """What a minute lacks, or what is not known of it."""
+    """What a minute lacks, or what is not known about it."""
 
     NO_KEY_FRAME = "noKeyFrame"
     KEY_FRAMES_UNKNOWN = "keyFramesUnknown"
@@ -39,12 +39,12 @@ class Shortfall(StrEnum):
 
 
 UNKNOWNS = frozenset({Shortfall.KEY_FRAMES_UNKNOWN, Shortfall.TAKING_UNKNOWN})
-"""All that a minute lacks of which nothing was seen."""
+"""The shortfalls of a minute that no worker watched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """The verdict on one minute, with what it lacks and the causes of the sink's gaps in it."""
+    """The verdict on one minute, its shortfalls, and the causes of the sink's gaps in it."""
 
     start_us: int
     verdict: Verdict
@@ -60,9 +60,9 @@ def judge(
 ) -> Minute:
     """Judge the minute that begins at `start_us` by one sink's periods.
 
-    `key_frames`: decodable ones that arrived, None where nobody counted. `picture`: periods of
-    whether it could be used; a picture that nobody watches takes nothing from the minute, and one
-    that could not be used for a part of it was not one of a good minute.
+    `key_frames`: how many decodable ones arrived, None where that was not counted. `picture`: the
+    periods of usable. Without them the picture takes nothing from the minute; a minute with an
+    unusable picture, even for a part of it, is not good.
     """
     end_us = start_us + MINUTE_US
     here = _within(sink, start_us, end_us)
@@ -79,7 +79,7 @@ def _within(periods: Iterable[Period], start_us: int, end_us: int) -> list[Perio
 
 
 def _causes(periods: Iterable[Period]) -> frozenset[Cause]:
-    """Whose gaps they are."""
+    """The causes of the gaps among the periods."""
     return frozenset(p.condition.cause for p in periods if p.condition.cause is not None)
 
 
@@ -90,12 +90,12 @@ def _key_frame_shortfalls(key_frames: int | None) -> frozenset[Shortfall]:
 
 
 def _sink_shortfalls(here: list[Period], start_us: int, end_us: int) -> frozenset[Shortfall]:
-    """Something taken is enough; nothing taken is certain only where gaps fill the minute."""
+    """What the sink lacks: one span is enough, and nothing is certain before gaps fill a minute."""
     if any(p.condition.state is State.SPAN for p in here):
         return frozenset()
     down_until_us = start_us
     gaps = (p for p in here if p.condition.state is State.GAP)
-    for gap in sorted(gaps, key=lambda gap: gap.start_us):  # those of two workers may overlap
+    for gap in sorted(gaps, key=lambda gap: gap.start_us):  # gaps of two workers may overlap
         if gap.start_us > down_until_us:
             break
         down_until_us = max(down_until_us, gap.end_us)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a journal states: one fact of one camera, up, down with a cause, or unknown, for a time.
+"""The entries of a journal: for a period, a fact of a camera is up, down with a cause, or unknown.
 
-Pure values, made by fold.py and recovery.py, written by lines.py, judged by minutes.py. The three
-facts are never mixed: whether one is up is derived from no other. (Whose gap it is may be: a
-picture that never arrived is no fault of the disk.)
+Pure values, made by fold.py and recovery.py, written by lines.py, judged by minutes.py. The state
+of a fact is never derived from another fact; the cause of a gap may be: an access unit that never
+arrived is no fault of the disk.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from camfleet_api.cause import Cause
 
 
 class Stage(StrEnum):
-    """How far pictures have come."""
+    """How far access units have come."""
 
     ARRIVING = "arriving"
     RELAYED = "relayed"
     ON_DISK = "onDisk"
     USABLE = "usable"
-    """No stage of the way: whether a person could use the picture. It blames the camera."""
+    """Whether a person could use the picture, which is no stage; the cause is the camera."""
 
 
 class State(StrEnum):
-    """What is known of a period. Unknown is not up."""
+    """The state in a period. Unknown is not up."""
 
     SPAN = "span"
     GAP = "gap"
@@ -34,7 +34,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A stage, and for a relay the monitoring system that it goes to."""
+    """A stage, and for a relay the name of the monitoring system."""
 
     stage: Stage
     system: str = ""
@@ -72,7 +72,8 @@ def down(cause: Cause) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From the first moment to the one after the last, in microseconds since the epoch, UTC."""
+    """The condition of a fact from its first moment to before `end_us`, in microseconds since the
+    epoch, UTC."""
 
     fact: Fact
     condition: Condition

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker that died did not write down, told from what lies on the disk. Pure.
+"""Makes the entries that a worker which died did not write, from its segments on the disk. Pure.
 
-The next start asks it, with the stretches that listing the segments shows. What is not on the disk
-there is a gap of ours: a gap that the dead worker had seen end would stand in its journal.
+The next start calls it with the stretches of the segments. Time without segments is a gap of ours:
+a gap whose end the dead worker had seen would be in its journal.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def recovered(
 ) -> list[Period]:
     """Periods of a fact from where the journal ends to the start of the new worker.
 
-    What lies on the disk has arrived too, so the stretches hold for both facts. `cause`: planned
-    where the worker before was told to stop.
+    A recorded access unit has arrived too, so the stretches hold for both facts. `cause`: planned
+    where the last worker was stopped in order.
     """
     found: list[Period] = []
     at_us = since_us
@@ -42,18 +42,18 @@ def recovered(
     return found
 
 
-def after(told_us: Mapping[Fact, int], periods: Iterable[Period]) -> list[Period]:
-    """What periods say of the time that is not told yet: what was told for good stands."""
+def after(written_us: Mapping[Fact, int], periods: Iterable[Period]) -> list[Period]:
+    """The parts of periods that the lines do not have yet: lines never change."""
     later = (
-        (one, max(one.start_us, told_us.get(one.fact, 0)))
+        (one, max(one.start_us, written_us.get(one.fact, 0)))
         for one in periods
-        if one.end_us > told_us.get(one.fact, 0)
+        if one.end_us > written_us.get(one.fact, 0)
     )
     return [Period(one.fact, one.condition, start_us, one.end_us) for one, start_us in later]
 
 
 def joined(periods: Iterable[Period]) -> list[Period]:
-    """Periods of any facts by their start, those that go on where an equal one ends as one."""
+    """Periods by their start; equal ones that follow each other without a break become one."""
     found: list[Period] = []
     last: dict[Fact, int] = {}
     for period in sorted(periods, key=lambda one: one.start_us):

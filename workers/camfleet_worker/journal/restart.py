@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker's journal owes for the worker before it: the time that nobody watched, and what was
-seen and not written. Called once for each camera by the keeper, on the writer's thread; it reads
-the disk. What follows from what was read is decided in recovery.py, which is pure.
+"""Completes the journal of the last worker: the time without a worker, and what it did not write.
+
+The keeper calls it once for each camera, on the writer's thread, and it reads the disk. The pure
+module recovery.py makes the entries.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from camfleet_worker.journal.tally import Tally
 from camfleet_worker.journal.windows import Window, with_planned_gaps
 
 Stretches = Callable[[Path, int, int], list[tuple[int, int]]]
-"""What of a camera lies in its folder between two moments, in microseconds since the epoch."""
+"""The recorded spans in a camera's folder between two moments, in microseconds since the epoch."""
 
 
 def what_was_left_open(
@@ -30,16 +31,18 @@ def what_was_left_open(
     stretches: Stretches,
     windows: Iterable[Window] = (),
 ) -> tuple[list[Entry], Checkpoint]:
-    """What the worker before did not tell, the time in which none watched included, and the new
-    beginning: a worker that dies again now must not have it told twice. `windows`: what is planned
-    at the site. Raises OSError."""
+    """The entries that the last worker did not write, with the time without a worker, and the new
+    checkpoint, so that they are not written twice if this worker dies too. `windows`: the site's
+    maintenance windows. Raises OSError."""
     left = store.checkpoint()
     if left is None:
-        # Lost with the power, or this is the first: the lines and the recordings have to do.
+        # The power was lost, or there was no worker before: use the lines and the recordings.
         left = Checkpoint((), Cause.SYSTEM, _ends(store.read()), told=True)
-    told_us = _told_since(store, left, began_us)
+    written_us = _written_since(store, left, began_us)
     ends = {
-        end.fact: max(end.at_us, told_us.get(end.fact, 0)) for end in left.ends if end.fact in facts
+        end.fact: max(end.at_us, written_us.get(end.fact, 0))
+        for end in left.ends
+        if end.fact in facts
     }
     holes = with_planned_gaps(
         _holes(ends, began_us, left.then, partial(stretches, store.camera)), windows
@@ -51,19 +54,21 @@ def what_was_left_open(
         return list(holes), beginning
     tallies = [one for one in left.entries if isinstance(one, Tally)]
     went_on = [one for one in left.entries if isinstance(one, Period)]
-    return [*joined([*after(told_us, went_on), *holes]), *tallies], beginning
+    return [*joined([*after(written_us, went_on), *holes]), *tallies], beginning
 
 
-def _told_since(store: JournalStore, left: Checkpoint, began_us: int) -> Mapping[Fact, int]:
-    """Up to when lines tell that were written after the checkpoint was made: it waited for a disk
-    that stalled, or the worker died between the two. Raises OSError."""
+def _written_since(store: JournalStore, left: Checkpoint, began_us: int) -> Mapping[Fact, int]:
+    """Up to when the lines have entries of each fact. They may be newer than the checkpoint, which
+    waited for a disk that stalled, or the worker died before it. Raises OSError."""
     since_us = min((end.at_us for end in left.ends), default=began_us)
     lines = store.entries(max(0, since_us - DAY_US))
-    # Those of a time that our clock was set back from say nothing of this one.
-    return _told_until(one for one in lines if isinstance(one, Period) and one.end_us <= began_us)
+    # Lines from before our clock was set back do not count.
+    return _written_until(
+        one for one in lines if isinstance(one, Period) and one.end_us <= began_us
+    )
 
 
-def _told_until(periods: Iterable[Period]) -> Mapping[Fact, int]:
+def _written_until(periods: Iterable[Period]) -> Mapping[Fact, int]:
     found: dict[Fact, int] = {}
     for period in periods:
         found[period.fact] = max(found.get(period.fact, 0), period.end_us)
@@ -71,9 +76,9 @@ def _told_until(periods: Iterable[Period]) -> Mapping[Fact, int]:
 
 
 def _ends(periods: Iterable[Period]) -> tuple[End, ...]:
-    """Where lines end. What a relay took since, nobody knows."""
-    told_us = _told_until(period for period in periods if period.fact in (ARRIVING, ON_DISK))
-    return tuple(End(fact, at_us) for fact, at_us in told_us.items())
+    """Up to when the lines have entries; what a relay took since then is unknown."""
+    written_us = _written_until(period for period in periods if period.fact in (ARRIVING, ON_DISK))
+    return tuple(End(fact, at_us) for fact, at_us in written_us.items())
 
 
 def _holes(
@@ -82,9 +87,9 @@ def _holes(
     then: Cause,
     stretches: Callable[[int, int], list[tuple[int, int]]],
 ) -> list[Period]:
-    """The time in which no worker watched, for every fact that one watched before."""
+    """The time without a worker, for every fact that the last one watched."""
     lying: list[tuple[int, int]] = []
-    if ends and then is not Cause.PLANNED:  # an orderly end has told everything
+    if ends and then is not Cause.PLANNED:  # an orderly end has written everything
         lying = stretches(min(ends.values()), began_us)
     found: list[Period] = []
     for fact, end_us in ends.items():

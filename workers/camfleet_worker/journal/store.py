@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal of one camera on a disk: a file for each UTC day in which periods and hours ended,
-a checkpoint, replaced as a whole, of what goes on, and the maintenance windows of its site.
+"""The journal of one camera on a disk: a file for each UTC day in which entries ended, a checkpoint
+of those that go on, which is replaced as a whole, and the maintenance windows of the site.
 
 Its calls block: make them on the volume's writer thread, never on the media loop. One process
-writes a folder. A journal lies in a folder of its own beside the days of the recordings, which
-retention does not touch, and stays until it is acknowledged or takes more than its bound.
+writes a folder. A journal has a folder of its own beside the days of the recordings, which
+retention does not touch, and stays until it is acknowledged or exceeds its limit.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ CHECKPOINT = "open.json"
 WINDOWS = "windows.json"
 _SUFFIX = ".jsonl"
 _MAX_BYTES = 4 << 20
-"""Some 30,000 periods of one camera."""
+"""The limit of one camera's lines: some 30,000 periods."""
 
 
 class JournalStore:
-    """The journal beside one camera's recordings. Its methods raise OSError."""
+    """Reads and writes the journal beside one camera's recordings. Its methods raise OSError."""
 
     def __init__(self, camera_folder: Path, max_bytes: int = _MAX_BYTES) -> None:
         self.lost_bytes = 0
-        """What was given up unacknowledged to stay within the bound."""
+        """How many unacknowledged bytes were removed to stay within the limit."""
         self.camera = camera_folder
         self._folder = camera_folder / FOLDER
         self._max_bytes = max_bytes
 
     def append(self, *entries: Entry) -> None:
-        """Add what is finished. It is on the disk for good when this returns."""
+        """Add final entries. They survive a loss of power when this returns."""
         of_days: dict[str, bytes] = {}
         for entry in entries:
             day = day_of(ended_us(entry))
@@ -63,14 +63,14 @@ class JournalStore:
         self._replace(CHECKPOINT, checkpoint_text(checkpoint))
 
     def checkpoint(self) -> Checkpoint | None:
-        """What the last writer left; None where nobody has, or it cannot be read."""
+        """The last writer's checkpoint; None where there is none, or it cannot be read."""
         try:
             return checkpoint_of((self._folder / CHECKPOINT).read_bytes())
         except FileNotFoundError:
             return None
 
     def declare_windows(self, windows: Collection[Window]) -> None:
-        """Replace the site's maintenance windows, for whoever judges the journal later."""
+        """Replace the site's maintenance windows, for later judgements of the journal."""
         if windows or (self._folder / WINDOWS).exists():
             self._replace(WINDOWS, windows_text(windows))
 
@@ -82,7 +82,7 @@ class JournalStore:
             return ()
 
     def entries(self, since_us: int = 0) -> list[Entry]:
-        """Everything that is kept of the days from a moment's on, each once, by its end."""
+        """All entries from the day of a moment on, each once, ordered by their end."""
         first = day_of(since_us)
         found = {
             entry
@@ -94,24 +94,24 @@ class JournalStore:
         return sorted(found, key=ended_us)
 
     def known(self) -> list[Entry]:
-        """Everything that is kept, and what was going on when the checkpoint was made."""
+        """All entries, with those of the checkpoint, which were going on."""
         left = self.checkpoint()
         return list(dict.fromkeys([*self.entries(), *(left.entries if left else ())]))
 
     def read(self) -> list[Period]:
-        """Every period that is kept, each once, by its start."""
+        """All periods, each once, ordered by their start."""
         found = (entry for entry in self.entries() if isinstance(entry, Period))
         return sorted(found, key=lambda p: (p.start_us, p.end_us, p.fact.stage, p.fact.system))
 
     def acknowledge(self, until_us: int) -> None:
-        """Let go of the days of which everything ended before `until_us`."""
+        """Remove the days whose entries all ended before `until_us`."""
         today = day_of(until_us)
         for path in self._days():
             if path.stem < today:
                 path.unlink(missing_ok=True)
 
     def _replace(self, name: str, text: bytes) -> None:
-        """Readers find the former content or this, whole."""
+        """Replace a file as a whole: readers find the former content or this one."""
         self._folder.mkdir(parents=True, exist_ok=True)
         replace_file(self._folder / name, text)
 
@@ -130,7 +130,7 @@ class JournalStore:
             sync_folder(self._folder)
 
     def _make_room(self, wanted: int) -> None:
-        """Give up the oldest days, unacknowledged, where the bound asks for it: today last."""
+        """Remove the oldest days, even unacknowledged, to stay within the limit; today last."""
         days = self._days()
         used = sum(path.stat().st_size for path in days)
         for path in days:
@@ -146,13 +146,13 @@ class JournalStore:
 
 
 def cameras_with_journal(root: Path) -> list[Path]:
-    """The folders below a root that a journal lies in, whether or not something is recorded."""
+    """The folders below a root that have a journal, with or without recordings."""
     return sorted(folder.parent for folder in root.glob(f"*/*/{FOLDER}") if folder.is_dir())
 
 
 def give_up_oldest(root: Path, max_bytes: int, in_use: Collection[Path]) -> int:
-    """Remove whole journals below a root until the rest fits, those written last the last; answers
-    how many bytes of lines that were. Raises OSError."""
+    """Remove whole journals below a root until the rest fits, the longest unchanged first; returns
+    how many bytes of lines they had. Raises OSError."""
     journals = [camera / FOLDER for camera in cameras_with_journal(root)]
     taken = {folder: _allocated_bytes(folder) for folder in journals}
     used, given_up = sum(taken.values()), 0
@@ -168,18 +168,18 @@ def give_up_oldest(root: Path, max_bytes: int, in_use: Collection[Path]) -> int:
 
 
 def _allocated_bytes(folder: Path) -> int:
-    """In whole blocks, which is what a volume's limit counts."""
+    """The size of a folder in whole blocks, which the limit of a volume counts."""
     found = 0
     for path in folder.iterdir():
         try:
             found += path.stat().st_blocks * 512
         except FileNotFoundError:
-            continue  # replaced or acknowledged since it was listed
+            continue  # it was replaced or acknowledged after it was listed
     return found
 
 
 def ended_us(entry: Entry) -> int:
-    """When what an entry states was over."""
+    """The end of an entry's time."""
     return entry.hour_us + HOUR_US if isinstance(entry, Tally) else entry.end_us
 
 
@@ -187,10 +187,10 @@ def _lines(path: Path) -> list[bytes]:
     try:
         return path.read_bytes().splitlines()
     except FileNotFoundError:
-        return []  # acknowledged since it was listed: readers need not be the writer
+        return []  # it was acknowledged after it was listed: the reader may be another process
 
 
 def _is_torn(descriptor: int) -> bool:
-    """Whether the writer before died within a line."""
+    """Whether the last writer died within a line."""
     size = os.fstat(descriptor).st_size
     return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many key frames passed in each minute of an hour: what a good minute is judged by. Pure."""
+"""Counts the key frames of each minute, by which minutes are judged, in hourly tallies. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from camfleet_worker.journal.period import Fact
 MINUTES = 60
 HOUR_US = MINUTES * MINUTE_US
 _MOST_HOURS = 24
-"""Told at once, also where nothing was counted."""
+"""The most hours that are returned together where no key frame was counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One stage of one camera in one UTC hour; None for a minute that nobody saw the whole of."""
+    """The key frames of one stage in one UTC hour; None for a minute that was watched in part."""
 
     fact: Fact
     hour_us: int
@@ -40,13 +40,13 @@ class Counting:
         self._hour_us = began_us // HOUR_US * HOUR_US
 
     def take(self, arrived_us: Iterable[int]) -> None:
-        """Count these."""
+        """Count key frames by their times of arrival."""
         for at_us in arrived_us:
             minute = at_us // MINUTE_US
             self._counts[minute] = self._counts.get(minute, 0) + 1
 
     def settle(self, until_us: int) -> list[Tally]:
-        """The hours that are over for good."""
+        """The tallies of hours that have become final."""
         over_us = until_us // HOUR_US * HOUR_US
         if over_us <= self._hour_us:
             return []
@@ -58,13 +58,13 @@ class Counting:
         return finished
 
     def peek(self, until_us: int) -> list[Tally]:
-        """What is known up to now of the hours that are not over."""
+        """The tallies up to now of the hours that are not final."""
         hours = self._hours(max(until_us, self._hour_us + 1))
         return [tally for hour_us in hours for tally in self._tally(hour_us, until_us)]
 
     def _hours(self, end_us: int) -> Iterable[int]:
-        """Those that begin before `end_us`. Our clock may leap by years: of more than a day, only
-        those in which something was counted."""
+        """The hours that begin before `end_us`. Our clock may step by years: of more than a day,
+        only the hours with a key frame."""
         if end_us - self._hour_us <= _MOST_HOURS * HOUR_US:
             return range(self._hour_us, end_us, HOUR_US)
         counted = {minute * MINUTE_US // HOUR_US * HOUR_US for minute in self._counts}
@@ -75,14 +75,14 @@ class Counting:
         return [] if all(n is None for n in counts) else [Tally(self._fact, hour_us, counts)]
 
     def _count(self, start_us: int, until_us: int) -> int | None:
-        """A key frame is a key frame; that there was none needs a whole minute to be said."""
+        """The key frames of a minute; 0 only where the whole minute was watched, else None."""
         whole = self._began_us <= start_us and start_us + MINUTE_US <= until_us
         return self._counts.get(start_us // MINUTE_US, 0 if whole else None)
 
 
 def key_frames_by_minute(tallies: Iterable[Tally], fact: Fact) -> Mapping[int, int]:
-    """Counts by the minute's first moment; a minute that is told twice counts with the larger
-    number: a worker that died had told it already."""
+    """Counts by the minute's first moment. A minute with two counts has the larger one: a worker
+    that died had written it already."""
     found: dict[int, int] = {}
     for tally in tallies:
         if tally.fact == fact:

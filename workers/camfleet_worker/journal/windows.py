@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Maintenance windows of a Site: which part of a gap was planned, and who planned it. Pure.
 
-The journal of a running camera applies them before it tells a gap for good, and whoever judges a
-journal later applies those that are declared then. A gap is never lengthened or taken away here.
+The journal of a running camera applies them before a gap becomes final, and a later judgement
+applies those that are declared then. A gap is never lengthened or removed here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from camfleet_worker.journal.period import Condition, Period, State, down
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Planned work, in microseconds since the epoch, UTC."""
+    """The time of planned work, in microseconds since the epoch, UTC, and who planned it."""
 
     start_us: int
     end_us: int
@@ -34,23 +34,23 @@ def window_of(declared: MaintenanceWindow) -> Window:
     return Window(start_us, end_us, declared.author, declared.reason)
 
 
-Told = TypeVar("Told", Tile, Period)
+Timed = TypeVar("Timed", Tile, Period)
 
 
-def with_planned_gaps(told: Iterable[Told], windows: Iterable[Window]) -> list[Told]:
-    """The same stretches of time, their gaps split at the edges of the windows, planned within."""
+def with_planned_gaps(parts: Iterable[Timed], windows: Iterable[Window]) -> list[Timed]:
+    """The same tiles or periods; their gaps are split at the edges of windows, planned inside."""
     joined = _joined(windows)
     if not joined:
-        return list(told)
+        return list(parts)
     return [
         replace(one, start_us=start_us, end_us=end_us, condition=condition)
-        for one in told
+        for one in parts
         for start_us, end_us, condition in _parts(one.start_us, one.end_us, one.condition, joined)
     ]
 
 
 def _joined(windows: Iterable[Window]) -> list[tuple[int, int]]:
-    """The time of windows, by its start: those that overlap or touch are one."""
+    """The times of windows, ordered by start; windows that overlap or touch become one."""
     found: list[tuple[int, int]] = []
     for start_us, end_us in sorted((one.start_us, one.end_us) for one in windows):
         if found and start_us <= found[-1][1]:
@@ -63,7 +63,7 @@ def _joined(windows: Iterable[Window]) -> list[tuple[int, int]]:
 def _parts(
     start_us: int, end_us: int, condition: Condition, planned: list[tuple[int, int]]
 ) -> list[tuple[int, int, Condition]]:
-    """The parts of one stretch of time, which tile it."""
+    """The parts of one tile or period, without a hole between them."""
     if condition.state is not State.GAP:
         return [(start_us, end_us, condition)]
     found: list[tuple[int, int, Condition]] = []

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camfleet_api.cause import Cause
-from camfleet_worker.journal.lines import windows_said
+from camfleet_worker.journal.lines import fields_of_windows
 from camfleet_worker.journal.minutes import Verdict
 from camfleet_worker.journal.period import Period, Stage
 from camfleet_worker.journal.store import JournalStore, cameras_with_journal
@@ -128,7 +128,7 @@ def _availability(asked: argparse.Namespace) -> None:
         planned[name] = [one for one in windows if _overlap(one, wanted)]
     if asked.json:
         counted = [
-            _counted(name, one) | {"windows": windows_said(planned[name])}
+            _counted(name, one) | {"windows": fields_of_windows(planned[name])}
             for name, stages in found.items()
             for one in stages
         ]

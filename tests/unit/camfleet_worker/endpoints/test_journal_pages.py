@@ -18,7 +18,7 @@ from camfleet_api.cause import Cause
 from camfleet_worker.endpoints.http_server import READING, HttpServer
 from camfleet_worker.endpoints.journal_pages import ACKNOWLEDGE, JOURNAL, AnswerSize, JournalPages
 from camfleet_worker.endpoints.local_endpoint import LOOPBACK, Loopback
-from camfleet_worker.journal.lines import Entry, said
+from camfleet_worker.journal.lines import Entry, fields_of
 from camfleet_worker.journal.period import UP, Fact, Period, Stage, down
 from camfleet_worker.journal.store import JournalStore
 from camfleet_worker.journal.tally import MINUTES, Tally
@@ -79,8 +79,8 @@ async def test_a_collector_is_told_what_is_finished_and_what_goes_on(
     assert gate["windows"] == [
         {"startUs": 500, "endUs": 1_500, "author": "noc", "reason": "mast moved"}
     ]
-    assert gate["entries"] == [said(YESTERDAY), said(TODAY), said(COUNTED)]
-    assert gate["open"] == [said(GOES_ON)]
+    assert gate["entries"] == [fields_of(YESTERDAY), fields_of(TODAY), fields_of(COUNTED)]
+    assert gate["open"] == [fields_of(GOES_ON)]
     assert yard["camera"] == "yard"
 
 
@@ -90,14 +90,14 @@ async def test_only_what_ended_since_a_moment_is_told(
 ) -> None:
     answer = await client.get("/journal", params={"since": since, "camera": "yard"})
     (yard,) = answer.json()["cameras"]
-    assert yard["entries"] == [said(TODAY), said(COUNTED)]
+    assert yard["entries"] == [fields_of(TODAY), fields_of(COUNTED)]
 
 
 async def test_what_is_acknowledged_is_let_go_of_by_whole_days(client: httpx.AsyncClient) -> None:
     answer = await client.post(f"/journal/acknowledge?until={DAY_US + 7}&camera=gate")
     assert answer.status_code == HTTPStatus.NO_CONTENT
     gate, yard = (await client.get("/journal")).json()["cameras"]
-    assert gate["entries"] == [said(TODAY), said(COUNTED)]
+    assert gate["entries"] == [fields_of(TODAY), fields_of(COUNTED)]
     assert len(yard["entries"]) == 3
 
 
@@ -186,4 +186,4 @@ async def test_an_answer_has_a_bound_and_says_how_far_it_goes(
             since_us = gate["settledUs"]
     assert since_us == DAY_US + 7
     everything: list[Entry] = [YESTERDAY, *flaps, TODAY, COUNTED]
-    assert found == [said(one) for one in everything]
+    assert found == [fields_of(one) for one in everything]

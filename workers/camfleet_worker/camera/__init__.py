@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of each camera of a shard: assignment, supervision, what is remembered, its sinks."""
+"""Runs each camera of a shard: its assignment, supervision, learnt values and sinks."""

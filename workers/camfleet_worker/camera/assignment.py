@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shard as the fleet sees it: one assignment for each camera, and what differs between two.
+"""Makes one assignment for each camera of a shard, and compares the assignments of two shards.
 
-Pure. A camera whose entry is unchanged is never touched, whatever happens to the entries around
-it; entries are told apart by the Camera's uid, so a camera deleted and declared again is another.
+Pure. A camera whose entry is unchanged is never touched, whatever happens to other entries. The
+Camera's uid identifies an entry, so a camera that is deleted and declared again is another one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from camfleet_api.ingest_shard import IngestShardSpec, Policy, ShardCamera, secr
 
 @dataclass(frozen=True)
 class Assignment:
-    """One camera and the policy it is held to."""
+    """One camera with its policy."""
 
     camera: ShardCamera
     policy: Policy
@@ -31,15 +31,15 @@ class Assignment:
 
     @property
     def device(self) -> DeviceAddress:
-        """Cameras with the same one are channels of one device."""
+        """The address of its device; cameras with the same one are channels of one device."""
         return self.camera.device
 
     def runs_like(self, other: Assignment) -> bool:
-        """True where the difference, if any, needs no new connection."""
+        """Whether both can use one connection: no difference reaches the stream."""
         return self._essence() == other._essence()
 
     def _essence(self) -> tuple[ShardCamera, Policy]:
-        """Without what does not reach the stream: a label was edited, another index was given."""
+        """The parts that reach the stream: no labels, no indices."""
         return (
             self.camera.model_copy(update={"generation": 0, "policy": 0}),
             self.policy.model_copy(
@@ -53,23 +53,24 @@ class Assignment:
 
 
 Assignments = Mapping[str, Assignment]
-"""By uid of the Camera."""
+"""Assignments by the uid of their Camera."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardChange:
-    """What has to be done to get from one shard to the next."""
+    """The differences between one shard and the next."""
 
     added: tuple[Assignment, ...]
     removed: tuple[Assignment, ...]
     changed: tuple[Assignment, ...]
-    """Must connect anew."""
+    """Cameras that must connect again."""
     renewed: tuple[Assignment, ...]
-    """Go on as they are; the generation differs, or a budget, bound or window of the site."""
+    """Cameras that go on unchanged: only the generation or a budget, limit or window of the site
+    differs."""
 
 
 def assignments_of(spec: IngestShardSpec) -> dict[str, Assignment]:
-    """Resolve the policy of each camera. IndexError where the shard names none that exists."""
+    """The assignments of a shard. IndexError where an entry names a policy that does not exist."""
     return {camera.uid: Assignment(camera, spec.policies[camera.policy]) for camera in spec.cameras}
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the worker runs now, found by device and by Secret.
+"""Finds the worker's assignments by device and by Secret.
 
-The fleet has it hold every new shard; the restore of statuses asks which cameras share a device,
+The fleet updates it with every new shard. StatusRestore asks it which cameras share a device, and
 the fleet which of them need a Secret. It starts and stops nothing.
 """
 
@@ -21,7 +21,7 @@ class AssignmentIndex:
         self._by_secret: dict[str, list[Assignment]] = {}
 
     def hold(self, assignments: Assignments) -> None:
-        """Hold exactly these."""
+        """Replace the assignments by these."""
         by_device: defaultdict[DeviceAddress, list[Assignment]] = defaultdict(list)
         by_secret: defaultdict[str, list[Assignment]] = defaultdict(list)
         for assignment in assignments.values():
@@ -35,5 +35,5 @@ class AssignmentIndex:
         return list(self._by_device.get(device, ()))
 
     def with_secret(self, name: str) -> list[Assignment]:
-        """All cameras that need this Secret, for themselves or for a monitoring system."""
+        """All cameras that need this Secret, for their login or a monitoring system's."""
         return list(self._by_secret.get(name, ()))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sinks of one camera through all its sessions: made when it first connects, renewed when its
-policy or a Secret changes.
+"""Holds the sinks of one camera over all its sessions: they are made when it first connects, and
+renewed when its policy or a Secret changes.
 
-The supervisor holds one. What makes sinks and what drives them is handed in.
+The supervisor has one. The functions that make sinks and drive them are arguments.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.reporter.facts import Failure
 
 MakeSinks = Callable[[Assignment, SinkSet], SinkSet]
-"""The sinks of an assignment; those of the former set that stay the same are kept."""
+"""Makes the sinks of an assignment; sinks of the former set that stay the same are kept."""
 
 
 class CameraSinks:
     """The sinks that a camera has now."""
 
     def __init__(self, make: MakeSinks, replace: Callable[[Sequence[Sink]], None]) -> None:
-        """`replace` has the media loop drive these and no others from now on."""
+        """`replace` makes the media loop drive the given sinks and no others from now on."""
         self.set: SinkSet = NO_SINKS
         self._make = make
         self._replace = replace
@@ -31,12 +31,12 @@ class CameraSinks:
 
     @property
     def made(self) -> bool:
-        """Whether the camera has connected, so that there are sinks to renew."""
+        """Whether sinks exist, because the camera has connected."""
         return self.set != NO_SINKS
 
     def renew(self, assignment: Assignment) -> bool:
-        """Hold what this assignment asks for; True where that differs. Sinks that stay the same go
-        on without a break."""
+        """Make the sinks of this assignment; True where they differ. Sinks that stay the same go on
+        without a break."""
         made = self._make(assignment, self.set)
         if made == self.set:
             return False
@@ -45,12 +45,12 @@ class CameraSinks:
         return True
 
     def recall_picture(self, side: Iterable[Failure]) -> None:
-        """What a former worker reported of the picture."""
+        """Take over the failure of ImageHealthy that a former worker reported."""
         pictures = (f for f in side if f.condition is ConditionType.IMAGE_HEALTHY)
         self._recalled_picture = next(pictures, None)
 
     def picture_failure(self) -> Failure | None:
-        """Why ImageHealthy is not True. What a former worker saw holds until it is known here."""
+        """Why ImageHealthy is not True. A former worker's report holds until a verdict here."""
         picture = self.set.picture
         if picture.working or picture.failure is not None:
             self._recalled_picture = None

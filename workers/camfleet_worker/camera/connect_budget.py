@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast connects may be made: a site that gets its line back returns in an orderly way.
+"""Limits how fast connects are made, when a whole site returns after its line was cut.
 
-Each connect, ONVIF or RTSP, passes the budget of its site and the worker's. Cameras of a site go
-in the order in which they came, sites in turn: one with two cameras does not wait for one with a
-hundred. Whoever stops waiting spends nothing.
+Each connect, ONVIF or RTSP, needs the budget of its site and of the worker. The cameras of a site
+are served in the order in which they came, and sites in turn: a site with two cameras does not
+wait for one with a hundred. A camera that stops waiting spends nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from camfleet_base.token_bucket import TokenBucket
 
 WORKER_PER_S = 25.0
-"""Handshakes cost CPU that running streams need; 200 cameras are back in eight seconds."""
+"""Handshakes cost CPU that running streams need; 200 cameras return in eight seconds."""
 _SLACK_S = 1e-6
-"""Timers go off within their clock's resolution, also a little early."""
+"""A timer may run early, by the resolution of its clock."""
 BURST = 1
-"""No second has more connects than the budget allows, not even the first one after a rest."""
+"""No second has more connects than the budget allows, not even the first after a pause."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class _Site:
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     def next_at(self) -> float | None:
-        """When its next connect may be made; None: no camera of it waits."""
+        """When its next connect may be made; None where no camera of the site waits."""
         while self.waiting and self.waiting[0].done():
             self.waiting.popleft()
         return self.bucket.next_at if self.waiting else None
@@ -40,7 +40,7 @@ class ConnectBudget:
     def __init__(self, worker_per_s: float = WORKER_PER_S) -> None:
         self._worker = TokenBucket(worker_per_s, BURST)
         self._sites: dict[str, _Site] = {}
-        """In the order of their turns: who was served last stands last."""
+        """The sites in the order of their turns: the one served last is at the end."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def take(self, site: str, per_s: int) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One connect of one camera: its account, ONVIF where that must be asked, then RTSP.
+"""Connects one camera: with its account, by ONVIF where that must be asked, then by RTSP.
 
-The supervisor calls it and decides what follows. It passes every gate that cameras share (the
-connect budget, the ledger of logins, the device) and never tries anything twice.
+The supervisor calls it and decides what follows. It uses all that cameras share (the connect
+budget, the ledger of logins, the device) and never retries.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class CameraAccounts(Protocol):
 
 
 Probe = Callable[[str, int, float], Awaitable[IngestError | None]]
-"""Why a TCP connect to (host, port) fails within so many seconds; None where it does not."""
+"""Returns why a TCP connect to (host, port) fails within some seconds; None where it does not."""
 
 RecordAttempt = Callable[[str, Attempts, int], Awaitable[None]]
 """Writes attempts to the status of the Camera with this uid, under this generation; ClusterError
@@ -73,7 +73,7 @@ where that fails."""
 
 @dataclass(frozen=True)
 class ConnectDeps:
-    """What the connectors of a worker share."""
+    """The parts that the connectors of a worker share."""
 
     resolver: Resolver
     open_stream: StreamOpener
@@ -86,7 +86,7 @@ class ConnectDeps:
 
 
 class Connector:
-    """Connects one camera. The assignment is handed in: its generation changes, not its device."""
+    """Connects one camera. The assignment is an argument: it may change, but not its device."""
 
     def __init__(
         self, deps: ConnectDeps, device: Device, learnt: Learnt, timings: CameraTimings
@@ -97,16 +97,16 @@ class Connector:
         self._timings = timings
         self._credentials: Credentials | None = None
         self._account: str | None = None
-        """The account in the ledger: device, user name, version of the Secret's values."""
+        """The account's key in the ledger: device, user name, version of the Secret's values."""
         self._session_timeout_s = 0.0
 
     @property
     def attempts(self) -> Attempts | None:
-        """What the ledger holds of the camera's account; None where it has none."""
+        """The attempts of the camera's account in the ledger; None where there are none."""
         return None if self._account is None else self._deps.ledger.of(self._account)
 
     async def connect(self, assignment: Assignment) -> PlayingStream:
-        """A stream that plays, or IngestError."""
+        """Open a stream that plays; IngestError where that fails."""
         async with self._device.connecting():
             await self._take_account(assignment)
             await self._require_first_login(assignment)
@@ -127,10 +127,10 @@ class Connector:
             await self._resolve(assignment, login)
 
     async def _take_account(self, assignment: Assignment) -> None:
-        """IngestError where the Secret gives no account.
+        """Read the account from its Secret; IngestError where the Secret has none.
 
-        A device that is away is reported as such, whatever the Secret: Reachable stands before
-        Authenticated, and nobody need look for a Secret before the camera has power.
+        A device that is away is reported as such, whatever the Secret: Reachable comes before
+        Authenticated, and a missing Secret does not matter while the camera has no power.
         """
         ref = assignment.camera.credentials
         self._credentials = None
@@ -161,7 +161,7 @@ class Connector:
         return await self._deps.probe(camera.host, camera.onvif_port, self._timings.probe_s)
 
     def _gate(self, assignment: Assignment) -> AbstractAsyncContextManager[Login | None]:
-        """What every login passes; None where there is nothing to log in with."""
+        """The gate of every login; it yields None for a camera without credentials."""
         if self._account is None:
             return nullcontext()
         uid, generation = assignment.uid, assignment.camera.generation
@@ -229,13 +229,13 @@ class _NoLogin:
     """The gate of a camera without credentials: no login is ever made, so none is counted."""
 
     async def before_attempt(self, scheme: str) -> None:
-        """Nothing is written down."""
+        """Return: there is no attempt to write down."""
 
     async def proven(self, scheme: str) -> None:
-        """Nothing was proven."""
+        """Do nothing: there are no credentials."""
 
     async def rejected(self, scheme: str, error: IngestError) -> None:
-        """The device asks for a login that the Camera does not declare."""
+        """Do nothing: the device requires a login that the Camera does not declare."""
 
 
 def _now() -> float:

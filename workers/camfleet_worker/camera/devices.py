@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cameras of one device share: whether it is there, and who finds out.
+"""Keeps what the cameras of one device share: whether it answers, and which camera checks that.
 
-A recorder that falls is one cause. While a device is in doubt, that is after any session with it
-has ended, one of its cameras connects and the others wait for the answer: they follow in order
-when it is there, and take over the same failure, without a packet of their own, when it is not.
-A device that is away has one backoff, whatever the number of its cameras. Supervisors connect
-inside `connecting`; nothing here opens a connection.
+A recorder that fails is one cause for all its cameras. After any session with a device has ended,
+one of its cameras connects alone and the others wait: where the device answers they follow in
+order, and where it does not they take over the same failure without a packet of their own. A device
+that is away has one backoff, whatever the number of its cameras. Supervisors connect inside
+`connecting`; nothing here opens a connection.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class Device:
         self._asking: asyncio.Future[None] | None = None
 
     def away_for(self, now: float) -> float | None:
-        """Seconds until it is tried again; None for a device that answered when last asked."""
+        """Seconds until it is tried again; None for a device that answered the last time."""
         return None if self._failure is None else max(0.0, self._not_before - now)
 
     def doubt(self) -> None:
-        """A session has ended: the next connect goes alone."""
+        """Note that a session has ended: the next camera connects alone."""
         self._certain = False
 
     def healthy(self) -> None:
-        """A camera of it has streamed long enough for the backoff to begin anew."""
+        """Reset the backoff: a camera of the device has streamed long enough."""
         self._backoff.reset()
 
     @asynccontextmanager
     async def connecting(self) -> AsyncIterator[None]:
-        """Around one connect. IngestError at once where a sibling has just found it away."""
+        """Surrounds one connect. IngestError at once where another channel has just failed."""
         while not self._certain and self._asking is not None:
             await asyncio.shield(self._asking)
             self._share_failure()
@@ -61,7 +61,7 @@ class Device:
             yield
 
     def _share_failure(self) -> None:
-        """Raise what a sibling found, while it is too early to look again."""
+        """Raise the failure of another channel while it is too early to connect again."""
         failure = self._failure
         if failure is not None and _now() < self._not_before:
             raise failure.again()
@@ -81,7 +81,7 @@ class Device:
             asking.set_result(None)
 
     def _judge(self, error: IngestError) -> None:
-        """A refused login or a session limit comes from a device that is there."""
+        """Note a failure; a refused login or a session limit shows that the device answers."""
         if error.condition is ConditionType.REACHABLE:
             self._certain, self._failure = False, error
             self._not_before = _now() + self._backoff.next_s()
@@ -98,9 +98,9 @@ class Devices:
         )
 
     def at(self, address: DeviceAddress, rtsp_port: int, backoff: Callable[[], Backoff]) -> Device:
-        """The device at an address; `backoff` is used for one not known yet.
+        """The device at an address; `backoff` makes the backoff of a new one.
 
-        Cameras with different RTSP ports share nothing: one port may be closed, the other open.
+        Cameras with different RTSP ports share nothing: one port may be closed and another open.
         """
         device = self._devices.get((address, rtsp_port))
         if device is None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which failure is reported while a camera is down: not each one that it shows in turn. Pure.
+"""Chooses the failure that is reported while a camera is down and its failures alternate. Pure.
 
-A dead line shows now as no route, now as a timeout, and a camera that starts refuses its ports one
-after the other. The reported failure changes at once twice, which covers the usual course of an
-outage, and then only to a failure that has been the only one for longer and longer. `StreamState`
-asks with every failure.
+A dead line causes now no route, now a timeout, and a camera that starts refuses its ports one after
+the other. The reported failure changes twice at once, which covers the usual course of an outage,
+and then only to a failure that has been the only one for longer and longer. `StreamState` calls it
+with every failure.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from __future__ import annotations
 from camfleet_worker.reporter.facts import Failure
 
 STANDS_ALONE_S = (0.0, 0.0, 60.0, 300.0, 1800.0)
-"""How long another failure must have been the only one before the n-th change of what is
-reported."""
+"""How long another failure must have been the only one before the reported failure changes for the
+n-th time."""
 
 
 class FailureDamping:
-    """The failure that is reported of one camera."""
+    """Chooses the reported failure of one camera."""
 
     def __init__(self) -> None:
         self._reported: Failure | None = None
@@ -26,8 +26,8 @@ class FailureDamping:
         self._changes = 0
 
     def reported(self, failure: Failure, now: float, *, final: bool = False) -> Failure:
-        """The failure to report, given that this one was seen. `final`: a person must act and
-        nothing is tried meanwhile, so it cannot alternate and is reported at once."""
+        """The failure to report after this one. `final`: only a person can end it and nothing is
+        tried meanwhile, so it cannot alternate and is reported at once."""
         if self._reported is None or final:
             return self._change_to(failure)
         if failure == self._reported:
@@ -42,7 +42,7 @@ class FailureDamping:
         return self._reported
 
     def streams(self) -> None:
-        """The camera streams, for now."""
+        """Note that the camera streams."""
         self._reported = self._other = None
 
     def outage_over(self) -> None:

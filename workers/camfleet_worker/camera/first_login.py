@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether an account that cameras of another worker use too may be tried here.
+"""Decides whether an account may be tried that cameras of another worker use too.
 
-The operator names one Camera that tries it first (login_after in the shard). Its status, written
-by its own worker, holds the outcome; until it holds that the device took the account, supervisors
-here try nothing, so that two workers lock nothing together. Reading a Camera is left to the app.
+The operator names one Camera that tries it first (login_after in the shard). The status of that
+Camera, which its own worker writes, shows the result. Until the device has accepted the account,
+supervisors here try no login, so that two workers together lock no account. `OtherCamera`, which
+reads a Camera, comes from the app.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from camfleet_worker.camera.status_mapping import recalled_refusal
 from camfleet_worker.login.attempts import AttemptLedger
 
 WAITING_S = 10.0
-"""How often the other Camera is looked at while nothing is known of the account."""
+"""How often the other Camera is read while it shows no result for the account."""
 REFUSED_S = 60.0
-"""The same after a refusal: only a person, or half an hour, changes that."""
+"""How often it is read after a refusal, which only a person or half an hour changes."""
 
 OtherCamera = Callable[[str], Awaitable[CameraStatus | None]]
 """The status of a Camera that another worker runs; None where it cannot be read."""
@@ -28,8 +29,8 @@ OtherCamera = Callable[[str], Awaitable[CameraStatus | None]]
 def require_first_login(
     ledger: AttemptLedger, account: str, first: str, status: CameraStatus | None
 ) -> None:
-    """Return where the Camera `first` has proven the account; IngestError where it has not yet,
-    or was refused. What it spent counts here too, should it go away."""
+    """Return where the Camera `first` has proven the account; IngestError where it has not, or was
+    refused. Its attempts count here too, in case it is removed."""
     attempts = None if status is None else status.attempts
     if status is None or attempts is None or attempts.account != account:
         raise _waiting(first)

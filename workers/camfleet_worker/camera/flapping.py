@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a camera's stream breaks and returns again and again. Pure; supervisors ask it.
+"""Detects a stream that breaks and returns again and again. Pure; used by `StreamState`.
 
-Reported once: the message holds no counter, so a camera that goes on like that costs no further
-write for it.
+It is reported once: the message has no counter, so a camera that goes on flapping costs no further
+status write.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from camfleet_worker.reporter.facts import Failure
 ENDS = 5
 WINDOW_S = 15 * 60.0
 CALM_S = 30 * 60.0
-"""Without an end for so long, the camera is steady again: up or down."""
+"""A stream without a break for this time is stable again, whether up or down."""
 
 
 class Flapping:
-    """The last ends of one camera's stream."""
+    """The last breaks of one camera's stream."""
 
     def __init__(self) -> None:
         self._ends: deque[float] = deque(maxlen=ENDS)
         self._flapping = False
 
     def recall(self, now: float) -> None:
-        """A former worker reported that it flaps: that holds until it has been calm here."""
+        """Take over a former worker's report of Flapping until the stream is stable here."""
         self._ends.append(now)
         self._flapping = True
 
     def ended(self, now: float) -> None:
-        """A stream with pictures has ended."""
+        """Note the end of a stream that had access units."""
         self._calm_down(now)
         self._ends.append(now)
         if len(self._ends) == ENDS and now - self._ends[0] <= WINDOW_S:

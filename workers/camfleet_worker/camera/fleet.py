@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All cameras of a worker: one supervisor each, started and stopped as the shard demands.
+"""Runs all cameras of a worker, with one supervisor each, as the shard lists them.
 
-The shard follower calls it with every shard, accounts with every changed Secret. It touches the
-cameras whose entry changed and no other, and a supervisor that dies of a bug is counted and started
-again alone.
+The shard follower calls it with every shard, and Accounts with every changed Secret. It touches
+only cameras whose entry changed. A supervisor that a bug ends is counted and started again alone.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from camfleet_worker.resolve.identity import shared
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
-"""How soon a changed sink is noticed; two attribute reads a sink."""
+"""How soon a changed sink is noticed; a check costs two attribute reads a sink."""
 CLOSE_S = 4.0
 """How long removed cameras may take to close; they go on closing after that."""
 
@@ -49,7 +48,7 @@ class _Running:
 
 
 class Fleet:
-    """The cameras that run."""
+    """Runs the supervisors of all assigned cameras."""
 
     def __init__(
         self,
@@ -58,7 +57,7 @@ class Fleet:
         open_feed: Callable[[str], Feed],
         index: AssignmentIndex,
     ) -> None:
-        """`index`: the fleet keeps it at what runs."""
+        """`index`: the fleet keeps the running assignments in it."""
         self._deps = deps
         self._reporter = reporter
         self._open_feed = open_feed
@@ -69,7 +68,7 @@ class Fleet:
 
     @property
     def supervisors(self) -> Collection[CameraSupervisor]:
-        """For metrics and snapshots."""
+        """The supervisors of all running cameras, for metrics and snapshots."""
         return [running.supervisor for running in self._running.values()]
 
     async def apply(self, spec: IngestShardSpec) -> None:
@@ -105,7 +104,7 @@ class Fleet:
                 running.supervisor.secret_changed(name)
 
     async def poll(self) -> None:
-        """Have every supervisor publish what its sinks and its device have shown, for ever."""
+        """Make every supervisor publish the state of its sinks and device, for ever."""
         while True:
             await asyncio.sleep(POLL_S)
             self._compare_identities()
@@ -113,8 +112,8 @@ class Fleet:
                 supervisor.publish()
 
     def _compare_identities(self) -> None:
-        """Have supervisors report devices that state one identity. Channels of a recorder are one
-        device."""
+        """Make supervisors report different devices with one identity. The channels of a recorder
+        are one device."""
         answering = {
             str(s.assignment.device): s.answering
             for s in self.supervisors
@@ -153,8 +152,7 @@ class Fleet:
         self._deps.journals.close([running.supervisor.journal for running in stopping])
 
     async def _keep(self, supervisor: CameraSupervisor) -> None:
-        """A bug of ours ends one run of one camera: it is counted and logged, and the camera is run
-        again."""
+        """Run a camera, and run it again after a bug of ours, which is counted and logged."""
         backoff = Backoff(first_s=1.0, most_s=60.0)
         while True:
             try:

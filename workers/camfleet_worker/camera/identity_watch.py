@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which device a Camera stands for, held on to until a person confirms another one.
+"""Remembers which device a Camera stands for, until a person confirms another one.
 
-Each supervisor has one and shows it every identity that its device states; what the hints mean is
-decided in resolve/identity.py. The fleet adds what only it can see: two declared devices that
-answer as one. Nothing here asks a device.
+Each supervisor has one and gives it every identity that its device returns; resolve/identity.py
+decides what the hints mean. Only the fleet can see two declared devices that answer as one, and
+reports them here. Nothing here asks a device.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ class IdentityWatch:
 
     def __init__(self) -> None:
         self.device: DeviceStatus | None = None
-        """The one that is meant: for the Camera's status."""
+        """The device for which the Camera was declared, as the Camera's status has it."""
         self.answering: DeviceStatus | None = None
-        """The one that answered last."""
+        """The device that answered last."""
         self._changed: Failure | None = None
         self._shared: Failure | None = None
 
     @property
     def failure(self) -> Failure | None:
-        """Why IdentityStable is not True; an exchange is graver than a likeness."""
+        """Why IdentityStable is not True; DeviceChanged comes before SharedIdentity."""
         return self._changed or self._shared
 
     def recall(self, device: DeviceStatus | None, side: tuple[Failure, ...]) -> None:
@@ -37,7 +37,7 @@ class IdentityWatch:
         self._changed = next((f for f in side if f.reason is Reason.DEVICE_CHANGED), None)
 
     def see(self, identity: DeviceStatus, declared_serial: str | None) -> None:
-        """Take the identity that the device has just stated."""
+        """Compare the identity that the device has just returned."""
         self.answering = identity
         before = self.device or self.answering
         verdict = judge(before, identity, declared_serial)
@@ -48,7 +48,7 @@ class IdentityWatch:
             self.device, self._changed = merged(self.device, identity), None
 
     def share(self, detail: str | None) -> None:
-        """Another declared device answers with the same identity, or none does any more."""
+        """Note that another declared device answers with the same identity; None: no more."""
         self._shared = None if detail is None else _failure(Reason.SHARED_IDENTITY, detail)
 
 

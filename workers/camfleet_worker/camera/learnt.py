@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of one camera: learnt from ONVIF, from its stream, and by former workers. Pure.
+"""Keeps what ONVIF, the stream and former workers have shown of one camera. Pure.
 
-The supervisor and its connector share one and record in it what they see; it decides whether ONVIF
-must be asked again, and when. It opens no connection and reads no clock: the time is handed in, as
+The supervisor and its connector share one and record results in it; it decides whether and when
+ONVIF must be asked again. It opens no connection and reads no clock: the time is an argument, in
 seconds of a monotonic clock.
 """
 
@@ -30,15 +30,15 @@ from camfleet_worker.rtsp.client import PlayingStream
 NOT_FROM_ONVIF = frozenset(
     {ConditionType.IDENTITY_STABLE, ConditionType.IMAGE_HEALTHY, ConditionType.STABLE}
 )
-"""Side conditions that the worker sees by itself; the others come from a resolve."""
+"""Side conditions that the worker detects itself; the others come from a resolve."""
 
 
 class Learnt:
-    """Everything that outlives a session, and in the Camera's status the worker."""
+    """The values that outlive a session and, in the Camera's status, the worker."""
 
     def __init__(self) -> None:
         self.status: LearnedStatus | None = None
-        """For the Camera's status; None before the first resolve."""
+        """The learnt values for the Camera's status; None before the first resolve."""
         self.identity = IdentityWatch()
         self.side: tuple[Failure, ...] = ()
         """The side conditions that are not True since ONVIF was last asked."""
@@ -47,14 +47,14 @@ class Learnt:
         self._last_error: Reason | None = None
 
     def recall(self, status: CameraStatus, now: float) -> None:
-        """Begin where the last worker stopped."""
+        """Take over the status that the last worker wrote."""
         side = recalled_side(status)
         self.identity.recall(status.device, side)
         self.status, self._at = status.learned, now
         self.side = tuple(f for f in side if f.condition not in NOT_FROM_ONVIF)
 
     def resolved(self, resolution: Resolution, camera: ShardCamera, now: float) -> None:
-        """ONVIF has answered."""
+        """Record the result of a resolve."""
         self.identity.see(resolution.device, camera.serial_number)
         self.status = learned_status(resolution.learned, camera.generation, self.status)
         self.side = side_failures(resolution)
@@ -62,38 +62,38 @@ class Learnt:
         self._last_error = None
 
     def not_resolved(self, now: float) -> None:
-        """ONVIF failed beside a stream that plays, which needs it no sooner than in a day."""
+        """Wait a day after ONVIF has failed beside a stream that plays, which does not need it."""
         self._at, self._recheck_at = now, math.inf
 
     def opened(self, stream: PlayingStream) -> None:
-        """The RTSP port plays."""
+        """Record that the RTSP port plays this stream."""
         if self.status is not None:
             self.status = learned_from_stream(self.status, stream)
 
     def streams(self, video: VideoFormat) -> None:
-        """The stream has shown its first key frame."""
+        """Record the first key frame of a stream."""
         self._last_error = None
         if self.status is not None and video.width and video.height:
             size = {"width": video.width, "height": video.height}
             self.status = self.status.model_copy(update=size)
 
     def ended(self, reason: Reason, *, streamed: bool) -> None:
-        """A connect or a session has failed. A stream that had pictures is where it was learnt to
-        be: to ask ONVIF could only cost."""
+        """Record that a connect or a session has failed. A stream that had access units is still at
+        its learnt path, so ONVIF need not be asked again."""
         self._last_error = None if streamed else reason
 
     def nothing_arrived(self) -> None:
-        """A session played and brought nothing."""
+        """Record a session that played and brought no packet."""
         if self.status is not None:
             self.status = without_transport(self.status)
 
     def renew(self, generation: int) -> None:
-        """The Camera was edited where that changes nothing that was learnt."""
+        """Record an edit of the Camera that changes no learnt value."""
         if self.status is not None:
             self.status = self.status.model_copy(update={"generation": generation})
 
     def must_resolve(self, generation: int, now: float, *, proven: bool) -> bool:
-        """Whether the next connect must ask ONVIF. `proven`: the account was, or there is none."""
+        """Whether the next connect must ask ONVIF. `proven`: the account is, or there is none."""
         if self.status is None:
             return True
         return needs_resolve(
@@ -104,9 +104,9 @@ class Learnt:
         )
 
     def recheck_in(self, seconds: float, now: float) -> None:
-        """Have ONVIF asked then, unless it is due before."""
+        """Make ONVIF due after these seconds, unless it is due before."""
         self._recheck_at = now + seconds
 
     def due_in_s(self, now: float) -> float:
-        """When ONVIF is asked again beside a stream that plays: once a day, or at the recheck."""
+        """Seconds until ONVIF is asked while a stream plays: after a day or at the recheck."""
         return max(0.1, min(self._at + MAX_AGE_S, self._recheck_at) - now)

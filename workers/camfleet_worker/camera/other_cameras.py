@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statuses of Cameras that other workers run, for supervisors that must not log in before them.
+"""Reads Cameras of other workers, for supervisors that must not log in before those.
 
-The shard names such a Camera and the Role grants reading it. All channels of a recorder that wait
-for one Camera share one request.
+The shard names such a Camera, and the Role allows the worker to read it. All channels of a recorder
+that wait for one Camera share one request.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from camfleet_worker.cluster.errors import ClusterError
 log = logging.getLogger(__name__)
 
 FRESH_S = 5.0
-"""An answer serves everybody who asks within this time."""
+"""An answer is used for all requests within this time."""
 
 ReadCamera = Callable[[str], Awaitable[dict[str, Any] | None]]
 
 
 class OtherCameras:
-    """Reads by name; None where there is no such Camera, or no API server."""
+    """Reads Cameras by name."""
 
     def __init__(self, read: ReadCamera) -> None:
         self._read = read
         self._answers: dict[str, tuple[float, asyncio.Task[CameraStatus | None]]] = {}
 
     async def status(self, name: str) -> CameraStatus | None:
-        """What stands in that Camera's status."""
+        """That Camera's status; None without such a Camera or without an API server."""
         now = asyncio.get_running_loop().time()
         at, answer = self._answers.get(name, (float("-inf"), None))
         if answer is None or now - at > FRESH_S:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has arrived from one camera over all its sessions, for metrics: a counter never falls.
+"""Adds up what arrived from one camera over all its sessions, for metrics that never decrease.
 
 The supervisor begins and ends sessions; the media loop counts within them.
 """
@@ -11,21 +11,21 @@ from camfleet_worker.media.session_totals import added
 
 
 class ReceivedTotals:
-    """The sum of the sessions that have ended, and the one that goes on."""
+    """The sum of the ended sessions, and the current one."""
 
     def __init__(self) -> None:
         self._past = StreamCounters()
         self._session = StreamCounters()
 
     def begin(self, session: StreamCounters) -> None:
-        """A session has begun; its counters go on changing."""
+        """Add a session that has begun; its counters go on changing."""
         self._session = session
 
     def end(self) -> None:
-        """The session has ended."""
+        """Note that the session has ended."""
         self._past, self._session = self.total, StreamCounters()
 
     @property
     def total(self) -> StreamCounters:
-        """What has arrived since the camera was assigned."""
+        """The counts since the camera was assigned."""
         return added(self._past, self._session)

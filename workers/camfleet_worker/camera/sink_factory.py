@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a policy to sinks: what is recorded where, and relayed to whom, and the watch on the
-picture, which every camera has."""
+"""Makes sinks by a policy: the recording, the relays, and the watch on the picture, which every
+camera has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 
 
 class SinkFactory:
-    """Makes the sinks of all cameras of a worker, which share what stands behind them."""
+    """Makes the sinks of all cameras of a worker, which share volume, pool and connections."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class SinkFactory:
         self._accounts = accounts
         self._glass = glass
         self._bounds: dict[str, int | None] = {}
-        """By site, as last declared on the volume."""
+        """The limits of recordings by site, as they were last declared on the volume."""
 
     def make(self, assignment: Assignment, before: SinkSet) -> SinkSet:
         """The sinks that the policy asks for. Sinks of `before` with equal settings are kept: a
@@ -56,7 +56,7 @@ class SinkFactory:
                 before.kept(recording)
                 or MadeSink(recording, RecordingSink(recording, self._volume))
             )
-        # Whatever a policy asks for: a picture that nobody can use is not up.
+        # Under every policy, because a camera with an unusable picture is not up.
         made.append(before.kept(PictureSink) or MadeSink(PictureSink, PictureSink(self._glass)))
         return SinkSet(tuple(made), tuple(errors))
 

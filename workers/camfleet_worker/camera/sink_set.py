@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sinks of one camera, and what their states say together.
+"""Holds the sinks of one camera, and combines their states.
 
-Made by the supervisor when a session begins; the media loop drives the sinks. A relay that
-cannot be made (no Secret, no usable URL) is a failure that stands in its place: recording and
-the other relay go on.
+The sink factory makes it when a session begins; the media loop drives the sinks. A relay that
+cannot be made (no Secret, no usable URL) leaves an error in its place: recording and the other
+relay go on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from camfleet_worker.reporter.facts import Failure, SinkFact
 
 @dataclass(frozen=True)
 class MadeSink:
-    """A sink and what it was made from: equal settings mean that it can be kept."""
+    """A sink and the settings that it was made from; with equal settings it is kept."""
 
     settings: object
     sink: Sink
@@ -42,12 +42,12 @@ class SinkSet:
 
     @property
     def picture(self) -> SinkFact:
-        """The verdict of the watch on the picture; neither working nor failed is not known yet."""
+        """The verdict of the watch on the picture; before one it is neither working nor failed."""
         return self._fact(ConditionType.IMAGE_HEALTHY)
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The last picture looked at; None where there is none."""
+        """The last picture that was decoded; None where there is none."""
         watches = (sink for sink in self.sinks if isinstance(sink, PictureSink))
         return next((watch.snapshot for watch in watches), None)
 
@@ -60,7 +60,7 @@ class SinkSet:
         return {kind: self._fact(kind) for kind in wanted}
 
     def _fact(self, kind: ConditionType) -> SinkFact:
-        """Working where all are; failed where one is, with the reason of the first."""
+        """Working where all sinks are; failed where one is, with the reason of the first."""
         states = [sink.state for sink in self.sinks if sink.condition is kind]
         errors = [error for error in self.errors if error.condition is kind]
         errors += [state.error for state in states if state.error is not None]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a restarted container needs to go on without an API server.
+"""Keeps what a restarted container needs to go on without an API server.
 
-Kept on an in-memory emptyDir that belongs to the pod: the last shard, the Secrets it names and
-the statuses last written. Files are readable by their owner alone, and are replaced as a whole.
-The API server's word, as soon as it comes, replaces all of it.
+The cache is on an in-memory emptyDir of the pod: the last shard, the Secrets that it names and the
+statuses last written. Only their owner can read the files, which are replaced as a whole. The API
+server's answers, as soon as they come, replace all of it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ STATUSES = "statuses"
 
 
 class StateCache:
-    """A folder of JSON files. A damaged or missing file is the same as none; a folder that cannot
-    be written costs this safety net and nothing else."""
+    """A folder of JSON files. A damaged file counts as missing; a folder that cannot be written has
+    no other effect than an empty cache."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -44,7 +44,7 @@ class StateCache:
             return None
 
     def keep_shard(self, spec: IngestShardSpec) -> None:
-        """Called when a shard was taken over."""
+        """Keep a shard that was taken over."""
         self._write(SHARD, spec.to_wire())
 
     def secrets(self) -> dict[str, SecretContent]:
@@ -56,7 +56,7 @@ class StateCache:
             return {}
 
     def keep_secrets(self, contents: Mapping[str, SecretContent]) -> None:
-        """Called when a Secret was read."""
+        """Keep the Secrets, after one was read."""
         wire = {
             name: {"type": content.type, "uid": content.uid, "values": content.values}
             for name, content in contents.items()
@@ -72,11 +72,11 @@ class StateCache:
             return None
 
     def keep_status(self, uid: str, status: CameraStatus) -> None:
-        """Called after each write: transitions are rare."""
+        """Keep a status that was written; writes are rare."""
         self._write(f"{STATUSES}/{uid}.json", status.to_wire())
 
     def retain_statuses(self, uids: Iterable[str]) -> None:
-        """Forget the statuses of all cameras but these: the others are no longer this worker's."""
+        """Remove the statuses of all other cameras, which this worker no longer has."""
         retained = {f"{uid}.json" for uid in uids}
         try:
             leaving = [p for p in (self._folder / STATUSES).glob("*") if p.name not in retained]

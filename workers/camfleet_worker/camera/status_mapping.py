@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between a Camera's status and what a supervisor remembers of the camera. Pure.
+"""Converts between a Camera's status and what a supervisor remembers of the camera. Pure.
 
-The status is the worker's long memory: a restarted worker, or the next one, reads it, goes
-straight to RTSP and spends no login attempt that was spent already.
+The status outlives the worker: a restarted worker, or the next one, reads it, opens RTSP without
+asking ONVIF and repeats no login attempt.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from camfleet_worker.resolve import Resolution, clock_trouble
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 
 _TICKS_S = 2
-"""Clock offsets are rounded to seconds and measured over a network: less is no news."""
+"""Clock offsets are rounded to seconds and measured over a network: a smaller change is ignored."""
 
 FROM_RTSP = ("stream_certificate", "transport")
-"""What only the RTSP port teaches; everything else in LearnedStatus comes from a resolve."""
+"""The fields that only the RTSP port shows; all others in LearnedStatus come from a resolve."""
 
 
 def learned_status(
     learned: LearnedStatus, generation: int, before: LearnedStatus | None
 ) -> LearnedStatus:
-    """What a resolve has taught, beside what the RTSP port has taught before.
+    """The values of a resolve, with those that the RTSP port has shown before.
 
-    An offset that only trembles stays as it was.
+    A clock offset with an insignificant change stays as it was.
     """
     before = before or LearnedStatus()
     offset, old = learned.clock_offset_seconds, before.clock_offset_seconds
@@ -44,7 +44,7 @@ def learned_status(
 
 
 def learned_from_stream(learned: LearnedStatus, stream: PlayingStream) -> LearnedStatus:
-    """What the RTSP port has shown: the certificate to hold it to, and how it sends."""
+    """The learnt values with those of the RTSP port: its certificate and transport."""
     return learned.model_copy(
         update={
             "codec": stream.codec.value,
@@ -55,14 +55,14 @@ def learned_from_stream(learned: LearnedStatus, stream: PlayingStream) -> Learne
 
 
 def without_transport(learned: LearnedStatus) -> LearnedStatus:
-    """Nothing came over UDP: ask for TCP first again, a camera may have learnt it."""
+    """The learnt values without the transport: no packet came over UDP, so TCP is tried first."""
     return learned.model_copy(update={"transport": ""})
 
 
 def stream_target(
     camera: ShardCamera, policy: Policy, learned: LearnedStatus, path: str, session_timeout_s: float
 ) -> StreamTarget:
-    """Where to open the stream, by what was declared and what is remembered."""
+    """Where to open the stream, by the declared and the learnt values."""
     return replace(
         StreamTarget.at(camera.host, camera.rtsp_port, path),
         tls=camera.rtsp_scheme is RtspScheme.RTSPS,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What former workers left in the statuses of this worker's cameras: learnt paths, spent logins.
+"""Restores learnt paths and spent logins that former workers wrote to the statuses of cameras.
 
-Called once by each supervisor before it connects. Sixteen channels of a recorder are one account
-with one ledger entry each: all of them are read before any of them logs in.
+Each supervisor calls it once before it connects. The sixteen channels of a recorder use one
+account, and each status has a ledger entry: all are read before any channel logs in.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from camfleet_worker.reporter.reporter import Reporter
 log = logging.getLogger(__name__)
 
 API_PATIENCE_S = 5.0
-"""After that the copy of the last process counts: cameras do not wait for an API server."""
+"""After this time the state cache is used: cameras do not wait for an API server."""
 
 
 class StatusRestore:
-    """Statuses from the API server, or from the state cache where that does not answer."""
+    """Reads statuses from the API server, or from the state cache where that does not answer."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class StatusRestore:
         self._restored: set[str] = set()
 
     async def restore_status(self, assignment: Assignment) -> CameraStatus | None:
-        """The camera's last status, once the ledger knows what was spent on its device."""
+        """The camera's last status, after the ledger has all attempts spent at its device."""
         siblings = self._index.at_device(assignment.device)
         new = [sibling for sibling in siblings if sibling.uid not in self._restored]
         await asyncio.gather(*(self._restore(sibling.uid) for sibling in new))

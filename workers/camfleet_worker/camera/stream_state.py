@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether one camera streams, which failure is reported while it does not, and whether it flaps.
+"""Decides what is reported of one camera's stream: up, down with a failure, or flapping.
 
-Pure. The supervisor records every success and every failure in it; what it shows changes only when
-that is news worth a write (`failure_damping.py`, `flapping.py`).
+Pure. The supervisor records every success and every failure in it; the reported state changes only
+where that is worth a status write (`failure_damping.py`, `flapping.py`).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ class StreamState:
     def __init__(self) -> None:
         self.streaming = False
         self.failure: Failure | None = None
-        """The one that is reported; None while the camera streams or was never tried."""
+        """The reported failure; None while the camera streams or was never tried."""
         self._damping = FailureDamping()
         self._flapping = Flapping()
         self._down_since: float | None = None
 
     def recall_flapping(self, now: float) -> None:
-        """A former worker reported that the camera flaps."""
+        """Take over a former worker's report of Flapping."""
         self._flapping.recall(now)
 
     def up(self, now: float) -> float:
-        """The camera streams; how many seconds it did not, 0 for the first time."""
+        """Record that the camera streams; returns the seconds of the outage, 0 the first time."""
         outage_s = 0.0 if self._down_since is None else now - self._down_since
         self.streaming, self.failure, self._down_since = True, None, None
         self._damping.streams()
@@ -40,7 +40,7 @@ class StreamState:
         self._damping.outage_over()
 
     def down(self, error: IngestError, now: float) -> bool:
-        """A connect or a session has failed; True where that changes what is reported."""
+        """Record a failed connect or session; True where the reported failure changes."""
         if self.streaming:
             self._flapping.ended(now)
             self._down_since = now

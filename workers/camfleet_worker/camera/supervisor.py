@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One camera: connect, watch, come back. `run` repeats `run_once` under a backoff.
+"""Keeps one camera connected: `run_once` connects and watches, `run` repeats it under a backoff.
 
 The fleet makes one supervisor for each camera of the shard and cancels it to stop the camera. It
-decides when to connect and when to wait, and no more: how a connect goes (`connector.py`), what is
-remembered (`learnt.py`), what is reported of up and down (`stream_state.py`) and which sinks there
-are (`camera_sinks.py`) are parts of it. It never touches another camera; what cameras share is
-handed in.
+only decides when to connect and when to wait. Its parts do the rest: the connect (`connector.py`),
+learnt values (`learnt.py`), the reported state (`stream_state.py`) and the sinks
+(`camera_sinks.py`). It never touches another camera; what cameras share comes as an argument.
 
-A failure stands until something better is known: while a camera that is down is being tried again
-its snapshot does not change, so trying costs no status write.
+A failure is reported until another state is known: while a camera that is down is tried again its
+snapshot does not change, so trying causes no status write.
 """
 
 from __future__ import annotations
@@ -51,16 +50,16 @@ class Journal(Protocol):
     """The journal of one camera's gaps."""
 
     def failed(self, cause: Cause, *, connecting: bool = False) -> None:
-        """The camera does not stream. `connecting`: it was asked and this came of it."""
+        """Note that the camera does not stream. `connecting`: a connect failed."""
 
     def follow(self, sinks: SinkSet) -> None:
-        """These sinks deliver from now on, or could not be made."""
+        """Read the delivery logs of these sinks, and note those that could not be made."""
 
     def look(self, sinks: SinkSet) -> None:
         """Note whether the picture can be used."""
 
     def renew(self, assignment: Assignment) -> None:
-        """Go on under what the site declares now."""
+        """Take the site's maintenance windows anew."""
 
 
 class JournalKeeper(Protocol):
@@ -70,7 +69,7 @@ class JournalKeeper(Protocol):
         """Begin the journal of a camera."""
 
     def close(self, journals: Sequence[Journal]) -> None:
-        """End these: their cameras were stopped on purpose."""
+        """End journals of cameras that were stopped on purpose."""
 
 
 class Session(Protocol):
@@ -78,10 +77,10 @@ class Session(Protocol):
 
     @property
     def counters(self) -> StreamCounters:
-        """What has passed; safe to read at any time."""
+        """The counts of this session; they may be read at any time."""
 
     def stop(self) -> Future[None]:
-        """TEARDOWN; done when the socket is closed. The listener is not called any more."""
+        """Send TEARDOWN; done when the socket is closed. The listener is not called any more."""
 
 
 class Feed(Protocol):
@@ -89,33 +88,33 @@ class Feed(Protocol):
 
     @property
     def arrivals(self) -> DeliveryLog:
-        """What arrives."""
+        """The delivery log of the access units that arrive."""
 
     def play(self, stream: PlayingStream, listener: StreamListener) -> Session:
-        """Take the stream over."""
+        """Receive the stream in the media loop."""
 
     def replace_sinks(self, sinks: Sequence[Sink]) -> None:
-        """Those that stay go on, those that left are closed."""
+        """Replace the sinks; those in both sets go on, the others are closed."""
 
     def close(self) -> Future[None]:
-        """End the session and close every sink; done when all of that is done."""
+        """End the session and close every sink; done when both are done."""
 
 
 class SnapshotReports(Protocol):
-    """What writes the Camera's status."""
+    """Writes the Camera's status."""
 
     def publish(self, uid: str, facts: CameraSnapshot) -> None:
-        """Take a snapshot of a camera."""
+        """Take a new snapshot of a camera."""
 
 
 RestoreStatus = Callable[[Assignment], Awaitable[CameraStatus | None]]
-"""What former workers reported on a camera. When it returns, the ledger knows every attempt that
-was spent on its device."""
+"""Returns the status that former workers wrote for a camera. When it returns, the ledger has every
+attempt that was spent at its device."""
 
 
 @dataclass(frozen=True)
 class SupervisorDeps:
-    """What the supervisors of a worker share."""
+    """The parts that the supervisors of a worker share."""
 
     connect: ConnectDeps
     devices: Devices
@@ -156,7 +155,7 @@ class CameraSupervisor:
 
     @property
     def received(self) -> StreamCounters:
-        """What has arrived since the camera was assigned, over all sessions."""
+        """The counts since the camera was assigned, over all sessions."""
         return self._received.total
 
     @property
@@ -166,11 +165,11 @@ class CameraSupervisor:
 
     @property
     def answering(self) -> DeviceStatus | None:
-        """The identity that the device stated when it was last asked."""
+        """The identity that the device returned when it was last asked."""
         return self._learnt.identity.answering
 
     def share_identity(self, detail: str | None) -> None:
-        """Called by the fleet: another declared device answers as this one does; None: no more."""
+        """Note that another declared device has the same identity; None: no more. For the fleet."""
         self._learnt.identity.share(detail)
 
     async def run(self) -> None:
@@ -181,7 +180,7 @@ class CameraSupervisor:
             await self._rest(error)
 
     async def run_once(self) -> IngestError:
-        """One connect and the session after it; never retries, returns why it ended."""
+        """Connect and watch the session, without a retry; returns why it ended."""
         self._wake.clear()
         connecting = True
         try:
@@ -195,16 +194,16 @@ class CameraSupervisor:
         return error
 
     def renew(self, assignment: Assignment) -> None:
-        """Go on under another generation: nothing that reaches the stream has changed."""
+        """Take an assignment with another generation, of which no change reaches the stream."""
         self.assignment = assignment
         self.journal.renew(assignment)
         self._learnt.renew(assignment.camera.generation)
         if self._sinks.made:
-            self._renew_sinks()  # the same ones; it declares the bound of the site's recordings
+            self._renew_sinks()  # the same sinks; this declares the limit of the site's recordings
         self.publish()
 
     def secret_changed(self, name: str) -> None:
-        """A Secret has other content: retry at once where it was the cause; a stream goes on."""
+        """Retry at once where this changed Secret was the cause of a failure; a stream goes on."""
         camera = self.assignment.camera
         if camera.credentials is not None and camera.credentials.secret_name == name:
             self._wake.set()
@@ -215,8 +214,8 @@ class CameraSupervisor:
         self.publish()
 
     def publish(self) -> None:
-        """Hand the reporter and the journal what is known, if that is news. The fleet calls it
-        every so often: sinks change their state on other threads and call nothing."""
+        """Give the reporter and the journal the current state, if it has changed. The fleet calls
+        it regularly, because sinks change their state on other threads without a callback."""
         self.journal.look(self._sinks.set)
         snapshot = self.snapshot
         if snapshot != self._published:
@@ -225,7 +224,7 @@ class CameraSupervisor:
 
     @property
     def snapshot(self) -> CameraSnapshot:
-        """What is known of the camera now."""
+        """The state of the camera now."""
         return CameraSnapshot(
             generation=self.assignment.camera.generation,
             streaming=self._state.streaming,
@@ -248,7 +247,7 @@ class CameraSupervisor:
     # Watching.
 
     async def _watch(self, stream: PlayingStream) -> IngestError:
-        """Hand the session to the media loop and wait until it has ended."""
+        """Give the session to the media loop and wait until it has ended."""
         if stream.silence:
             log.info("video without audio", extra=self._names() | {"cause": stream.silence})
         self._renew_sinks()
@@ -270,8 +269,8 @@ class CameraSupervisor:
             self._received.end()
 
     async def _refresh_until(self, events: SessionEvents) -> None:
-        """While the session lasts: forgive after a minute, ask ONVIF again once a day, and some
-        minutes after an outage, when it may be another device or one that lost its clock."""
+        """While the session lasts, reset the backoff after a minute, and ask ONVIF once a day and
+        some minutes after an outage, when the device or its clock may be another."""
         if await events.ends_within(self._timings.healthy_after_s):
             return
         self._backoff.reset()
@@ -308,7 +307,7 @@ class CameraSupervisor:
     # Waiting.
 
     async def _rest(self, error: IngestError) -> None:
-        """Wait until trying again can help, or until a Secret has changed."""
+        """Wait until the next try is due, or until a Secret has changed."""
         try:
             async with asyncio.timeout(self._rest_s(error)):
                 await self._wake.wait()
@@ -316,7 +315,7 @@ class CameraSupervisor:
             pass
 
     def _rest_s(self, error: IngestError) -> float:
-        """A device that is away has one backoff for all its cameras."""
+        """The seconds to wait; a device that is away has one backoff for all its cameras."""
         if error.retry is not Retry.BACKOFF:
             return self._timings.slow_retry_s + random.uniform(0.0, self._timings.slow_jitter_s)
         away_s = self._device.away_for(_now())
@@ -328,7 +327,7 @@ class CameraSupervisor:
     # Its parts.
 
     def _recall(self, status: CameraStatus | None) -> None:
-        """Begin where the last worker stopped."""
+        """Take over the status that the last worker wrote."""
         if status is not None:
             side = recalled_side(status)
             self._learnt.recall(status, _now())

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""User names and passwords, from the Secrets that the shard names.
+"""Reads user names and passwords from the Secrets that the shard names.
 
-The shard follower names the Secrets that are needed, supervisors ask for an account, the state
-cache keeps a copy on an in-memory volume. A Secret of another type is never opened: else whoever
-may write a Camera could have any Secret of the namespace sent to a host of theirs.
+The shard follower sets the needed Secrets, supervisors ask for an account, and the state cache
+keeps a copy on an in-memory volume. A Secret of another type is never used: otherwise a person who
+may write Cameras could have any Secret of the namespace sent to a host of their choice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Listener = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class SecretContent:
-    """What was read of one Secret; `values` stays empty where the type is not ours."""
+    """The content of one Secret; `values` is empty where the type is not ours."""
 
     type: str
     uid: str
@@ -41,7 +41,7 @@ class SecretContent:
 
     @classmethod
     def of(cls, secret: dict[str, Any]) -> SecretContent:
-        """Decode a Secret object; values that are no text are left out."""
+        """Decode a Secret object; values that are not text are left out."""
         kind = str(secret.get("type", ""))
         uid = str(secret["metadata"]["uid"])
         if kind != CREDENTIALS_SECRET_TYPE:
@@ -62,12 +62,12 @@ class Accounts:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def on_change(self, listener: Listener) -> None:
-        """Have this called for every Secret that is restored, first read or changed; listeners are
-        called in the order in which they were added."""
+        """Add a listener, called for every Secret that is restored, first read or changed;
+        listeners are called in the order in which they were added."""
         self._listeners.append(listener)
 
     def restore(self, contents: dict[str, SecretContent]) -> None:
-        """Begin with what the last process held; what the API server answers replaces it."""
+        """Start with the contents of the last process; the API server's answers replace them."""
         for name, content in contents.items():
             if name not in self._contents:
                 self._contents[name] = content
@@ -78,11 +78,11 @@ class Accounts:
         return {name: content for name, content in self._contents.items() if content is not None}
 
     def values(self) -> set[str]:
-        """Every value held, for the log's redactor."""
+        """All values, for the log's redactor."""
         return {value for content in self.contents().values() for value in content.values.values()}
 
     def want(self, names: Iterable[str]) -> None:
-        """Follow exactly these Secrets."""
+        """Follow these Secrets and no others."""
         wanted = set(names)
         for name in self._tasks.keys() - wanted:
             self._tasks.pop(name).cancel()
@@ -93,7 +93,7 @@ class Accounts:
             self._tasks[name] = asyncio.create_task(self._run(name), name=f"secret {name}")
 
     async def close(self) -> None:
-        """Follow nothing any more."""
+        """Stop following Secrets."""
         tasks = list(self._tasks.values())
         self._tasks.clear()
         for task in tasks:
@@ -101,7 +101,7 @@ class Accounts:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def known(self, name: str, within_s: float) -> bool:
-        """Wait until the Secret was read from the API server, or a copy of it is at hand."""
+        """Wait until the Secret was read from the API server or restored from a copy."""
         event = self._read.get(name)
         if event is None or self._contents.get(name) is not None:
             return True
@@ -127,8 +127,8 @@ class Accounts:
         return self._login(ref, ConditionType.RELAYING, missing, missing)
 
     def relay_authorities(self, ref: CredentialsRef) -> str:
-        """The authorities that may have signed a monitoring system's certificate, in PEM; empty for
-        those of the system alone.
+        """The certificate authorities for a monitoring system, in PEM; where this is empty, only
+        those of the operating system are trusted.
 
         IngestError as relay_login.
         """
@@ -162,8 +162,8 @@ class Accounts:
         return content
 
     async def _run(self, name: str) -> None:
-        """Follow one Secret. The last content of one that vanishes stays in use for as long as
-        this worker runs: a slip in Git stops no stream."""
+        """Follow one Secret. The last content of a deleted Secret stays in use while this worker
+        runs, so that a mistake in Git stops no stream."""
         async for secret in self._follow(name):
             before = self._contents.get(name)
             if secret is None and before is not None:
@@ -182,12 +182,12 @@ class Accounts:
 
 
 def _version(uid: str, username: str, password: str) -> str:
-    """Names these values, the same in every worker and after every restart.
+    """A version of these values that is the same in every worker and after every restart.
 
-    The Secret's resourceVersion would change with every edit of a colleague's keys beside ours,
-    and two workers that began to read at different times would not mean the same. The key of the
-    hash is the Secret's uid, 122 random bits that only those who may read the Secret can read: a
-    reader of the Camera's status, where a hash of this ends up, cannot test guesses.
+    The Secret's resourceVersion would change with every edit of other keys in it, and would differ
+    between workers that read it at different times. The key of the hash is the Secret's uid, 122
+    random bits that only a reader of the Secret knows: a reader of the Camera's status, which
+    contains a hash of this version, cannot test guesses.
     """
     return hmac.digest(uid.encode(), f"{username}\0{password}".encode(), hashlib.sha256).hex()
 
@@ -197,7 +197,7 @@ def _trouble(condition: ConditionType, reason: Reason, fact: str) -> IngestError
 
 
 def _text(value: object) -> str | None:
-    """A value of a Secret's data; a trailing line end is an editor's, not the password's."""
+    """A value of a Secret's data, without a trailing line end, which editors add."""
     try:
         return base64.b64decode(str(value), validate=True).decode().rstrip("\r\n")
     except (binascii.Error, UnicodeDecodeError):

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger of login attempts: cameras lock accounts after five bad ones.
+"""The ledger of login attempts, which are few because cameras lock accounts after five bad ones.
 
 At most two attempts (one per authentication scheme) are made for one account, that is one
-(device address, user name, Secret version), whatever the number of cameras behind it: sixteen
-channels of a recorder are one account. An attempt is written to the Camera's status before it is
-made, so a restart or a move of the camera spends no more; where that write fails (no API server)
-the attempt is not made, and only proven credentials are used. An attempt whose answer is lost is
-an attempt: the camera has counted it. An account that the camera calls locked, or close to it, is
-not tried even the second time. After that: other values in the Secret, or one attempt every half
-hour.
+(device address, user name, Secret version), whatever the number of its cameras: the sixteen
+channels of a recorder use one account. An attempt is written to the Camera's status before it is
+made, so a restart or a move of the camera makes no further ones. Where that write fails (no API
+server) the attempt is not made, and only proven credentials are used. An attempt whose answer is
+lost counts, because the camera has counted it. An account that the camera calls locked, or nearly
+locked, gets no second attempt. After that, an attempt is made when the Secret's values change, or
+every half hour.
 
-Credentials that ONVIF takes and RTSP refuses are counted apart: they are proven, and yet each
-channel of a recorder that tries them on RTSP is another bad login.
+Credentials that ONVIF accepts and RTSP refuses are counted apart: they are proven, but each channel
+of a recorder that tries them on RTSP makes another bad login.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 2
 SLOW_RETRY = timedelta(minutes=30)
 COUNTED_MOST = 100
-"""Bound of status.attempts.count."""
+"""Limit of status.attempts.count."""
 
 WriteDown = Callable[[Attempts], Awaitable[None]]
-"""Writes attempts to one Camera's status; ClusterError: not written."""
+"""Writes attempts to one Camera's status; ClusterError where that fails."""
 
 
 @dataclass
 class _Account:
-    """What is known of one account at one address."""
+    """The attempts and results of one account at one address."""
 
     attempts: Attempts | None = None
     refusal: IngestError | None = None
@@ -49,7 +49,7 @@ class _Account:
     rtsp_refusal: IngestError | None = None
     rtsp_refused_at: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """One camera at a time tries an unproven account; the others profit from the answer."""
+    """One camera at a time tries an unproven account; the others use its result."""
 
 
 class AttemptLedger:
@@ -60,7 +60,7 @@ class AttemptLedger:
         self._accounts: dict[str, _Account] = {}
 
     def restore(self, attempts: Attempts, refusal: IngestError | None) -> None:
-        """Take over what a Camera's status holds: never fewer attempts than are written there."""
+        """Take over a Camera's status, so that no attempt that is written there is forgotten."""
         account = self._account(attempts.account)
         known = account.attempts
         if known is None:
@@ -81,16 +81,16 @@ class AttemptLedger:
             account.refusal = refusal
 
     def of(self, key: str) -> Attempts | None:
-        """What stands in the ledger, for a Camera's status."""
+        """The attempts of an account, for a Camera's status."""
         return self._account(key).attempts
 
     def proven(self, key: str) -> bool:
-        """Whether the device has taken these credentials."""
+        """Whether the device has accepted these credentials."""
         attempts = self._account(key).attempts
         return attempts is not None and attempts.proven
 
     def settled(self, key: str) -> bool:
-        """Whether both protocols have taken them, so that cameras need not wait for each other."""
+        """Whether ONVIF and RTSP have accepted them, so that cameras do not wait for each other."""
         return self.proven(key) and self._account(key).rtsp_proven
 
     def login(self, key: str, write_down: WriteDown) -> Login:
@@ -101,7 +101,7 @@ class AttemptLedger:
         return self._accounts.setdefault(key, _Account())
 
     async def spend(self, key: str, write_down: WriteDown) -> None:
-        """Write one attempt down; IngestError when none is left or none can be written."""
+        """Write one attempt down; IngestError where none is left or the write fails."""
         account = self._account(key)
         before = account.attempts
         now = self._clock()
@@ -118,7 +118,7 @@ class AttemptLedger:
         account.attempts = attempts
 
     def prove(self, key: str) -> None:
-        """The device took the credentials."""
+        """Record that the device accepted the credentials."""
         account = self._account(key)
         before = account.attempts
         if before is None or not before.proven:
@@ -128,14 +128,14 @@ class AttemptLedger:
         account.refusal = None
 
     def refuse(self, key: str, error: IngestError) -> None:
-        """The device refused them. Proven ones are proven no longer: somebody changed them."""
+        """Record a refusal. Refused credentials are no longer proven: the device has new ones."""
         account = self._account(key)
         account.refusal = error
         if account.attempts is not None and account.attempts.proven:
-            # The camera's own count has begun anew with the login that it took.
+            # The camera's own count was reset by the login that it accepted.
             account.attempts = Attempts(account=key, count=1, last=self._clock())
         if error.last_chance and account.attempts is not None:
-            # Reaches the status with the refusal: no restart spends what is left.
+            # The status gets this with the refusal, so no restart makes the last attempts.
             count = max(MOST_ATTEMPTS, account.attempts.count)
             account.attempts = account.attempts.model_copy(update={"count": count})
 
@@ -148,13 +148,13 @@ class AttemptLedger:
             raise account.rtsp_refusal.again()
 
     def prove_rtsp(self, key: str) -> None:
-        """RTSP plays with these credentials."""
+        """Record that RTSP plays with these credentials."""
         account = self._account(key)
         account.rtsp_proven = True
         account.rtsp_refusal = account.rtsp_refused_at = None
 
     def refuse_rtsp(self, key: str, error: IngestError) -> None:
-        """RTSP refused them."""
+        """Record that RTSP refused these credentials."""
         account = self._account(key)
         account.rtsp_proven = False
         account.rtsp_refusal, account.rtsp_refused_at = error, self._clock()
@@ -167,10 +167,10 @@ class AttemptLedger:
 
 
 class Login:
-    """The attempt gate of one connect: an AttemptGate for onvif, a hook for rtsp.
+    """The attempt gate of one connect: an AttemptGate for onvif, callbacks for rtsp.
 
-    An async context around the whole connect: while an account is not settled, one camera at a
-    time tries it.
+    It is an async context around the whole connect: while an account is not settled, one camera at
+    a time tries it.
     """
 
     def __init__(self, ledger: AttemptLedger, key: str, write_down: WriteDown) -> None:
@@ -197,11 +197,11 @@ class Login:
             log.info("login attempt", extra={"account": self._key, "scheme": scheme})
 
     async def proven(self, scheme: str = "") -> None:
-        """ONVIF took the credentials."""
+        """Record that ONVIF accepted the credentials."""
         self._ledger.prove(self._key)
 
     async def rejected(self, scheme: str, error: IngestError) -> None:
-        """ONVIF refused the credentials."""
+        """Record that ONVIF refused the credentials."""
         self._ledger.refuse(self._key, error)
 
     async def before_rtsp_attempt(self) -> None:
@@ -210,11 +210,11 @@ class Login:
         await self.before_attempt("rtsp")
 
     def rtsp_taken(self) -> None:
-        """RTSP plays, so the credentials are right, whether it asked for them or not."""
+        """Record that RTSP plays, so the credentials are right, even where it required none."""
         self._ledger.prove_rtsp(self._key)
 
     def rtsp_rejected(self, error: IngestError) -> None:
-        """RTSP refused them."""
+        """Record that RTSP refused these credentials."""
         self._ledger.refuse_rtsp(self._key, error)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The account of a camera, read from a Secret. Made by the cluster door, used by onvif and rtsp.
+"""The user name and password of a camera, read from a Secret. Used by onvif and rtsp.
 
-It never shows its password: not in repr, not in a log line that formats it.
+They never show the password in repr or in a log line that formats them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Credentials:
     username: str
     password: str = field(repr=False)
     version: str
-    """Names the two without telling them: another version is another chance to log in."""
+    """Identifies the two without revealing them; a new version may be tried again."""
 
     def account_key(self, device: DeviceAddress) -> str:
-        """Name this account of this device in the ledger of login attempts."""
+        """The key of this account at this device in the ledger of login attempts."""
         return account_key(device, self.username, self.version)

@@ -18,14 +18,14 @@ class StreamCounters:
     packets: int = 0
     lost_packets: int = 0
     late_packets: int = 0
-    """Over UDP: they came when their successors had been handed on, and count as lost too."""
+    """Packets over UDP that came after their successors were passed on; they count as lost too."""
     foreign_datagrams: int = 0
-    """Over UDP, from another address than the camera's."""
+    """Datagrams over UDP from another address than the camera's."""
     access_units: int = 0
     key_frames: int = 0
     damaged_access_units: int = 0
     skipped_access_units: int = 0
-    """Whole, but they refer to lost pictures: dropped until the next key frame."""
+    """Whole access units that refer to lost ones: they are dropped until the next key frame."""
     audio_packets: int = 0
     lost_audio_packets: int = 0
     audio_units: int = 0
@@ -40,9 +40,9 @@ class StreamCounters:
     stamped_by_arrival: int = 0
     """Access units whose own timestamps do not rise."""
     camera_clock_offset_s: float | None = None
-    """The camera's wall clock minus ours, by its last sender report; None while it tells none."""
+    """The camera's wall clock minus ours, by its last sender report; None before one."""
     drift_ppm: float | None = None
-    """How much faster than ours its RTP clock runs; None while that cannot be told."""
+    """How much faster than ours its RTP clock runs; None while that is not known."""
     drift_s: float = 0.0
     """How late the earliest access unit of late arrived, against the camera's own clock."""
 
@@ -64,6 +64,6 @@ class LoopCounters:
     listener_faults: int = 0
     """Exceptions of a listener: bugs."""
     wall_clock_steps: int = 0
-    """Of our own clock."""
+    """Steps of our own clock."""
     loop_faults: int = 0
     """Exceptions in a command to the loop: bugs."""

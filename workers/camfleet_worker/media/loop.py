@@ -53,7 +53,7 @@ class MediaLoop:
         wall: Callable[[], float] = time.time,
         patience: Patience = USUAL_PATIENCE,
     ) -> None:
-        """`wall` tells the time of day, in seconds since the epoch; it names what is recorded."""
+        """`wall` returns the time of day, in seconds since the epoch; it names recordings."""
         self.counters = LoopCounters()
         self._tick_s = tick_s
         self._wall = wall
@@ -95,7 +95,7 @@ class MediaLoop:
         """Run a command on the loop's thread, before its next tick. Used by feeds and handles."""
         self._commands.put(command)
         if self._ended.is_set():
-            self._drain_commands()  # the thread is gone and nobody else would
+            self._drain_commands()  # the thread is gone and cannot do it
 
     # What follows runs on the loop's thread.
 
@@ -143,7 +143,7 @@ class MediaLoop:
         now = time.monotonic()
         wall = self._wall()
         if time.monotonic() - now > _READ_TOGETHER_S and self.counters.ticks:
-            return  # the thread was off its core between the two, which tells nothing
+            return  # the thread was off its core between the two, so nothing is known
         step_s = self._clock_steps.observe(wall, now)
         if step_s:
             self.counters.wall_clock_steps += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the media loop tells of a session on its own thread, made awaitable for a supervisor."""
+"""Makes the media loop's events of a session, on its own thread, awaitable for a supervisor."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a camera's sessions have counted together.
+"""Adds up the counters of a camera's sessions.
 
 Called by the supervisor at each scrape and at the end of a session. A counter that is added to
-StreamCounters is summed without a word here; a field that is no count is named below.
+StreamCounters is summed without a change here; a field that is no count is named below.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import fields
 from camfleet_worker.media.counters import StreamCounters
 
 _OF_THE_SESSION = frozenset({"camera_clock_offset_s", "drift_ppm", "drift_s"})
-"""They describe the session that runs, and say nothing about one that is over."""
+"""Fields that describe the current session and mean nothing for one that is over."""
 _MOMENTS = frozenset({"last_access_unit_monotonic"})
 
 

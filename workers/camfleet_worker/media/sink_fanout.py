@@ -93,7 +93,7 @@ class SinkFanout:
                 self._note_fault(sink)
 
     def replace_sinks(self, sinks: Sequence[Sink]) -> None:
-        """Those that stay go on without a break, those that left are closed."""
+        """Replace the sinks; those in both sets go on without a break, the others are closed."""
         leaving = [sink for sink in self._sinks if sink not in sinks]
         self._sinks = list(sinks)
         self._audio_sinks = _taking_audio(sinks)
@@ -114,7 +114,7 @@ class SinkFanout:
                 self._note_fault(sink)
 
     def _note_fault(self, sink: Sink) -> None:
-        """A bug of a sink: counted always, logged once per sink, and nobody else's business."""
+        """Count a bug of a sink, which affects no other sink, and log it once per sink."""
         self._counters.sink_faults += 1
         if id(sink) not in self._faulty:
             self._faulty.add(id(sink))

@@ -41,10 +41,10 @@ _CLOSING_RECEIVES_PER_TICK = 4
 
 
 class StreamListener(Protocol):
-    """Told once each, on the loop's thread: bridge with call_soon_threadsafe and return at once."""
+    """Called once per event, on the loop's thread: use call_soon_threadsafe, return at once."""
 
     def first_key_frame(self, video_format: VideoFormat) -> None:
-        """The stream streams."""
+        """The stream has shown its first key frame."""
         ...
 
     def ended(self, error: IngestError) -> None:
@@ -123,7 +123,7 @@ class Stream:
             self._send(self._session.teardown())
             self._socket.shutdown(socket.SHUT_WR)
         except (OSError, IngestError):
-            self._closing_until = now  # nobody is there to be told
+            self._closing_until = now  # the peer is gone
 
     def closing_tick(self, now: float, buffer: memoryview) -> bool:
         """Read and forget until the peer closes too; True once the socket is closed."""
@@ -144,8 +144,8 @@ class Stream:
     def _drain(self, now: float, buffer: memoryview) -> None:
         """Receive into the loop's shared buffer until the socket is empty or the share used up.
 
-        A receive that fills less than its room has emptied the socket; asking once more, to be
-        told EAGAIN, would double the system calls.
+        A receive that fills less than its room has emptied the socket; one more call, for EAGAIN,
+        would double the system calls.
         """
         share = self._limits.bytes_per_tick
         filled = self._restore(buffer)
@@ -222,7 +222,7 @@ class Stream:
             self._note_camera_clock(now, wall)
 
     def _note_camera_clock(self, now: float, wall: float) -> None:
-        """What the camera believes the time to be: told, and used for nothing."""
+        """Note the camera's time, which is reported and used for nothing."""
         report = self._report
         if report is not None and report.ntp:
             arrived = wall - (now - report.arrived_at)

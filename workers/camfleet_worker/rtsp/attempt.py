@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one attempt to play has learnt so far, kept while the camera is asked on another connection.
+"""The state of one attempt to play, which outlives a connection of it.
 
 Made by client.py for each call; its handshakes and their exchanges read and write it.
 """
@@ -25,7 +25,7 @@ class Attempt:
         before_attempt: BeforeAttempt,
     ) -> None:
         self.target = target
-        """Where to ask now: a redirect changes the path."""
+        """The address to ask now; a redirect changes its path."""
         self.session = RtspSession(
             Authorizer(credentials.username, credentials.password) if credentials else None
         )
@@ -33,15 +33,15 @@ class Attempt:
         self.answered = False
         """Whether the camera has answered anything."""
         self.silence = ""
-        """Why there is no audio though it was asked for."""
+        """Why there is no audio although it was asked for; else empty."""
 
     def go_to(self, path: str) -> None:
-        """Ask there next time, in a session of its own."""
+        """Ask this path next, in a new session."""
         self.target = self.target.with_path(path)
         self.session.forget()
 
     def go_without_audio(self, why: str) -> None:
-        """Do not ask for it again; the session that it has cost is over."""
+        """Do not ask for audio again; the session that the camera ended is over."""
         self.target = replace(self.target, audio=False)
         self.silence = why
         self.session.forget()

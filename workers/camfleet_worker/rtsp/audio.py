@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which audio of a description can be taken. Pure; asked by the handshake where the policy wants
-audio."""
+"""Chooses the audio of a description. Pure; the handshake calls it where the policy wants audio."""
 
 from __future__ import annotations
 
@@ -12,14 +11,14 @@ from camfleet_worker.rtsp.sdp import Description, MediaSection
 
 @dataclass(frozen=True, slots=True)
 class OfferedAudio:
-    """A track that gives audio, and how it is taken apart."""
+    """An audio track, and how to depacketise it."""
 
     section: MediaSection
     payload: AudioPayload
 
 
 def offered_audio(description: Description, video: MediaSection) -> OfferedAudio | None:
-    """The first track of audio that we take, has a control of its own and is no back channel."""
+    """The first track with a codec that we take and its own control that is no back channel."""
     for section in description.media:
         if section.kind != "audio" or section.control in ("", "*", video.control):
             continue

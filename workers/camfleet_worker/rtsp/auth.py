@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers to RTSP login challenges: Basic, Digest with MD5 and SHA-256 (RFC 2617, RFC 7616).
 
-Pure but for the client nonce. Used by the camera client and by the relay. It counts no attempts
-and decides no retries: who may try how often is the caller's business (cameras lock accounts).
+Pure except the client nonce. Used by the camera client and by the relay. It counts no attempts and
+decides no retries: the caller limits them, because cameras lock accounts.
 """
 
 from __future__ import annotations
@@ -100,14 +100,14 @@ class Authorizer:
         self._new_cnonce = new_cnonce
 
     def answer(self, challenges: Iterable[Challenge]) -> Authorization | None:
-        """To the strongest challenge we can compute; None where the server offers none."""
+        """The answer to the strongest challenge that we can compute; None without one."""
         return next(iter(self.answers(challenges)), None)
 
     def answers(self, challenges: Iterable[Challenge]) -> list[Authorization]:
-        """To every challenge we can compute, strongest first, each kind once.
+        """The answers to all challenges that we can compute, the strongest first, each kind once.
 
         RFC 7616 section 3.7 lets the server order them; cameras put Basic or MD5 first for the
-        oldest of their clients (quirk 8). Basic shows the password to whoever listens.
+        oldest of their clients (quirk 8). Basic shows the password to every listener.
         """
         best: dict[str, Authorization] = {}
         for challenge in challenges:
@@ -120,7 +120,7 @@ class Authorizer:
 
 
 _STRENGTH = ("Digest SHA-256", "Digest SHA-256-SESS", "Digest MD5", "Digest MD5-SESS", "Basic")
-"""The session variants after their plain ones: fewer cameras get them right."""
+"""The session variants come after the plain ones: fewer cameras implement them correctly."""
 
 
 class _Basic:

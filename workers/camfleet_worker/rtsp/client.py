@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an address to a playing stream: the door of this package, called by the supervisor.
+"""Opens a stream at a declared address: the entry point of this package, for the supervisor.
 
-Ends with a PlayingStream, a non-blocking socket that the media loop drains, or with an IngestError
-that names the condition and the reason. It never retries and never leaves for another host than the
-declared one; redirects are followed only on it, and twice at most.
+It returns a PlayingStream, whose non-blocking socket the media loop drains, or raises an
+IngestError with the condition and the reason. It never retries and never connects to another host
+than the declared one; redirects are followed only on that host, and twice at most.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST_REDIRECTS = 2
 
 
 async def no_gate() -> None:
-    """The hook of a caller that counts no attempts."""
+    """The gate of a caller that counts no attempts."""
 
 
 async def open_stream(
@@ -62,7 +62,7 @@ async def open_stream(
 
 
 async def _played(handshake: Handshake, deadline: float) -> PlayingStream:
-    """The outcome; on every other exit the session is torn down and the connection closed."""
+    """The playing stream; on any failure the session is torn down and the connection closed."""
     try:
         async with asyncio.timeout_at(deadline):
             return await handshake.run()

@@ -29,7 +29,7 @@ FAREWELL_S = 1.0
 
 
 class Connection:
-    """A connection as the handshake uses it."""
+    """The connection during a handshake."""
 
     def __init__(self, plain: socket.socket, tls: TlsSocket | None) -> None:
         self.plain = plain
@@ -38,7 +38,7 @@ class Connection:
         self._buffer = bytearray(_RECEIVE_BYTES)
 
     async def send(self, data: bytes) -> None:
-        """All of it."""
+        """Send all octets."""
         rest = memoryview(data)
         while rest:
             try:
@@ -47,7 +47,7 @@ class Connection:
                 await _writable(self.media.fileno())
 
     async def receive(self) -> bytes:
-        """What has arrived, at least one octet; empty where the peer is gone."""
+        """The octets that have arrived, at least one; empty where the peer is gone."""
         while True:
             try:
                 received = self.media.recv_into(memoryview(self._buffer))
@@ -57,18 +57,18 @@ class Connection:
             return bytes(self._buffer[:received])
 
     def close(self) -> None:
-        """At once."""
+        """Close at once."""
         self.media.close()
 
-    async def close_after(self, last_words: bytes) -> None:
-        """Send, half-close and read on until the peer closes: else it may never hear the words.
+    async def close_after(self, message: bytes) -> None:
+        """Send, half-close and read on until the peer closes, so that it receives the message.
 
         Closing a socket with unread octets sends RST, and the peer may throw away what it has not
         read yet (RFC 1122 section 4.2.2.13).
         """
         try:
             async with asyncio.timeout(FAREWELL_S):
-                await self.send(last_words)
+                await self.send(message)
                 self.media.shutdown(socket.SHUT_WR)
                 while await self.receive():
                     pass
@@ -117,7 +117,7 @@ async def _connected_to(family: int, kind: int, protocol: int, address: Any) -> 
 
 
 async def _secured(plain: socket.socket, target: StreamTarget, deadline: float) -> Connection:
-    """TLS where it is declared; nothing of RTSP is said to another certificate than the pinned."""
+    """TLS where it is declared; no RTSP is sent where the certificate is not the pinned one."""
     if not target.tls:
         return Connection(plain, None)
     try:
@@ -166,7 +166,7 @@ async def _ready(fd: int, add: Callable[..., Any], remove: Callable[[int], bool]
 
 
 def _unreachable(target: StreamTarget, error: OSError) -> IngestError:
-    """Why there is no connection, as the condition Reachable says it."""
+    """The failure of condition Reachable for a connect error."""
     port = target.port
     reasons = {
         SocketFailure.TLS: (Reason.TLS_FAILED, f"RTSP port {port} does not speak TLS"),

@@ -32,7 +32,7 @@ _REDIRECTS = (301, 302, 303, 305, 307)
 
 
 class Redirected(Exception):
-    """The same device wants to be asked at another path."""
+    """The device redirects to another path on itself."""
 
     def __init__(self, path: str) -> None:
         super().__init__("redirected")
@@ -40,7 +40,7 @@ class Redirected(Exception):
 
 
 class Exchange:
-    """Asks one question at a time."""
+    """Sends one request at a time and returns its answer."""
 
     def __init__(self, attempt: Attempt, connection: Connection) -> None:
         self.stale_ids: set[int] = set()
@@ -53,7 +53,7 @@ class Exchange:
         self._step = "connect"
 
     def expect_frames(self) -> None:
-        """PLAY comes next: frames are ours from here on."""
+        """Keep frames from here on, because PLAY comes next."""
         self._early = bytearray()
 
     def take_early(self) -> bytes:
@@ -61,13 +61,13 @@ class Exchange:
         return bytes(self._early or b"")
 
     def take_rest(self) -> bytes:
-        """What was read from the connection and not looked at."""
+        """The octets that were read from the connection and not used."""
         return self._reader.take_rest()
 
     async def request(
         self, method: str, url: str, headers: list[tuple[str, str]], but: int = 200
     ) -> Response:
-        """Ask, log in where that is demanded, and accept nothing but success (or `but`)."""
+        """Ask, log in where that is required, and accept only success (or status `but`)."""
         response = await self.ask(method, url, headers)
         if response.status == 401:
             response = await self._attempt.login.answer(
@@ -80,7 +80,7 @@ class Exchange:
         return response
 
     def _redirected(self, response: Response) -> Exception:
-        """Where to ask next on the same device, or the refusal to go anywhere else."""
+        """The redirect on the same device, or the error for one to another host."""
         location = response.headers.get("location") or ""
         host, path = refusal.redirected_host(location), path_of(location)
         declared = self._attempt.target.host
@@ -89,7 +89,7 @@ class Exchange:
         return Redirected(path)
 
     async def ask(self, method: str, url: str, headers: list[tuple[str, str]]) -> Response:
-        """The answer, whatever it says."""
+        """The answer to a request, with any status."""
         self._step = method
         await self._connection.send(self._attempt.session.request(method, url, headers))
         response = await self._answer()
@@ -123,7 +123,7 @@ class Exchange:
             raise MessageError("a flood of frames and no answer to PLAY")
 
     def timed_out(self) -> IngestError:
-        """The port is open and nobody speaks, or the camera fell silent on the way."""
+        """The failure where the port is open and no answer comes, or no further one."""
         return IngestError(
             ConditionType.STREAMING if self._attempt.answered else ConditionType.REACHABLE,
             Reason.TIMEOUT,
@@ -131,7 +131,7 @@ class Exchange:
         )
 
     def ended(self) -> IngestError:
-        """The other side went away."""
+        """The failure where the camera closed the connection."""
         return IngestError(
             ConditionType.STREAMING,
             Reason.STREAM_ENDED,

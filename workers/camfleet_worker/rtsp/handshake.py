@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said to a camera from DESCRIBE to PLAY (RFC 2326) on one connection.
+"""Sends the requests from DESCRIBE to PLAY (RFC 2326) on one connection.
 
-Made by client.py for each connection of one attempt to play. It sets up video, audio and their
-transports; it neither connects nor follows a redirect. Requests and answers are exchange.py's,
-logins login.py's.
+client.py makes one for each connection of an attempt to play. It sets up video, audio and their
+transports; it neither connects nor follows a redirect. exchange.py sends requests, login.py logs
+in.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ _UNSUPPORTED_TRANSPORT = 461
 
 @dataclass(frozen=True, slots=True)
 class HandshakeTimings:
-    """Seconds; handed in by whoever opens a stream."""
+    """The deadlines in seconds, an argument of the client."""
 
     audio_patience_s: float = 3.0
-    """How long the answer about the audio may take: the video waits behind it."""
+    """How long the answer about audio may take; the video waits for it."""
 
 
 DEFAULT_TIMINGS = HandshakeTimings()
 
 
 class AudioSetupFailed(Exception):
-    """Asking for audio has cost the session; without audio it may play."""
+    """The camera ended the session at the request for audio; without audio it may play."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -123,21 +123,21 @@ class Handshake:
         self._farewell = asyncio.get_running_loop().create_task(
             self._connection.close_after(last_words), name="rtsp farewell"
         )
-        _farewells.add(self._farewell)
-        self._farewell.add_done_callback(_farewells.discard)
+        _teardowns.add(self._farewell)
+        self._farewell.add_done_callback(_teardowns.discard)
 
     async def gone(self) -> None:
-        """Once TEARDOWN has reached the camera, or cannot any more: it may have no place for two
-        sessions."""
+        """Return when TEARDOWN has reached the camera or cannot reach it: the camera may not serve
+        two sessions."""
         if self._farewell is not None:
             await self._farewell
 
     def timed_out(self) -> IngestError:
-        """The deadline came first."""
+        """The failure where the deadline has passed."""
         return self._exchange.timed_out()
 
     def ended(self) -> IngestError:
-        """The connection ended first."""
+        """The failure where the connection has ended."""
         return self._exchange.ended()
 
     # Transport.
@@ -154,7 +154,7 @@ class Handshake:
         raise refusal.udp_only(self._target.udp_allowed, self._target.tls)
 
     def _ways(self) -> list[Callable[[str], Awaitable[InterleavedIds | None]]]:
-        """How the video may come, in the order to ask for it."""
+        """The transports of the video, in the order to ask for them."""
         if self._target.tls or not self._target.udp_allowed:
             return [self._set_up_tcp]
         if self._target.udp_first:
@@ -257,7 +257,7 @@ class Handshake:
             raise
 
     async def _take_back(self, url: str) -> None:
-        """A session set up by the wrong transport, which the camera would keep."""
+        """Tear down a session with the wrong transport, which the camera would keep."""
         await self._exchange.ask("TEARDOWN", url, [])
         self._session.forget()
 
@@ -271,5 +271,5 @@ class Handshake:
         raise MessageError("frames of dead sessions on every interleaved id")
 
 
-_farewells: set[asyncio.Task[None]] = set()
+_teardowns: set[asyncio.Task[None]] = set()
 """asyncio keeps only weak references to tasks."""

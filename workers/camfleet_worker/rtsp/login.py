@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How often a login is tried at a camera during one attempt to play.
+"""Logs in to a camera, and limits the logins of one attempt to play.
 
-Called by the handshake for each 401. One request goes out without credentials, then one attempt is
-made with them; a second one only for another scheme that the camera offers, where the gate grants
-it: cameras lock accounts. How a challenge is answered is auth.py's.
+The handshake calls it for each 401. One request is sent without credentials, then one attempt is
+made with them; a second one only for another scheme that the camera offers, and where the gate
+allows it, because cameras lock accounts. auth.py computes the answers to challenges.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from camfleet_worker.rtsp.message import Response
 from camfleet_worker.rtsp.session import RtspSession
 
 _MOST_SCHEMES = 2
-"""Kinds of login tried in one attempt to play: a camera may offer what it does not get right."""
+"""How many schemes are tried in one attempt to play: a camera may fail at one that it offers."""
 _FEWEST_LEFT = 3
-"""Nothing more is tried when the camera says that fewer attempts are left."""
+"""No further login is tried when the camera says that fewer attempts are left."""
 
 BeforeAttempt = Callable[[], Awaitable[None]]
 """Awaited right before credentials are first sent: the attempt is written down before it is made.
 It may raise IngestError when none is left."""
 
 Ask = Callable[[], Awaitable[Response]]
-"""Sends the refused request once more, with what the session then holds."""
+"""Sends the refused request once more, with the credentials that the session then has."""
 
 
 class RtspLogin:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the media loop asks of a connection, whatever travels below it.
+"""The methods that the media loop needs of a connection, of any transport.
 
 A plain TCP socket has these methods already; tls.py and udp.py give the same to encrypted
 connections and to datagrams, so the loop's hot path knows neither.
@@ -29,9 +29,9 @@ class MediaSocket(Protocol):
         ...
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close all sockets."""
         ...
 
     def fileno(self) -> int:
-        """Of the connection that RTSP is spoken on."""
+        """The file descriptor of the RTSP connection."""
         ...

@@ -102,7 +102,7 @@ class Request:
 
     @property
     def cseq(self) -> int | None:
-        """What the answer has to repeat."""
+        """The CSeq that the answer has to repeat."""
         return whole_number(self.headers.get("cseq"), _DIGITS)
 
 
@@ -149,7 +149,7 @@ def parse_message(
 ) -> tuple[Request | Response | None, int]:
     """The message that begins at `start`, and where the next one begins.
 
-    Without a message the position tells what can be forgotten; while it stays, more octets are
+    Without a message, octets before the position can be dropped; where it does not move, more are
     needed. Line breaks between messages are skipped: some servers send one too many.
     """
     if start < end and buffer[start] in _BLANK:
@@ -226,7 +226,7 @@ class MessageReader:
             yield item
 
     def take_rest(self) -> bytes:
-        """What was fed and not yet read: it belongs to whoever reads the socket from here on."""
+        """The octets that were fed and not read, for the next reader of the socket."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         return rest

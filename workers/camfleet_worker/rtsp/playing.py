@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the handshake hands to the media loop."""
+"""The result of a handshake, for the media loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AudioTrack:
 
 @dataclass(slots=True)
 class PlayingStream:
-    """A session that plays; whoever holds it owns the socket and must send TEARDOWN."""
+    """A session that plays; its holder owns the socket and must send TEARDOWN."""
 
     socket: MediaSocket
     session: RtspSession
@@ -31,13 +31,13 @@ class PlayingStream:
     codec: Codec
     payload_type: int
     parameter_sets: tuple[bytes, ...]
-    """From the description; may be empty."""
+    """The parameter sets of the description; may be empty."""
     received: bytes
-    """Read from the socket and not looked at yet."""
+    """The octets that were read from the socket and not used yet."""
     transport: str = "tcp"
-    """tcp, or udp."""
+    """"tcp" or "udp"."""
     certificate: str = ""
     """SHA-256 of the certificate that the RTSP port showed; empty without TLS."""
     audio: AudioTrack | None = None
     silence: str = ""
-    """Why there is no audio, where it was asked for."""
+    """Why there is no audio although it was asked for; else empty."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a camera's refusal means: statuses and texts to reasons. Pure, called by the handshake."""
+"""Maps a camera's refusal, by status and text, to a reason. Pure, called by the handshake."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def redirected_host(location: str) -> str:
 
 
 def attempts_left(response: Response) -> int | None:
-    """How many logins the camera says it will still take; None where it says nothing."""
+    """How many more logins the camera says it accepts; None where the words name no number."""
     return lockout.attempts_left(_text(response))
 
 
@@ -35,7 +35,7 @@ def locked(response: Response) -> bool:
 
 
 def refused(method: str, response: Response, session_timeout_s: float = 0.0) -> IngestError:
-    """A status other than 200, by what a person has to do about it."""
+    """The failure for a status other than 200."""
     status = response.status
     if status in (401, 403, 423) and locked(response):
         return account_locked()
@@ -69,7 +69,7 @@ _MEANINGS = {
 
 
 def _patience_s(response: Response, session_timeout_s: float) -> float:
-    """How long a session of ours that the camera still keeps can last."""
+    """The longest time for which the camera may keep a lost session of ours."""
     retry_after = whole_number(response.headers.get("retry-after"), digits=6)
     if retry_after is not None:
         return min(float(retry_after), _LONGEST_WAIT_S)
@@ -80,7 +80,7 @@ def _patience_s(response: Response, session_timeout_s: float) -> float:
 
 
 def redirect_refused(host: str) -> IngestError:
-    """A camera may send us elsewhere on itself, never to somebody else."""
+    """The failure where a camera redirects to another host."""
     printable = "".join(filter(str.isprintable, host))
     return IngestError(
         ConditionType.STREAMING,
@@ -91,7 +91,7 @@ def redirect_refused(host: str) -> IngestError:
 
 
 def too_many_redirects() -> IngestError:
-    """It sends us round in circles."""
+    """The failure where a camera redirects again and again."""
     return IngestError(
         ConditionType.STREAMING,
         Reason.STREAM_REFUSED,
@@ -100,7 +100,7 @@ def too_many_redirects() -> IngestError:
 
 
 def credentials_rejected() -> IngestError:
-    """Plain wrong."""
+    """The failure where the user name or the password is wrong."""
     return IngestError(
         ConditionType.AUTHENTICATED,
         Reason.RTSP_CREDENTIALS_REJECTED,
@@ -110,7 +110,7 @@ def credentials_rejected() -> IngestError:
 
 
 def credentials_missing() -> IngestError:
-    """A login is asked for and there is none."""
+    """The failure where the camera requires a login and no credentials are declared."""
     return IngestError(
         ConditionType.AUTHENTICATED,
         Reason.CREDENTIALS_MISSING,
@@ -120,7 +120,7 @@ def credentials_missing() -> IngestError:
 
 
 def account_locked() -> IngestError:
-    """Every further attempt would lengthen it."""
+    """The failure at a locked account; a further attempt would extend the lock."""
     return IngestError(
         ConditionType.AUTHENTICATED,
         Reason.ACCOUNT_LOCKED,
@@ -130,7 +130,7 @@ def account_locked() -> IngestError:
 
 
 def udp_only(allowed: bool, tls: bool) -> IngestError:
-    """The camera does not send over its RTSP connection."""
+    """The failure where the camera does not send over its RTSP connection."""
     if tls:
         fact = "The camera sends video over UDP only, which rtsps does not protect"
     elif not allowed:
@@ -144,12 +144,12 @@ def udp_only(allowed: bool, tls: bool) -> IngestError:
 
 
 def protocol_error(fact: str) -> IngestError:
-    """What the protocol does not allow."""
+    """The failure where the camera breaks the protocol."""
     return IngestError(ConditionType.STREAMING, Reason.PROTOCOL_ERROR, fact)
 
 
 def _text(response: Response) -> str:
-    """What a camera wrote for people: reason phrase, headers, body."""
+    """The text that a camera wrote for people: reason phrase, headers, body."""
     headers = "\n".join(f"{name}: {value}" for name, value in response.headers)
     body = response.body[:_TEXT_BYTES].decode("utf-8", "replace")
     return f"{response.reason}\n{headers[:_TEXT_BYTES]}\n{body}"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our half of one RTSP session, without any I/O: numbering, login, session id, keepalive.
 
-Towards a camera the client drives it during the handshake; then the media loop drives the same
-object, so that keepalives and TEARDOWN go on counting where the handshake stopped. Towards a
-monitoring system the RTSP relay drives it. Whether and how often to log in is for these to decide.
+For a camera the client uses it during the handshake; then the media loop uses the same object, so
+that keepalives and TEARDOWN go on counting where the handshake stopped. For a monitoring system the
+RTSP relay uses it. These users decide whether and how often to log in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNSTATED_TIMEOUT_S = 30
 
 
 class RtspSession:
-    """What both sides have agreed on so far."""
+    """The state of one session on our side."""
 
     def __init__(self, authorizer: Authorizer | None) -> None:
         self._authorizer = authorizer
@@ -39,7 +39,7 @@ class RtspSession:
         self.session_id = ""
         self.timeout_s = 0
         self.aggregate_url = ""
-        """Where PLAY, keepalives and TEARDOWN go."""
+        """The URL of PLAY, keepalives and TEARDOWN."""
 
     @property
     def last_cseq(self) -> int:
@@ -76,7 +76,7 @@ class RtspSession:
         return self._authorizer.answers(challenges) if self._authorizer else []
 
     def log_in(self, authorization: Authorization) -> None:
-        """Credentials for every request from here on."""
+        """Use these credentials for every request from here on."""
         self._authorization = authorization
 
     def challenged(self, response: Response) -> bool:
@@ -100,17 +100,17 @@ class RtspSession:
 
     @property
     def keepalive_interval_s(self) -> float:
-        """So short that each method comes once within the timeout and one may be lost."""
+        """So short that each method is sent once within the timeout, even where one is lost."""
         timeout_s = self.timeout_s if self._timeout_stated else _UNSTATED_TIMEOUT_S
         return timeout_s / max(3, len(self._keepalives()) + 1)
 
     def keepalive(self) -> bytes | None:
-        """The next sign of life, or None where the server takes none.
+        """The next keepalive, or None where the server accepts none.
 
-        The first is OPTIONS, whose answer names the others. Then all it names take turns: there
-        are cameras that name several, answer each with 200 and count only one (quirk 29). None is
-        left once the login was refused for them twice, or all are unknown to the camera; then our
-        RTCP reports are the sign of life.
+        The first is OPTIONS, whose answer names the others. Then all of these are used in turn:
+        some cameras name several, answer each with 200 and count only one (quirk 29). None is left
+        after the login was refused for them twice, or all are unknown to the camera; then our RTCP
+        reports keep the session alive.
         """
         methods = self._keepalives()
         if not methods:
@@ -140,7 +140,7 @@ class RtspSession:
 
         A refused login is answered once with the new nonce. A second refusal in a row stops the
         keepalives instead of risking the account; the stream itself may well go on without.
-        OPTIONS, which most cameras answer to anybody, takes back no refusal of another method.
+        OPTIONS, which most cameras answer without a login, does not reset a refusal.
         """
         if response.cseq is not None and response.cseq != self._keepalive_cseq:
             return None
@@ -155,7 +155,7 @@ class RtspSession:
         return self._keepalive_by(method) if self.challenged(response) else None
 
     def _learn_after_play(self, response: Response) -> None:
-        """The methods only: an answer after PLAY cannot change the session."""
+        """Learn the methods only: an answer after PLAY cannot change the session."""
         public = response.headers.get("public")
         if public:
             self._public = parse_public(public)
@@ -169,7 +169,7 @@ class RtspSession:
 
 
 def answer_request(request: Request) -> bytes:
-    """Our answer to a server's request: it may ask whether we live, it may order nothing."""
+    """Our answer to a server's request, which may check that we are alive and nothing else."""
     headers = [("CSeq", str(request.cseq if request.cseq is not None else 0))]
     if request.method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"):
         return serialise_response(200, "OK", headers)

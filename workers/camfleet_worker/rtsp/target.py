@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a stream is and how it may be fetched: the declared address with a path of the camera's."""
+"""The address of a stream, declared except for its path, and how the stream may be fetched."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class StreamTarget:
     path: str = field(repr=False)
     """Path and query. Some makers want the password in it, so it never enters a message."""
     tls: bool = False
-    """rtsps."""
+    """Whether to use rtsps."""
     pinned: str | None = None
-    """SHA-256 of the certificate the camera must show; None: whichever it shows first."""
+    """SHA-256 of the certificate that the camera must show; None accepts any."""
     udp_allowed: bool = False
-    """UDP where the camera takes nothing else."""
+    """Whether to use UDP where the camera offers nothing else."""
     udp_first: bool = False
-    """It took nothing else the last time."""
+    """Whether to ask for UDP first, because the camera offered nothing else the last time."""
     audio: bool = False
-    """Audio too, where the camera offers one that we take."""
+    """Whether to ask for audio, where the camera offers a codec that we take."""
     session_timeout_s: float = 0.0
-    """What the camera stated the last time: how long a lost session may occupy a place."""
+    """The timeout that the camera stated last: for so long it may keep a lost session."""
 
     codecs: tuple[Codec, ...] = tuple(Codec)
-    """What the technical profile allows; the SDP is believed, whatever ONVIF called it."""
+    """The codecs that the technical profile allows; the SDP decides, not ONVIF."""
 
     @classmethod
     def at(cls, host: str, port: int, uri: str) -> StreamTarget:
@@ -39,7 +39,7 @@ class StreamTarget:
         return cls(host, port, path_of(uri) or "/")
 
     def with_path(self, path: str) -> StreamTarget:
-        """The same camera, elsewhere on it."""
+        """The same camera with another path."""
         return replace(self, path=path)
 
     def url(self, path: str | None = None) -> str:

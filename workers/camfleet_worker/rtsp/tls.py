@@ -52,11 +52,11 @@ class TlsSocket:
 
     @property
     def unsent_bytes(self) -> int:
-        """What is encrypted and waits for the kernel."""
+        """How many encrypted octets wait for the kernel."""
         return len(self._unsent)
 
     def recv(self, size: int, /) -> bytes:
-        """At most so many octets; what recv_into says of the peer holds here too."""
+        """At most so many octets; a peer that is gone shows as in recv_into."""
         buffer = bytearray(size)
         return bytes(memoryview(buffer)[: self.recv_into(memoryview(buffer))])
 
@@ -77,7 +77,7 @@ class TlsSocket:
             if not filled:
                 raise
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            pass  # the peer is gone: said by 0 once everything before has been handed out
+            pass  # the peer is gone: 0 is returned after everything before was read
         finally:
             self._flush()
         return filled
@@ -105,7 +105,7 @@ class TlsSocket:
         self._socket.close()
 
     def fileno(self) -> int:
-        """Of the socket below."""
+        """The file descriptor of the socket below."""
         return self._socket.fileno()
 
     def _fetch(self) -> None:

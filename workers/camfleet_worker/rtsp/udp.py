@@ -3,9 +3,9 @@
 
 Made by the handshake where the profile allows it (quirk 32), then owned by the media loop, which
 reads it like a TCP connection: `recv_into` puts each datagram behind the four octets of an
-interleaved frame. Nothing is sent to, and nothing taken from, another address than the one that
-RTSP is spoken with. What the kernel's receive buffer does not hold is lost and counted by its
-sequence numbers; no queue of ours grows with a burst (quirk 45).
+interleaved frame. It sends to and takes from the address of the RTSP connection only. Packets that
+overflow the kernel's receive buffer are lost and counted by sequence numbers; no queue of ours
+grows with a burst (quirk 45).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from camfleet_worker.rtsp.message import (
 )
 
 IDS = InterleavedIds(0, 1)
-"""How frames made of datagrams are marked."""
+"""The interleaved ids of frames that are made of datagrams."""
 _RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 """A key frame of 400 kB arrives between two ticks; the kernel caps this at net.core.rmem_max."""
 _LONGEST_DATAGRAM = 0xFFFF
 _MOST_DATAGRAMS = 2048
 _MAX_CONTROL_BYTES = 512 * 1024
 _LATE_WINDOW = 1024
-"""A packet behind by more than this is the first of a sender that began anew."""
+"""A packet that is behind by more than this is the first of a restarted sender."""
 _BIND_TRIES = 32
 _RTP_OPENER = struct.pack("!BBHII", 0x80, 0, 0, 0, 0)
 _RTCP_OPENER = struct.pack("!BBHI", 0x80, 201, 1, 0)
@@ -53,11 +53,11 @@ class UdpSocket:
 
     @property
     def client_ports(self) -> UdpPorts:
-        """Where we listen."""
+        """The two ports on which we receive."""
         return UdpPorts(self._rtp.getsockname()[1], self._rtcp.getsockname()[1])
 
     def open_way(self, server: UdpPorts) -> None:
-        """Greet the ports that the camera named, at the address RTSP is spoken with."""
+        """Send a packet to each port that the camera named, at the address of the RTSP peer."""
         self._rtcp_to = (self._peer, server.rtcp)
         for sender, packet, port in (
             (self._rtp, _RTP_OPENER, server.rtp),
@@ -66,7 +66,7 @@ class UdpSocket:
             _send_datagram(sender, packet, (self._peer, port))
 
     def unread(self, data: bytes) -> None:
-        """Octets of the control connection that the handshake has read too far."""
+        """Take back octets of the control connection that the handshake did not use."""
         self._from_control += data
 
     def recv_into(self, buffer: memoryview, /) -> int:
@@ -123,7 +123,7 @@ class UdpSocket:
             try:
                 _, following = parse_message(held, end, len(held))
             except MessageError:
-                following = len(held)  # the receiver says what is wrong with it
+                following = len(held)  # the receiver reports what is wrong with it
             if following == end or following > len(room):
                 break
             end = following
@@ -191,7 +191,7 @@ class UdpSocket:
             except BlockingIOError:
                 return 0
             except ConnectionRefusedError:
-                continue  # ICMP of a datagram of ours: no news about theirs
+                continue  # ICMP for a datagram of ours, which means nothing for theirs
             if address[0] != self._peer:
                 self.foreign_packets += 1
                 continue

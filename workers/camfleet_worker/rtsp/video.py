@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which video of a description is played: the first of a codec that the profile allows.
+"""Chooses the video of a description: the first with a codec that the profile allows.
 
-Pure; called by the handshake. The description is believed, whatever ONVIF called the stream.
+Pure; called by the handshake. The description decides, not ONVIF's name of the codec.
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ class Worker:
         )
 
     def _snapshot_servers(self) -> list[tuple[HttpServer, str, int]]:
-        """One for whoever may forward a port to the pod, with the journal; one for a viewer, where
-        it is declared."""
+        """The servers of snapshots: one for forwarded ports, with the journal too, and one for a
+        viewer where that is declared."""
         loopback = HttpServer(self._loopback().answer, limits=Limits(answer_s=JOURNAL_S))
         servers = [(loopback, LOOPBACK, self._settings.snapshot_port)]
         if viewer := self._settings.viewer:
@@ -117,7 +117,7 @@ class Worker:
         return snapshot_page(self._ingest.fleet, path)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until told to stop; raises what ended a part that must not end."""
+        """Run until `stop` is set; raises the exception of a part that must not end."""
         self._ingest.start()
         pages = {"/metrics": self._metrics, "/healthz": self._healthz, "/readyz": self._readyz}
         probes = HttpServer(pages_only(pages.get))
@@ -220,7 +220,7 @@ def _set_aside_what_stays() -> None:
 
 
 async def _first_end(stopping: asyncio.Task[bool], parts: list[asyncio.Task[None]]) -> None:
-    """Until told to stop. A part that ends by itself is a bug: its exception ends the process."""
+    """Wait for the stop. A part that ends by itself is a bug: its exception ends the process."""
     done, _ = await asyncio.wait({stopping, *parts}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     for task in done - {stopping}:

@@ -41,7 +41,7 @@ class RestartLimit:
 
 
 class Parent:
-    """Runs one command until it ends by itself, is told to stop, or dies too often."""
+    """Runs one command until it ends by itself, is stopped, or dies too often."""
 
     def __init__(self, command: Sequence[str], limit: RestartLimit | None = None) -> None:
         self._command = list(command)

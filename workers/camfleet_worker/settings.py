@@ -114,7 +114,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ViewerSettings:
-    """Who may see snapshots on the second listener, and where it listens."""
+    """The viewer that may see snapshots on the second listener, and where that listens."""
 
     audience: str
     """What its tokens must be for."""

@@ -30,9 +30,9 @@ def fingerprint(certificate: bytes | None) -> str:
 
 
 def require_pinned(port: str, shown: str, pinned: str | None) -> None:
-    """CertificateChanged unless the port shows the certificate it is held to, if to any.
+    """Raise CertificateChanged where the port shows another certificate than the pinned one.
 
-    To be called before a word is said to the peer. `port`: as people call it, "RTSP port".
+    Called before anything is sent to the peer. `port`: its name for a person, "RTSP port".
     """
     if pinned and shown != pinned.lower():
         raise IngestError(

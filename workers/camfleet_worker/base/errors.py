@@ -40,9 +40,9 @@ class IngestError(Exception):
     `condition` is the condition that becomes not True, `detail` one sentence without trailing
     period that names what was seen, in parts where some of it is a Quotation. It must hold no
     secret, no timestamp and no counter: the message of a condition must not change while what was
-    seen is the same. `retry_after_s` is how long the device itself says that trying again is
-    useless: the rest of a session that lingers.
-    `last_chance`: the device says that it locks the account at the next refused login.
+    seen is the same. `retry_after_s`: for how long a retry is useless by the device's own answer,
+    as while it keeps a lost session.
+    `last_chance`: the device's answer is that it locks the account at the next refused login.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class IngestError(Exception):
     def again(self, retry: Retry | None = None, retry_after_s: float | None = None) -> IngestError:
         """The same failure for another camera or another time.
 
-        What the device said of a wait or of a last chance was said to the first.
+        A wait or a last chance in the device's answer applies to the first camera only.
         """
         kind = type(self) if isinstance(self, ReportedError) else IngestError
         return kind(self.condition, self.reason, self.parts, retry or self.retry, retry_after_s)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that a reader or a crash must never find half written.
+"""Writes files that a reader or a crash must never find half written.
 
 Called wherever a small file is replaced or a folder's entries have to outlive the loss of power:
-the journal, the state cache, what is declared beside recordings. Errors of the operating system
-pass through: what they mean is the caller's to say.
+the journal, the state cache, the declarations beside recordings. Errors of the operating system
+pass through, and the caller decides what they mean.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ DAY_US = 86_400 * SECOND_US
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _END_US = (datetime(5000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
-"""Far from the end of what a datetime can tell, in whatever zone."""
+"""Far from the end of a datetime's range, in any zone."""
 
 
 def microseconds(seconds: float) -> int:
@@ -33,8 +33,8 @@ def day_of(at_us: int) -> str:
 
 
 def moment_us(text: str) -> int:
-    """What `text` says, as microseconds since the epoch. Raises ValueError with a sentence for
-    whoever wrote it: a time without an offset means another moment to everybody."""
+    """The time in `text`, in microseconds since the epoch. Raises ValueError with a sentence for a
+    person; a time without an offset is an error, because its meaning depends on the reader."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a secret is found in a text that somebody else wrote, and hidden. Pure.
+"""Finds secrets in texts of other programs and hides them. Pure.
 
-Called for log lines and for what a camera says in its own words. It refuses to judge sentences of
-ours: a password may be one letter, or the word "camera", so only values and quotations are given
-to it.
+Called for log lines and for quotations of a camera. Sentences of ours must not be given to it, only
+values and quotations: a password may be one letter, or the word "camera".
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from collections.abc import Collection
 from urllib.parse import quote, quote_plus
 
 SHORTEST_ANYWHERE = 4
-"""Characters from which a secret is hidden wherever it stands. A shorter one is hidden where it
-stands alone, between anything but letters and digits: a "p" within a word tells nothing."""
+"""A secret with this many characters is hidden at any place. A shorter one is hidden only where it
+has no letter or digit beside it, because a "p" within a word reveals nothing."""
 
 
 class Hider:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an error of a connection means: the one place of the worker that reads it from errno.
+"""Classifies errors of connections; no other module of the worker reads errno of a socket.
 
-Called by whoever connects: `rtsp` and `onvif` to cameras, `relay` to monitoring systems. It says
-what happened, never who is told in which words or whether trying again can help: that differs
-between a camera and a monitoring system, and each caller has one table for it. Errors of a disk
-are not its business.
+`rtsp` and `onvif` use it for cameras, `relay` for monitoring systems. It returns what happened, and
+neither the reason to report nor whether a retry can help: these differ between a camera and a
+monitoring system, and each caller has one table for them. It does not classify errors of a disk.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ class SocketFailure(Enum):
     """What happened to a connection, or to the attempt to make one."""
 
     NAME_NOT_RESOLVED = auto()
-    """The name has no address, or no name server says so (getaddrinfo)."""
+    """The name has no address, or no name server answers (getaddrinfo)."""
     REFUSED = auto()
-    """The host is there and nothing listens on the port."""
+    """The host answers, and no process listens on the port."""
     NO_ROUTE = auto()
     """The network has no way to the address."""
     TIMEOUT = auto()
-    """Nothing came back in time."""
+    """No answer came in time."""
     CLOSED = auto()
     """The peer ended a connection that stood."""
     TLS = auto()
     """The two sides do not agree on TLS, or the certificate does not verify."""
     OTHER = auto()
-    """Anything else; `errno_name` tells which."""
+    """Another error; `errno_name` names it."""
 
 
 _NO_ROUTE = frozenset(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the API server is and who we are: service account in a pod, kubeconfig elsewhere."""
+"""The API server's address and our account: service account in a pod, kubeconfig elsewhere."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker's Lease: the operator's only sign that the worker lives.
 
-Camera statuses are written on transitions alone, so silence there means nothing. Where the Lease
-could not be renewed for so long that the operator may have spoken for the cameras (WorkerLost),
-what stands in the statuses is read again.
+Camera statuses are written on transitions alone, so a status without writes means nothing. Where
+the Lease could not be renewed for so long that the operator may have written WorkerLost, the
+statuses are read again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 4
 RETRIES_PER_LEASE = 20
 LOST_AFTER = 0.75
-"""Of the Lease's duration, earlier than the operator: reading statuses once too often costs
-little."""
+"""The share of the Lease's duration after which statuses are read again. It is earlier than the
+operator's limit, because reading them once too often costs little."""
 
 
 class LeaseDoor(Protocol):

@@ -14,7 +14,7 @@ from camfleet_worker.cluster.errors import ClusterError, Trouble, cluster_errors
 from camfleet_worker.cluster.reviewed_token import ReviewedToken
 
 REVIEW_TIMEOUT_S = 3.0
-"""Somebody waits for a picture."""
+"""The deadline of a review is short, because a person waits for a picture."""
 
 
 class TokenReviews:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bearer tokens: reading one from a request, judging what the API server says of it, and keeping
-that verdict for seconds. Pure; `snapshot_gate` asks the API server.
+"""Reads a bearer token from a request, judges the API server's review of it, and keeps the verdict
+for seconds. Pure; `snapshot_gate` asks the API server.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from http import HTTPStatus
 from camfleet_worker.cluster.reviewed_token import ReviewedToken
 
 ADMITTED_S = 30.0
-"""So long a token that is withdrawn may still be used."""
+"""For this time a withdrawn token may still be used."""
 REFUSED_S = 5.0
 MOST_ADMITTED = 32
 """Each replica of a viewer has a token of its own, and a new one each hour."""
@@ -44,7 +44,7 @@ def judged(reviewed: ReviewedToken, audience: str, user: str) -> HTTPStatus:
 
 
 def fingerprint(token: str) -> str:
-    """What stands for a token in memory: whoever reads a core dump cannot use it."""
+    """The hash that is kept in place of a token, so that a core dump reveals none."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -57,8 +57,8 @@ class _Kept:
 class Verdicts:
     """The latest verdicts by fingerprint. `now` is monotonic seconds.
 
-    Admitted and refused tokens lie apart: whoever sends a thousand wrong ones pushes no right one
-    out. An admitted one stays known when its time is over, so that it is asked about at once.
+    Admitted and refused tokens are kept apart, so that a thousand wrong ones remove no right one.
+    An admitted one stays known when its time is over, so that it is reviewed again at once.
     """
 
     def __init__(self) -> None:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP server of the worker: aiohttp's, with one request a connection and bounds for the whole
-of it.
+"""The HTTP server of the worker: aiohttp's, with one request a connection and limits for all of it.
 
-The app makes three: for what the cluster asks (`probes`), for whoever may forward a port to the pod
-(`local_endpoint`), and one with a gate before it where a viewer is declared (`snapshot_gate`).
-Answers are made on the main loop. It reads no body, takes no second request on a connection and
-names no software.
+The app makes three: one for requests of the cluster (`probes`), one for clients that may forward a
+port to the pod (`local_endpoint`), and where a viewer is declared one behind a gate
+(`snapshot_gate`). Answers are made on the main loop. It reads no body, takes no second request on a
+connection and names no software.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ log = logging.getLogger(__name__)
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 READING = ("GET", "HEAD")
 _CLOSE_S = 0.1
-"""What an answer that is under way gets to end when the worker stops."""
+"""How long an answer that is being sent may take when the worker stops."""
 _HEAD_ENDS = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one listener gives to its clients. Times are seconds."""
+    """The limits of one listener. Times are seconds."""
 
     request_s: float = 5.0
     """From the connection to the end of the head; without `answer_s`, to the last octet of the
@@ -39,14 +38,14 @@ class Limits:
     answer_s: float | None = None
     """From the end of the head to the last octet of the answer."""
     most_open: int | None = None
-    """Connections at once; those beyond are closed unheard. Never set it for probes: strangers
-    could then keep kubelet out."""
+    """Connections at once; further ones are closed unread. Never set it for probes, because other
+    clients could then keep the kubelet out."""
     head_bytes: int = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for."""
+    """One request."""
 
     method: str
     path: str
@@ -64,13 +63,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent."""
+    """The answer to a request."""
 
     status: HTTPStatus
     body: bytes = b""
     content_type: str = TEXT
     modified_at: float | None = None
-    """When what is shown came to be, in seconds since the epoch; sent in whole seconds."""
+    """When the content was made, in seconds since the epoch; sent in whole seconds."""
 
 
 Answering = Callable[[Request], Awaitable[Answer]]
@@ -122,7 +121,7 @@ class _Server(web.Server):
     def __init__(
         self, handler: Callable[[web.BaseRequest], Awaitable[web.Response]], limits: Limits
     ) -> None:
-        # An answer that nobody waits for any more is not made.
+        # No answer is made after the client has gone.
         super().__init__(handler, handler_cancellation=True)
         self.limits = limits
         self.open = 0
@@ -218,7 +217,7 @@ class _Response(web.Response):
         headers = {
             "Content-Type": answer.content_type,
             "Cache-Control": "no-store",
-            # For browsers behind a forwarded port: no guessing, no embedding in somebody's page.
+            # For browsers behind a forwarded port: no sniffing, no embedding in another page.
             "X-Content-Type-Options": "nosniff",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
@@ -231,7 +230,7 @@ class _Response(web.Response):
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
-        # Strangers need not know whose software answers, nor of which version.
+        # The answer names neither the software nor its version.
         self.headers.popall("Server", None)
 
 

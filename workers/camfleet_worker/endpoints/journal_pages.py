@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET /journal and POST /journal/acknowledge: what a collector of availability asks a worker.
+"""GET /journal and POST /journal/acknowledge, for a collector of availability.
 
-A collector reads each camera from the `settledUs` of the answer before, stores what it got, and
-then acknowledges `settledUs` of this answer: days that ended before it are let go. Reading changes
-nothing, so an answer that is lost is asked for again. What ended at that very moment may be told
-twice, and an answer has a bound: where there is more, `settledUs` is how far it goes.
+A collector reads each camera from the `settledUs` of the last answer, stores the entries, and then
+acknowledges `settledUs` of this answer: days that ended before it are removed. Reading changes
+nothing, so a lost answer can be requested again. An entry that ended at exactly that moment may be
+returned twice. An answer has a limit: where there is more, `settledUs` is how far it goes.
 `windows` are the maintenance windows of the camera's site as they are declared now, past ones
-included: who stores what is told judges what was written before they were declared.
+included: the collector judges by them the entries that were written before their declaration.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class JournalPages:
         return Answer(HTTPStatus.OK, body, JSON)
 
     async def acknowledge(self, request: Request) -> Answer:
-        """Let go of what ended before `until`."""
+        """Remove the days that ended before `until`."""
         try:
             until_us = _moment_asked(request.query, "until", "")
         except ValueError as error:
@@ -101,7 +101,7 @@ class JournalPages:
             try:
                 loop.call_soon_threadsafe(settle)
             except RuntimeError:
-                return  # the worker has ended meanwhile: nobody waits for the answer
+                return  # the worker has ended meanwhile, and needs no answer
 
         threading.Thread(target=run, name="journal-reader", daemon=True).start()
         return await done

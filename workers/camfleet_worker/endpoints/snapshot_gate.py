@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Access to snapshots on the second listener: one ServiceAccount has it, by a token that the API
-server has reviewed.
+"""Controls access to snapshots on the second listener: one ServiceAccount has it, by a token that
+the API server has reviewed.
 
 The app puts it before the pages of that listener. It fails closed: while the API server does not
-answer, only a token that was admitted within the last seconds is. Strangers cannot make it flood
-the API server: their reviews have a rate and few places, and a token that was good before never
-waits behind them.
+answer, only a token that was admitted within the last seconds is accepted. Unknown tokens cannot
+overload the API server: their reviews have a rate limit and few places, and a token that was good
+before never waits behind them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ MOST_STRANGERS = 4
 MOST_ASKED = 8
 """Reviews on their way at once; the client's pool has 20 connections, and statuses need them."""
 PAUSE_S = 1.0
-"""After a review without an answer, the next is not tried before; one of a token that was good
-waits only for its like."""
+"""How long no review follows one without an answer; a token that was good waits only after a review
+of such a token."""
 LONGEST_PAUSE_S = 30.0
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET /snapshot/<camera>: the last picture of a camera that was looked at, as JPEG.
+"""GET /snapshot/<camera>: the last decoded picture of a camera, as JPEG.
 
-Served by the app on the pod's loopback address: whoever sees a picture was let through by `kubectl
-port-forward`, and so by the cluster's own rights. Where a viewer is declared, on a second listener
-as well, behind `snapshot_gate`. It makes no picture and keeps none. Last-Modified says when the
-picture was taken: a camera that is down keeps its last one.
+The app serves it on the pod's loopback address: a client comes through `kubectl port-forward`, and
+so by the cluster's own rights. Where a viewer is declared, a second listener serves it too, behind
+`snapshot_gate`. It makes no picture and keeps none. Last-Modified is when the picture was taken: a
+camera that is down keeps its last one.
 """
 
 from __future__ import annotations

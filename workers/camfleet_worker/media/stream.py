@@ -86,7 +86,7 @@ class Stream:
         self._outgoing = bytearray()
         self._receiver = StreamReceiver(playing, self.counters, self._on_message)
         self._watchdog = Watchdog(now, fanout.patience, over_udp=playing.transport == "udp")
-        # The first keepalive goes out at once: its answer tells which method the camera takes.
+        # The first keepalive goes out at once: its answer names the methods of the camera.
         self._keepalive_at = now
         # There are cameras that take no other sign of life than these (quirk 29).
         self._report_interval_s = min(

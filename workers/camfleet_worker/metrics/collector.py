@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prometheus metrics, collected at scrape time from what runs; families.py says which.
+"""Collects Prometheus metrics at scrape time from the running parts; families.py lists them.
 
-Nothing is counted twice and nothing is forgotten: a camera's series exist exactly while the fleet
-runs it. Everything that ticks (frames, bytes, ages) is here and never in a status.
+Nothing is counted twice, and a camera's series exist exactly while the fleet runs it. Values that
+change all the time (frames, bytes, ages) are here and never in a status.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Scrape:
     def add_fields(
         self, shown: Mapping[str, Family], counters: object, labels: Iterable[str] = ()
     ) -> None:
-        """Each field of some counters, as `shown` says; None has no series."""
+        """Each field of some counters that `shown` has; None has no series."""
         for name, family in shown.items():
             value = getattr(counters, name)
             if value is not None:

@@ -79,7 +79,7 @@ IMAGE_HEALTHY = _gauge(
     *CAMERA,
 )
 STATES = (UP, RECONNECTS, AUTH_FAILURES, IMAGE_HEALTHY)
-"""Of a camera, told by its supervisor."""
+"""The state of a camera, by its supervisor."""
 
 LAST_FRAME_AGE = _gauge(
     "camfleet_ingest_last_frame_age_seconds",

@@ -42,12 +42,12 @@ def declare_site_bound(namespace: Path, site: str, max_bytes: int | None) -> Non
 
 
 def retention_days(folder: Path) -> int | None:
-    """How long a camera's recordings are kept; None where nobody has said."""
+    """How many days a camera's recordings are kept; None where that is not declared."""
     return whole_number(_text(folder / RETENTION_FILE), _DIGITS)
 
 
 def site_of(folder: Path) -> str:
-    """Of which site a camera's recordings are; empty where nobody has said."""
+    """The site of a camera's recordings; empty where that is not declared."""
     return _text(folder / SITE_FILE)
 
 

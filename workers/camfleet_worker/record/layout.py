@@ -10,7 +10,7 @@ All in UTC. A span is a run of segments without a gap; its counter starts at 0, 
 carries the counter after the last segment's. So a day is deleted by its prefix, and gaps are found
 by listing names alone.
 
-Pure: called by the recording sink, by retention and by whoever indexes a volume. It opens nothing.
+Pure: called by the recording sink, by retention and by readers of a volume. It opens no file.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.

@@ -5,8 +5,8 @@ Compiled by mypyc (workers/compile_media.py): no attribute may be added from out
 another type than declared, and nothing may be set on the class by a test.
 
 Used by the recording sink on the media loop's thread alone. It knows the times, formats and units
-of its segment, muxes, and hands whole fragments to the volume. When a segment or a span ends is the
-sink's to decide, and what becomes of the bytes write_progress.py's to tell.
+of its segment, muxes, and hands whole fragments to the volume. The sink decides when a segment or a
+span ends, and write_progress.py counts which bytes were written.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class RecordingSink:
         self._segment: OpenSegment | None = None
         self._tail: _Tail | None = None
         self._held: AccessUnit | None = None
-        """The newest access unit: how long it is shown only the next one tells."""
+        """The newest access unit, whose duration is known when the next one comes."""
         self._held_pts = self._held_dts = 0
         self._watched: AccessUnit | None = None
         """What was held at the last tick."""
@@ -131,7 +131,7 @@ class RecordingSink:
         return state
 
     def push(self, unit: AccessUnit) -> None:
-        """Take one access unit. It is held back until the next one tells how long it is shown."""
+        """Take one access unit. It is held back until the next one gives its duration."""
         if self._closed:
             return
         segment = self._segment
@@ -262,8 +262,8 @@ class RecordingSink:
         return True
 
     def _start_us(self, unit: AccessUnit) -> int:
-        """By our clock, but never before the end of the span before: spans that overlap cannot be
-        told apart by their names. Where our clock was set back they do."""
+        """The start by our clock, but not before the end of the last span, because names do not
+        show overlaps. Spans only overlap where our clock was set back."""
         shown_us = unit.shown_us
         early_us = self._ended_us - shown_us
         return self._ended_us if 0 < early_us <= _CLOCK_SET_US else shown_us
@@ -285,7 +285,7 @@ class RecordingSink:
             self._audio.move_to(segment, self._held_dts)
 
     def _end_span(self, segment: OpenSegment) -> None:
-        """End with the access unit held back; how long it was shown nobody knows."""
+        """End with the access unit held back, whose duration is not known."""
         end_pts = segment.newest_pts
         if self._held is not None:
             self._mux(segment, self._held, _DEFAULT_DURATION_90K)

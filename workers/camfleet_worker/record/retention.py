@@ -25,12 +25,12 @@ _DEPTH = 3
 """Folders between the root and the days: namespace, camera, and one to spare."""
 
 Deleted = Callable[[Path, int, int], None]
-"""Told of each object: the folder of its camera, its size, which is 0 where nothing was deleted,
-and when it begins, in microseconds."""
+"""Called for each object with the folder of its camera, its size, which is 0 where nothing was
+deleted, and when it begins, in microseconds."""
 
 
 def _unnoticed(folder: Path, size: int, at_us: int) -> None:
-    """Nobody counts what is deleted."""
+    """Do not count what is deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One segment on its way to the disk. Called on the thread of the volume's writer alone.
 
-It appends whole fragments or nothing of them, and tells a WriteObserver what became of each. It
-neither decides when a segment ends nor deletes anything: room is made by whom it is told to ask.
+It appends whole fragments or nothing of them, and reports the result of each to a WriteObserver. It
+neither decides when a segment ends nor deletes anything: a callback makes room.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Content:
 
 
 class WriteObserver(Protocol):
-    """Is told what became of a file's bytes. Called on the writer's thread."""
+    """Gets the results of writes to a file. Called on the writer's thread."""
 
     def wrote(self, size: int, content: Content) -> None:
         """These bytes are in the file."""
@@ -117,7 +117,7 @@ class SegmentFile:
             # Retention removed the folder, still empty, between these two lines.
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = open(self._path, "xb", buffering=0)  # noqa: SIM115
-        # The lock says "being written" to retention and to repair, and dies with the process.
+        # The lock shows retention and repair that the file is being written; it ends with us.
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         return file
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of one camera is in files, on its way to them, or lost: where two threads meet.
+"""Counts the units of one camera that are in files, on their way to them, or lost.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
 
-Made by the recording sink, whose media loop hands bytes over; the volume's writer thread tells what
-became of them. It decides nothing: whether there is room and when to try again is the sink's.
+Made by the recording sink. The media loop hands bytes over, and the volume's writer thread reports
+whether they were written. The sink decides whether there is room and when to try again.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class WriteProgress:
             self.delivery_log.key_frames.extend(content.key_frames_us)
 
     def lost(self, size: int, units: Units, error: IngestError | None) -> None:
-        """Count what will never be, and say why."""
+        """Count units that will never be in a file, and keep the error."""
         counters = self.counters
         with self.lock:
             self.queued_bytes -= size

@@ -47,12 +47,12 @@ class _Row:
 
     def fields(self) -> dict[str, str]:
         covers = self.covers
-        said = {
+        fields = {
             "kind": self.kind,
             "from": time_text(covers.start_us),
             "to": time_text(covers.end_us),
         }
-        return said | ({"cause": self.cause.value} if self.cause else {})
+        return fields | ({"cause": self.cause.value} if self.cause else {})
 
     def line(self) -> str:
         start, end = time_text(self.covers.start_us), time_text(self.covers.end_us)
@@ -105,8 +105,8 @@ def _list(asked: argparse.Namespace) -> None:
 def _first_known_us(
     asked: argparse.Namespace, recorded: list[Interval], journal: list[Period]
 ) -> int:
-    """When the volume begins to tell of the camera: before that nobody wanted it recorded, so it is
-    no gap. Raises ExportError."""
+    """The beginning of the camera's recordings and journal on the volume; before it there is no
+    gap. Raises ExportError."""
     starts = [one.start_us for one in recorded]
     starts += [one.start_us for one in journal if one.fact.stage is Stage.ON_DISK]
     first_us = min(starts, default=asked.end)
@@ -141,7 +141,7 @@ def _availability(asked: argparse.Namespace) -> None:
         texts = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
         numbers = [cell.rjust(width) for cell, width in zip(row[2:-1], widths[2:], strict=False)]
         print("  ".join([*texts, *numbers, row[-1]]).rstrip())
-    # Who leaves planned minutes out of a figure shows beside it who planned them, and why.
+    # A figure without planned minutes needs the author of the windows and the reason beside it.
     for window in dict.fromkeys(one for windows in planned.values() for one in windows):
         span = f"{time_text(window.start_us)} to {time_text(window.end_us)}"
         print(f"planned: {span}, {window.author}: {window.reason}")

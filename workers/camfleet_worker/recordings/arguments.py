@@ -77,8 +77,8 @@ def _add_interval(
     start_us: int | None = None,
     end_us: int | None = None,
 ) -> None:
-    """The volume and the interval. Without `end_us` both ends must be named; `begins` says in words
-    what `start_us` is."""
+    """The volume and the interval. Without `end_us` both ends must be named; `begins` describes
+    `start_us` in words."""
     command.add_argument(
         "--volume",
         type=Path,

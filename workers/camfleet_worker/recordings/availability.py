@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Good minutes of an interval, counted from a journal. Pure.
+"""Counts the good minutes of an interval from a journal. Pure.
 
-Called by the command line. One figure for each stage: at the camera, at each monitoring system and
-on the disk are never mixed. Planned minutes are counted apart: who
-divides good minutes by total ones decides whether to leave them out, and says so beside the figure.
+Called by the command line. Each stage has its own figure: at the camera, at each monitoring system
+and on the disk. Planned minutes are counted apart: the reader who divides good minutes by total
+ones decides whether to leave them out, and states it beside the figure.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def availabilities(
     `windows`: maintenance windows of the site, also those that were declared after the journal was
     written.
     """
-    told = (entry for entry in entries if isinstance(entry, Period))
-    periods = with_planned_gaps(told, windows)
+    found = (entry for entry in entries if isinstance(entry, Period))
+    periods = with_planned_gaps(found, windows)
     tallies = [entry for entry in entries if isinstance(entry, Tally)]
     facts = {period.fact for period in periods} - {USABLE}
     order = list(Stage)
@@ -90,8 +90,8 @@ def _minutes(wanted: Interval) -> range:
 
 
 def _known(periods: Sequence[Period], key_frames: Mapping[int, int], wanted: Interval) -> Interval:
-    """The minutes of an interval that anything is known of: who asks for decades waits for none
-    of those before the first camera."""
+    """The minutes of an interval for which there are entries, so that an interval of decades costs
+    no time for those before the first camera."""
     starts = [*(period.start_us for period in periods), *key_frames]
     ends = [*(period.end_us for period in periods), *(at_us + MINUTE_US for at_us in key_frames)]
     first_us = min(starts, default=0) // MINUTE_US * MINUTE_US

@@ -40,7 +40,7 @@ _US_TO_90K = Fraction(CLOCK_RATE, 1_000_000)
 
 
 class ExportError(Exception):
-    """Nothing could be exported; the text says why and is for people."""
+    """Nothing could be exported; the text gives the reason for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def export(
 ) -> list[ExportedFile]:
     """Write an interval to `path`, and to `path` with -2, -3… where the codec changes.
 
-    `progress` is told how far it has come, in microseconds since the epoch. Raises ExportError when
-    no picture of the interval is there, OSError when the disk says no.
+    `progress` is called with how far it has come, in microseconds since the epoch. Raises
+    ExportError where no access unit of the interval is there, OSError where the disk fails.
     """
     writer = _Writer(path, _AudioUnits(segments))
     try:

@@ -2,7 +2,7 @@
 """The causes of gaps, from the journal. Pure.
 
 Called by the command line. The names of segments decide what is missing, the journal only why: a
-gap of which the journal says nothing stays one without a cause.
+gap that the journal does not have stays without a cause.
 """
 
 from __future__ import annotations

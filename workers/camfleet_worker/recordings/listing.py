@@ -68,7 +68,7 @@ def recorded_segments(folder: Path, wanted: Interval) -> list[RecordedSegment]:
 
 
 def recorded_between(folder: Path, start_us: int, end_us: int) -> list[tuple[int, int]]:
-    """Time of an interval that is recorded, for whoever closes a journal. Raises OSError."""
+    """The recorded spans of an interval, for the journal after a restart. Raises OSError."""
     found = stretches(recorded_segments(folder, Interval(start_us, end_us)))
     return [(one.start_us, one.end_us) for one in found]
 

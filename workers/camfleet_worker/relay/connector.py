@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One attempt to connect to a monitoring system from the media loop, without ever blocking.
 
-Made by a relay that lives on the loop, which calls `advance` each tick: the name is resolved off
-the loop, its addresses are tried one after the other, then TLS shakes hands where the target says
-so. Nothing of the protocol is said here, so none is said before a certificate was verified.
+A relay on the loop makes one and calls `advance` each tick: the name is resolved off the loop, its
+addresses are tried one after the other, then the TLS handshake follows where the target requires
+it. Nothing of the protocol is sent here, so nothing is sent before a certificate was verified.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from camfleet_worker.relay.timings import RelayTimings
 from camfleet_worker.rtsp.tls import TlsSocket
 
 Connection = socket.socket | TlsSocket
-"""Non-blocking, connected, and with TLS where the target says so."""
+"""A connection that is non-blocking, connected, and with TLS where the target requires it."""
 
 _UNSENT_BYTES = 128 << 10
-"""The kernel would else take megabytes before it says that the other side is slow, and what it has
-taken can no longer be dropped."""
+"""The kernel would else take megabytes before a slow peer shows, and octets that it has taken can
+no longer be dropped."""
 
 
 class Connector:
-    """From a name to one connection; whoever is handed that connection owns it."""
+    """Makes one connection to a name; the caller owns the connection."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Connector:
     def advance(self, now: float) -> Connection | None:
         """The connection once it stands, None until then; `now` is monotonic.
 
-        IngestError and OSError say why there will be none; then close.
+        IngestError and OSError mean that there will be none; then close.
         """
         if self._encrypted is not None:
             return self._shake_hands(self._encrypted, now)

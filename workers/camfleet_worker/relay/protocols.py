@@ -2,7 +2,7 @@
 """Which relay speaks which protocol. Called by the factory of sinks, once for each relay it makes.
 
 A further protocol is a folder beside `rtsp` and `rtmp` with the same file names (relay.py: what is
-queued, dropped and told; publisher.py: one connection; messages.py: what is said on it, without any
+queued, dropped and reported; publisher.py: one connection; messages.py: its messages, without any
 I/O), a row here and its port in target.py.
 """
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where one camera's stream goes at a monitoring system, and how a failure there is told.
+"""The address of one camera's stream at a monitoring system, and the failures there.
 
-Pure: made from a MonitoringSystem's URL template by whoever builds the relays. Credentials stand
-beside the URL, never in it: URLs reach logs. A protocol it does not know needs a port in its URL;
-whether there is a relay for it, protocols.py says.
+Pure: the sink factory makes it from a MonitoringSystem's URL template. Credentials are kept beside
+the URL, never in it, because URLs reach logs. A protocol it does not know needs a port in its URL;
+protocols.py decides whether there is a relay for it.
 """
 
 from __future__ import annotations

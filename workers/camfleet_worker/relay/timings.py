@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a relay waits for a monitoring system, of whichever protocol.
+"""How long a relay of any protocol waits for a monitoring system.
 
-Handed to a relay by whoever makes it; the defaults are what a worker uses.
+A relay gets them as an argument; a worker uses the defaults.
 """
 
 from __future__ import annotations

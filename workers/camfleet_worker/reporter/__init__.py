@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Camera status: facts in, as few server-side applies as the truth needs out."""
+"""Writes Camera statuses from facts, with as few server-side applies as possible."""

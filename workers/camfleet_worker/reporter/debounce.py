@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long a difference between what is known and what is reported must last. Pure.
 
-Up at once, down after ten seconds: a camera that reconnects within that time never was down for
-anybody who reads the status, and a site whose line blinks costs no write at all. A camera that is
-known to flap must stay up for a minute before it is called up again.
+Up is reported at once, down after ten seconds: a camera that reconnects within that time was never
+down in its status, and a short break of a site's line costs no write. A camera with Flapping must
+stay up for a minute before it is reported as up again.
 """
 
 from __future__ import annotations

@@ -254,7 +254,7 @@ def _widths(parameters: Mapping[str, str]) -> tuple[int, int, int] | None:
 
 
 def _read_config(config: bytes) -> tuple[int, int, int]:
-    """Sampling frequency of the core, samples of it a unit, channels (0: told elsewhere).
+    """Sampling frequency of the core, samples of it a unit, channels (0: stated elsewhere).
 
     ISO/IEC 14496-3 sections 1.6.2.1 and 4.4.1. A frequency of 0 is an object type that is not
     plain AAC.

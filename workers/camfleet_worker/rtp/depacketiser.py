@@ -10,7 +10,7 @@ everything is dropped until the next key frame. A recording prefers an honest ga
 is counted and can be shown, over a picture that a decoder has made up; over TCP losses are rare,
 they come from cameras whose send buffer overflows.
 
-Sequence numbers are the receiver's business; it says when one is missing.
+The receiver checks sequence numbers, and calls this when one is missing.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
@@ -158,7 +158,7 @@ class Depacketiser(ABC):
         That one is view[at:following], interleaved head and all, with a plain RTP header and
         without a marker. Answers where the next packet begins, and how many were taken. Behind
         the first fragment of a unit come dozens of packets that differ in nothing but their
-        sequence number, which must count on: one comparison of the whole head tells. The last
+        sequence number, which must count on: one comparison of the whole head decides. The last
         fragment may differ in its length and its marker. Whatever else differs is left to `push`.
         """
         unpack, shift = _WHOLE_HEAD.unpack_from, self._middle_shift

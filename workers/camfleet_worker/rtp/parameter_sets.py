@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameter sets of a stream: what they say, and which are in force. Pure.
+"""The parameter sets of a stream: their values, and which are in force. Pure.
 
 They come from the description and in band. The format object changes only when bytes change,
 because each change costs a new segment and another ANNOUNCE.
@@ -103,9 +103,9 @@ def _dpb_macroblocks(profile: int, constraints: int, level: int) -> int:
 
 
 def _h264_declared_reordering(reader: BitReader) -> int | None:
-    """max_num_reorder_frames of the VUI (ITU-T H.264 section E.1.1); None where it is not said.
+    """max_num_reorder_frames of the VUI (ITU-T H.264 section E.1.1); None where it is not given.
 
-    A VUI that makes no sense says nothing: cameras write them by hand.
+    A VUI that makes no sense counts as none: cameras write them by hand.
     """
     try:
         if not reader.flag():  # vui_parameters_present_flag

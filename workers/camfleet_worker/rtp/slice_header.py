@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few fields of an H.264 slice header that tell of B-frames (ITU-T H.264 section 7.3.3). Pure.
+"""The few fields of an H.264 slice header that show B-frames (ITU-T H.264 section 7.3.3). Pure.
 
 Called by the timeline, at most once a GOP while it is not known whether a camera makes B-frames.
 

@@ -72,7 +72,7 @@ class Handshake:
         self._exchange = Exchange(attempt, connection)
         self._timings = timings
         self._udp: udp.UdpSocket | None = None
-        self._farewell: asyncio.Task[None] | None = None
+        self._teardown: asyncio.Task[None] | None = None
 
     async def run(self) -> PlayingStream:
         """DESCRIBE, SETUP of the video and perhaps of the audio, PLAY."""
@@ -116,21 +116,21 @@ class Handshake:
             self._connection.close()
             return
         try:
-            last_words = self._session.teardown()
+            message = self._session.teardown()
         except MessageError:  # the camera named a URL that cannot be sent
             self._connection.close()
             return
-        self._farewell = asyncio.get_running_loop().create_task(
-            self._connection.close_after(last_words), name="rtsp farewell"
+        self._teardown = asyncio.get_running_loop().create_task(
+            self._connection.close_after(message), name="rtsp farewell"
         )
-        _teardowns.add(self._farewell)
-        self._farewell.add_done_callback(_teardowns.discard)
+        _teardowns.add(self._teardown)
+        self._teardown.add_done_callback(_teardowns.discard)
 
     async def gone(self) -> None:
         """Return when TEARDOWN has reached the camera or cannot reach it: the camera may not serve
         two sessions."""
-        if self._farewell is not None:
-            await self._farewell
+        if self._teardown is not None:
+            await self._teardown
 
     def timed_out(self) -> IngestError:
         """The failure where the deadline has passed."""

@@ -78,7 +78,7 @@ def is_udp(value: str) -> bool:
 
 def parse_server_ports(value: str) -> UdpPorts | None:
     """The ports a camera sends from; None where it names none. Addresses in it are not read:
-    `source` and `destination` name hosts that nobody declared."""
+    `source` and `destination` name hosts that are not declared."""
     parameters = [part.strip() for part in value.split(",")[0].split(";")]
     low, _, high = (_parameter(parameters, "server_port") or "").partition("-")
     ports = [n for text in (low, high) if (n := whole_number(text, digits=5)) is not None]

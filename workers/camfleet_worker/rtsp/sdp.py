@@ -40,8 +40,8 @@ class MediaSection:
     """a=fmtp, names in lower case."""
     control: str = ""
     send_only: bool = False
-    """a=sendonly: on a audio track, that it takes audio instead of giving it (ONVIF Streaming
-    Specification section 5.3), unless the video says the same of itself."""
+    """a=sendonly: an audio track with it takes audio instead of giving it (ONVIF Streaming
+    Specification section 5.3), unless the video has it too."""
 
     @property
     def codec(self) -> Codec | None:

@@ -27,7 +27,7 @@ _PING, _PONG = 6, 7
 _OUR_CHUNK_BYTES = 65_536
 _CONTROL_STREAM, _COMMAND_STREAM, _MEDIA_STREAM = 2, 3, 4
 _MAX_MESSAGE_BYTES = 1 << 20
-"""What a server says to a publisher is short; a longer message is not RTMP."""
+"""A server's messages to a publisher are short; a longer one is not RTMP."""
 
 AmfValue = float | bool | str | None | dict[str, "AmfValue"] | list["AmfValue"]
 

@@ -30,7 +30,7 @@ _CONNECT, _CREATE_STREAM, _PUBLISH = 1, 4, 5
 
 
 class PublishRefused(Exception):
-    """The server said no. The message is its status code, never its text: that may echo our URL."""
+    """The server refused. The message is its status code; its text may echo our URL."""
 
 
 class RtmpPublisher:
@@ -193,7 +193,7 @@ def _application_and_name(target: RelayTarget) -> tuple[str, str]:
     """The first part of the path, and the rest with the login in its query.
 
     RTMP itself knows no login; user and pass in the query of the stream's name are what servers
-    hand to whoever decides (nginx's on_publish, MediaMTX).
+    pass on for the decision (nginx's on_publish, MediaMTX).
     """
     application, _, name = target.path.lstrip("/").partition("/")
     if target.credentials is not None:

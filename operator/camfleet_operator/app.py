@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The composition root: builds every part, starts them in order, ends the process for the right
-reasons.
+"""The composition root: builds every part, starts them in order, and ends the process after errors
+that only a new process can repair.
 
-Order matters. Probes first; then our CRDs must be served, because kopf never watches a CRD that
-comes later; then the watches, then a LIST of everything, so that nothing falls between; only then
-may this replica be Ready and stand for election. Every replica keeps its store warm, one writes.
+The order matters. Probes start first; then our CRDs must be served, because kopf never watches a
+CRD that comes later; then the watches start, then a LIST reads everything, so that no change is
+missed. Only then may this replica be Ready and a candidate. Every replica fills its store, one
+writes.
 
 Crash-only: a dead watch, an ended kopf, a lost Lease or an unexpected error ends the process with
 status 1, and its replacement starts from the cluster's state.
@@ -43,10 +44,10 @@ from camfleet_operator.watch_health import WatchHealth
 log = logging.getLogger(__name__)
 
 LISTING_TIMEOUT_S = 60.0
-"""A page of 500 objects from a busy API server."""
+"""The deadline for a page of 500 objects from a busy API server."""
 STOP_WITHIN_S = 5.0
 LOG_LEVELS = {"": "WARNING", "kopf": "ERROR"}
-"""kopf warns that signals are not its own, which is as it should be."""
+"""kopf warns that it does not handle signals; this is intended."""
 
 
 class WatchDead(OperatorError):
@@ -54,7 +55,7 @@ class WatchDead(OperatorError):
 
 
 def run(settings: Settings) -> int:
-    """Run until SIGTERM (0) or until something is wrong that a new process sets right (1)."""
+    """Run until SIGTERM (0) or until an error that a new process can repair (1)."""
     set_up_logging(LOG_LEVELS | {"camfleet_operator": settings.log_level})
     try:
         asyncio.run(_main(settings))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's errors: what the API server may answer, as values the reconcile loop can act on.
+"""The operator's errors: one for each kind of answer that the reconcile loop treats differently.
 
-Foreign exceptions are mapped to these in `cluster.api` and nowhere else. Messages carry the fact,
-never an object's body.
+Foreign exceptions are mapped to these in `cluster.api` and nowhere else. Messages contain the
+detail, never an object's body.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: somebody wrote since we read, or the uid is another."""
+    """409: another client wrote after we had read, or the uid is another."""
 
 
 class Forbidden(ApiError):
@@ -46,8 +46,8 @@ class Forbidden(ApiError):
 
 
 class NotLeading(OperatorError):
-    """A write was refused here, because the Lease has not been renewed in time."""
+    """This process refused a write, because the Lease has not been renewed in time."""
 
 
 class LeadershipLost(OperatorError):
-    """The Lease is another's or could not be renewed in time: the process must end."""
+    """Another replica holds the Lease, or it was not renewed in time: the process must end."""

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a change in the cluster to the keys of the queue: store it, record it, enqueue what it
-concerns.
+"""Handles each change in the cluster: stores it, records it, enqueues the namespaces it concerns.
 
-Three parts call it: `event_source` with watch events, `cluster.listing` with what a LIST repaired,
+Three parts call it: `event_source` with watch events, `cluster.listing` with repairs after a LIST,
 `reconcile` with the answers to our own writes. It plans nothing and asks the API server nothing.
 """
 
@@ -19,7 +18,7 @@ from camfleet_operator.store import Change, Store
 
 
 class EventHandler:
-    """Where every change of the cluster arrives, in the main loop."""
+    """Handles every change of the cluster, in the main loop."""
 
     def __init__(
         self,
@@ -41,12 +40,11 @@ class EventHandler:
         self._loop.call_soon_threadsafe(self._handle, resource, deleted, raw)
 
     def on_answer(self, resource: Resource, answer: Mapping[str, Any]) -> None:
-        """The object that the API server answered to a write of ours: no need to await the
-        watch."""
+        """The object in the API server's answer to a write of ours, before the watch has it."""
         self._handle(resource, False, answer)
 
     def on_change(self, change: Change) -> None:
-        """A change that is in the store already."""
+        """Handle a change that is in the store already."""
         self._record(change)
         if not change.matters:
             return
@@ -59,7 +57,7 @@ class EventHandler:
             self.enqueue_all(Priority.SPEC)
 
     def enqueue_all(self, priority: Priority) -> None:
-        """Have every namespace planned that holds anything."""
+        """Enqueue every namespace that has objects."""
         for namespace in self._store.namespaces():
             self._queue.enqueue(namespace, priority)
 
@@ -70,7 +68,7 @@ class EventHandler:
 
 
 def _priority(change: Change) -> Priority:
-    """A report of a worker can wait behind what people declare."""
+    """The priority of a change: a worker's report comes after declarations of people."""
     before, after = change.before, change.after
     if change.resource in (CAMERAS, SITES) and before is not None and after is not None:
         same = before.meta.generation == after.meta.generation

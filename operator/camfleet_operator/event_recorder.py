@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kubernetes Events: posts what `event_aggregation` made of the changes.
+"""Posts the Kubernetes Events that `event_aggregation` makes of changes.
 
-Runs on the leader, fed by every change of the store. The same Event about the same object is posted
-at most once in five minutes. An Event that cannot be posted is logged and dropped: conditions hold
-the truth.
+It runs on the leader and gets every change of the store. The same Event about the same object is
+posted at most once in five minutes. An Event that cannot be posted is logged and dropped, because
+conditions have the complete state.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class EventRecorder:
         self._posted_at: dict[tuple[str, str, str, str, str], float] = {}
 
     def note(self, change: Change) -> None:
-        """Take in a change of the store. Only the leader does: another replica posts nothing."""
+        """Note a change of the store. Only the leader does so: another replica posts nothing."""
         if self._leading():
             self._aggregator.note(change, self._monotonic())
 

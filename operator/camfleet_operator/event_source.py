@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kopf as the source of watch events. No other module imports kopf.
 
-Called by `app`, on every replica, in a thread and an event loop of its own: at exit kopf cancels
-whatever started after it in its loop and takes the signal handlers. Its handlers decide nothing:
+`app` runs it on every replica, in a thread and an event loop of its own: at exit kopf cancels all
+that was started after it in its loop, and it replaces signal handlers. Its handlers decide nothing:
 each passes its event to `on_event`, which passes it to the main loop. No create/update/delete
 handlers, finalizers, indices, timers or patches of kopf are used.
 """
@@ -45,7 +45,7 @@ class EventSource:
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """False once kopf has ended, for whatever reason; the process must then end too."""
+        """False once kopf has ended for any reason; the process must then end too."""
         return self._thread.is_alive()
 
     def stop(self, within_s: float) -> None:
@@ -84,7 +84,7 @@ def _registry(access: Access, health: WatchHealth, on_event: OnEvent) -> kopf.Op
 
 
 def _register(registry: kopf.OperatorRegistry, resource: Resource, on_event: OnEvent) -> None:
-    """Have the events of one kind passed on."""
+    """Register handlers that pass on the events of one kind."""
 
     async def pass_on(event: Any, **_: Any) -> None:
         on_event(resource, event["type"] == "DELETED", event["object"])
@@ -95,8 +95,8 @@ def _register(registry: kopf.OperatorRegistry, resource: Resource, on_event: OnE
 
 
 async def _session(access: Access, health: WatchHealth) -> kopf.AiohttpSession:
-    """kopf's HTTP session: it notes when a watch received something, and its token is read again as
-    it rotates."""
+    """kopf's HTTP session: it notes when a watch receives something, and reads its token again when
+    that changes."""
 
     async def authorize(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -113,7 +113,7 @@ async def _session(access: Access, health: WatchHealth) -> kopf.AiohttpSession:
 
 
 def _settings() -> kopf.OperatorSettings:
-    """Each value is pinned, for a reason that stands beside it."""
+    """kopf's settings, each with its reason beside it."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # Events are ours: transitions only, aggregated.
     settings.posting.loggers = False

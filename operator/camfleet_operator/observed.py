@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cluster holds, typed: raw objects of the API server become frozen values. Pure.
+"""Parses raw objects of the API server into frozen values. Pure.
 
-Called by `store` for every event and every listed object, once, so that planning never parses. An
-object whose spec does not pass today's schema is kept with the sentence that says why: the
-plan reports it to its owner. `managedFields` are left out; nothing here needs them.
+`store` calls it once for every event and every listed object, so that planning never parses. An
+object whose spec does not pass today's schema is kept with a sentence about the error: the plan
+reports it to its owner. `managedFields` are left out, because nothing here needs them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """The part of an object's metadata that planning looks at."""
+    """The part of an object's metadata that planning needs."""
 
     namespace: str
     name: str
@@ -46,8 +46,8 @@ class Meta:
 
 @dataclass(frozen=True, slots=True)
 class Declared(Generic[S]):
-    """An object whose spec people write. `spec` is None when it fails the
-    schema; `error` says why."""
+    """An object whose spec people write. `spec` is None when it fails the schema, with the sentence
+    about that in `error`."""
 
     meta: Meta
     spec: S | None
@@ -74,8 +74,8 @@ System = Declared[MonitoringSystemSpec]
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """An IngestShard: what we asked for, what its worker acknowledged, and which recordings it
-    could not keep."""
+    """An IngestShard: our work list, the worker's acknowledgement, and which recordings it could
+    not keep."""
 
     meta: Meta
     spec: IngestShardSpec | None
@@ -137,7 +137,7 @@ def observe_shard(raw: Raw) -> Shard:
 
 
 def observe_other(raw: Raw) -> Other:
-    """Any other object, whole but for managedFields."""
+    """Any other object, without managedFields."""
     meta = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
     return Other(observe_meta(raw), {**raw, "metadata": meta})
 
@@ -150,7 +150,7 @@ def _spec(model: type[S], raw: Raw) -> tuple[S | None, str]:
 
 
 def _status(model: type[S], raw: Raw) -> S:
-    """The status, or what of it can be read: one field out of bounds must not lose the others."""
+    """The status, or its valid fields: one field out of bounds must not lose the others."""
     wire = dict(raw.get("status") or {})
     try:
         return model.read(wire)
@@ -161,7 +161,7 @@ def _status(model: type[S], raw: Raw) -> S:
 
 
 def _sentence(error: ValidationError) -> str:
-    """Where the spec is wrong and how, without the value: it may have been pasted from anywhere."""
+    """Where the spec is wrong and how, without the value, which may be a secret."""
     problems = [
         f"spec.{'.'.join(str(step) for step in problem['loc'])}: {problem['msg']}"
         for problem in error.errors()[:3]

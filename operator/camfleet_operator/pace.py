@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How often, at most: when a namespace is planned again, and when an object is written again.
+"""Limits how often a namespace is planned and how often an object is written.
 
-`reconcile` keeps both; `event_handler` asks for the batch period. Both forget what has no more
-effect, so that namespaces and objects that are gone leave nothing behind.
+`reconcile` has both limits; `event_handler` asks for the batch period. Both drop entries without
+effect, so that no memory is kept of deleted namespaces and objects.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Hashable
 
 BATCH_S = 0.1
-"""Changes come in bursts and are gathered for so long, or for longer where planning takes
-longer."""
+"""Changes come in bursts and are gathered for this time, or longer where planning takes long."""
 SHARE_OF_PLANNING = 4
-"""A namespace is planned at most a fifth of the time: four times as long is waited in between."""
+"""A namespace is planned at most a fifth of the time: the wait is four times a plan's duration."""
 
 
 class BatchPeriods:
@@ -25,11 +24,11 @@ class BatchPeriods:
         """Periods longer than BATCH_S, by namespace."""
 
     def of(self, namespace: str) -> float:
-        """In seconds."""
+        """The period of a namespace, in seconds."""
         return self._long.get(namespace, BATCH_S)
 
     def planned(self, namespace: str, took_s: float) -> None:
-        """The namespace was planned, which took so long."""
+        """Note how long the planning of the namespace took."""
         period_s = SHARE_OF_PLANNING * took_s
         if period_s > BATCH_S:
             self._long[namespace] = period_s
@@ -38,7 +37,7 @@ class BatchPeriods:
 
 
 class WritePace:
-    """When an object that has a pace may be written again."""
+    """Decides when an object with a pace may be written again."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic

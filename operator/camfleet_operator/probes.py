@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/healthz, /readyz and /metrics. Started before everything else, so that kubelet always gets an
-answer.
+"""Serves /healthz, /readyz and /metrics. It starts before everything else, so that the kubelet
+always gets an answer.
 
-/healthz is false when a watch is dead or kopf has ended; kopf's own answer would be true. /readyz
-is true on a standby too, once its store is warm.
+/healthz fails when a watch is dead or kopf has ended; kopf's own probe would succeed. /readyz
+succeeds on a standby too, once its store is filled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from camfleet_operator.metrics import REGISTRY
 
 Trouble = Callable[[], str]
-"""Answers what is wrong; an empty string when nothing is."""
+"""Returns the problem in words, or an empty string without one."""
 
 
 async def serve_probes(host: str, port: int, health: Trouble, readiness: Trouble) -> web.AppRunner:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queue of namespaces to plan: each at most once, urgent ones first, failed ones later.
+"""The queue of namespaces to plan: each is in it once, urgent ones come first, failed ones later.
 
 Called in the main loop only: `enqueue` by `event_handler` and `reconcile`, `get` and `done` by
 `reconcile`. A namespace that is enqueued while it is worked on is worked on again afterwards, never
@@ -23,7 +23,7 @@ GREATEST_DELAY_S = 300.0
 
 
 class Priority(IntEnum):
-    """Whose turn it is, lower first."""
+    """The order of namespaces in the queue, lower first."""
 
     SPEC = 0
     STATUS = 1
@@ -53,8 +53,8 @@ class NamespaceQueue:
         self._jitter = jitter
 
     def enqueue(self, key: str, priority: Priority, in_s: float = 0.0) -> None:
-        """Have a key worked on, at the latest in `in_s`. A failed key keeps its backoff, unless it
-        is enqueued with `Priority.SPEC`."""
+        """Make a key due, at the latest in `in_s`. A failed key keeps its backoff, unless it is
+        enqueued with `Priority.SPEC`."""
         QUEUE_ADDS.labels(NAME).inc()
         now = self._monotonic()
         due = now + in_s
@@ -68,7 +68,7 @@ class NamespaceQueue:
         self._changed.set()
 
     async def get(self) -> str:
-        """The next key whose time has come; it is the caller's until `done`."""
+        """The next key that is due; no other caller gets it until `done`."""
         while True:
             self._changed.clear()
             if (key := self._next()) is not None:
@@ -80,7 +80,7 @@ class NamespaceQueue:
             await self._until_something_is_due()
 
     def done(self, key: str, failed: bool) -> None:
-        """Hand a key back; a failed one returns after its backoff."""
+        """Give a key back; a failed one returns after its backoff."""
         self._working.discard(key)
         if failed:
             count = self._failures[key] = self._failures.get(key, 0) + 1

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The imperative shell: takes a namespace from the queue, plans it, carries the plan out.
+"""Takes a namespace from the queue, plans it, and carries the plan out.
 
-Runs on the leader only, in the main loop; planning itself runs in a thread so that the Lease is
-renewed on time. Decides nothing: what to write is the plan's, when to try again the queue's.
+It runs on the leader only, in the main loop; planning runs in a thread so that the Lease is renewed
+in time. It decides nothing: the plan decides what to write, the queue when to try again.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ NAMESPACES_AT_ONCE = 4
 WRITES_AT_ONCE = 16
 AFTER_CONFLICT_S = 0.2
 AFTER_DUE_S = 0.05
-"""A recheck comes a little after the moment it waits for, never just before."""
+"""A recheck comes this much after the moment that it waits for, never just before."""
 
 OnAnswer = Callable[[Resource, Mapping[str, Any]], None]
 
 
 def utc_now() -> datetime:
-    """Now, in whole seconds, which is what a condition keeps."""
+    """The time now in whole seconds, as a condition has it."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -79,7 +79,7 @@ class Reconciler:
             self._queue.done(namespace, failed=result == "error")
 
     async def _reconcile(self, namespace: str) -> str:
-        """One round; its result for the metric. What fails is tried again by the queue."""
+        """Plan and write once; returns the result for the metric. The queue retries failures."""
         try:
             with RECONCILE_SECONDS.labels(CONTROLLER).time():
                 failures = await self._round(namespace)
@@ -118,7 +118,7 @@ class Reconciler:
             )
 
     async def _carry_out(self, namespace: str, actions: Iterable[Action]) -> list[ApiError]:
-        """Phase by phase; a shard that failed in one is left out of the next."""
+        """Carry out phase by phase; a shard that failed in one is left out of the next."""
         failures: list[ApiError] = []
         broken: set[str] = set()
         limit = asyncio.Semaphore(WRITES_AT_ONCE)
@@ -133,7 +133,7 @@ class Reconciler:
         return failures
 
     def _is_due(self, namespace: str, action: Action) -> bool:
-        """Whether an action with a pace may be carried out now; else its namespace is enqueued
+        """Whether an action with a pace may be carried out now; if not, its namespace is enqueued
         for the time when it may."""
         if not isinstance(action, Apply) or not action.every_s:
             return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds the operator watches and writes, and where the API server serves them. Pure data."""
+"""The kinds that the operator watches and writes, with their API paths. Pure data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Resource:
     kind: str
     namespaced: bool = True
     selector: str = ""
-    """Label selector of our watch and list: what is not ours is not read."""
+    """Label selector of our watch and list, so that objects of others are not read."""
 
     @property
     def api_version(self) -> str:

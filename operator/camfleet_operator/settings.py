@@ -201,7 +201,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     VIEWER_ACCOUNT,
     VIEWER_PORT,
 )
-"""All of them, in the order of the reference."""
+"""All settings, in the order of the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +212,14 @@ class SnapshotViewer:
     account: str
     """Its ServiceAccount, namespace:name."""
     namespaces: frozenset[str]
-    """Whose workers listen for it. The chart gives those of no other namespace the right to review
-    its tokens, and guards the listener of no other by a NetworkPolicy."""
+    """The namespaces whose workers listen for it. The chart gives only these workers the right to
+    review its tokens, and has a NetworkPolicy only for their listeners."""
     port: int = VIEWER_PORT.default_value
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What every worker's Deployment has in common."""
+    """The settings that every worker's Deployment has in common."""
 
     image: str
     image_pull_policy: str = WORKER_IMAGE_PULL_POLICY.default_value
@@ -326,7 +326,7 @@ def _election(env: Mapping[str, str]) -> ElectionSettings:
 
 
 def _viewer(env: Mapping[str, str]) -> SnapshotViewer | None:
-    """Off without namespaces; with some, audience and account must be set too."""
+    """The viewer, None without namespaces; with some, audience and account must be set too."""
     namespaces = VIEWER_NAMESPACES.read(env)
     if not namespaces:
         return None

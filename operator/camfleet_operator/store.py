@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The objects of the cluster as last received from watches, listings and answers to our writes.
+"""Keeps the objects of the cluster as last received from watches, listings and answers to writes.
 
-Called in the main loop only. It decides one thing: whether a change may change a plan. It sends
-nothing to the API server. An older version of an object never replaces a newer one, and an object
-known to be deleted does not come back with a late answer.
+Called in the main loop only. It decides only whether a change may change a plan, and sends nothing
+to the API server. An older version of an object never replaces a newer one, and a late answer does
+not bring back a deleted object.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ REMEMBERED_DELETIONS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object before and after; None where it did not or does not exist."""
+    """One object before and after a change; None where it did not or does not exist."""
 
     resource: Resource
     namespace: str
@@ -136,7 +136,7 @@ class Store:
         }
 
     def namespaces(self) -> set[str]:
-        """Namespaces that hold anything a plan could be about."""
+        """The namespaces that have objects of ours."""
         kinds: Iterable[Resource] = (CAMERAS, SITES, SHARDS, DEPLOYMENTS)
         return {
             namespace
@@ -146,7 +146,7 @@ class Store:
         }
 
     def snapshot(self, namespace: str) -> Snapshot:
-        """Everything a plan of the namespace sees."""
+        """All objects that a plan of the namespace needs."""
         now = self._monotonic()
         itself = self._objects[NAMESPACES][""].get(namespace)
         return Snapshot(
@@ -201,7 +201,7 @@ def _collections(namespace: str) -> Iterator[tuple[str, Resource, str]]:
 
 
 def is_wanted(resource: Resource, raw: Raw) -> bool:
-    """Only what a plan reads is kept: of RoleBindings ours and those that enrol."""
+    """Whether a plan reads the object: of RoleBindings only ours and those that enrol."""
     labels = raw["metadata"].get("labels") or {}
     ours = labels.get(MANAGED_BY_LABEL) == MANAGED_BY
     if resource is ROLE_BINDINGS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When each watch last received anything: an event or a bookmark.
+"""Notes when each watch last received something: an event or a bookmark.
 
 kopf drops bookmarks, and answers its own liveness probe with 200 while a watch is dead. So its
 HTTP session is ours (kopf's documented AiohttpSession) with a response class that notes each chunk
@@ -19,7 +19,7 @@ from camfleet_operator.metrics import WATCH_AGE
 
 
 class WatchHealth:
-    """When every watch last received something. Noted in kopf's thread, read in the main one."""
+    """When every watch last received something. kopf's thread writes it, the main thread reads."""
 
     def __init__(
         self, kinds: Iterable[str], monotonic: Callable[[], float] = time.monotonic

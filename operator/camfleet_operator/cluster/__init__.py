@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The door to the API server: the only package that imports the kubernetes client."""
+"""Access to the API server: the only package that imports the kubernetes client."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests to the API server: paths and dictionaries in, dictionaries or our errors out.
+"""Sends requests to the API server; they take and return dictionaries, or raise our errors.
 
 Called by `apply`, `election` and `listing`. The client's typed models are not used: they parse
 again what we have models for, and cost CPU. Every request carries a deadline.
@@ -36,7 +36,7 @@ DEFAULT_RETRY_AFTER_S = 1.0
 
 
 class Api(Protocol):
-    """What the rest of the operator asks of the API server."""
+    """The requests of the operator to the API server."""
 
     async def request(
         self,
@@ -73,7 +73,7 @@ class Access:
         return str(self.configuration.host)
 
     def ssl_context(self) -> ssl.SSLContext:
-        """A TLS context of its own, for clients that live in another event loop."""
+        """A separate TLS context, for clients in another event loop."""
         context = ssl.create_default_context(
             cafile=self.configuration.ssl_ca_cert, cadata=self.configuration.ca_cert_data
         )
@@ -158,7 +158,7 @@ def _error(status: int, data: bytes, headers: Mapping[str, str], what: str) -> A
 
 
 def _explanation(data: bytes) -> tuple[str, str]:
-    """Reason and message of a Kubernetes Status, cut short."""
+    """Reason and message of a Kubernetes Status, shortened."""
     try:
         status = json.loads(data)
     except ValueError:

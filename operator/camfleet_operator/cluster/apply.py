@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All writes to the API server: server-side apply and guarded deletes, within a budget.
+"""Makes all writes to the API server: server-side apply and guarded deletes, within a budget.
 
-Called by `reconcile` and `event_recorder`. Each write draws a token, has a deadline, honours 429,
-and is refused here when this process may no longer call itself leader. A throttled write is tried
-again, and nothing else: after any other failure the namespace is planned anew.
+Called by `reconcile` and `event_recorder`. Each write takes a token, has a deadline, waits after
+429, and is refused here when this process may no longer be the leader. Only a throttled write is
+tried again: after any other failure the namespace is planned again.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Writer:
         self._timeout_s = timeout_s
 
     async def apply(self, action: Apply) -> Mapping[str, Any] | None:
-        """Apply, and answer the object as it is now; None if it is gone or is another by now.
+        """Apply, and return the object as it is now; None if it is gone or replaced by another.
 
-        Raises ApiError. Conflict only where the action carries a resourceVersion.
+        Raises ApiError; Conflict only where the action has a resourceVersion.
         """
         path = action.resource.path(action.namespace, action.name, action.subresource)
         query = {"fieldManager": action.manager, "force": "true"}
@@ -52,7 +52,7 @@ class Writer:
             answer = await self._write("PATCH", path, query, action.body, APPLY)
         except NotFound:
             if action.subresource:
-                return None  # A status needs its object; the news of its end is on the way.
+                return None  # A status needs its object, whose deletion the watch will report.
             raise
         WRITES.labels(action.resource.kind, action.manager).inc()
         if action.uid and answer["metadata"]["uid"] != action.uid:
@@ -67,7 +67,7 @@ class Writer:
         return answer
 
     async def delete(self, action: Delete) -> None:
-        """Delete exactly the object that was seen; one that is gone or another is left alone."""
+        """Delete the object with the seen uid; another one of the same name is left alone."""
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The safety net under the watches: paged LISTs, compared with the store.
+"""Finds changes that the watches missed: compares paged LISTs with the store.
 
-Called by `app`, at start (the store is synced when every kind was listed once) and then every ten
-minutes. A watch that relists after 410 Gone never reports what was deleted in between; this does.
-What differs is looked at again a little later, because its watch event may be on the way; what then
-still differs is drift: repaired, counted, and a sign of a bug.
+`app` calls it at start (the store is synced when every kind was listed once) and then every ten
+minutes. A watch that relists after 410 Gone never reports deletions in between; this does. A
+difference is checked again a little later, because its watch event may be on the way. One that
+remains is drift: it is repaired and counted, and shows a bug.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def all_crds_established(api: Api, timeout_s: float) -> bool:
 
 
 class Listing:
-    """Fills the store at start and mends it afterwards."""
+    """Fills the store at start and repairs it afterwards."""
 
     def __init__(
         self,
@@ -80,10 +80,10 @@ class Listing:
     def _suspects(
         self, resource: Resource, objects: dict[Key, Raw], version: int
     ) -> dict[Key, tuple[str, int] | None]:
-        """What the store holds (or not) that the listing contradicts."""
+        """The objects on which store and listing differ."""
         held = self._store.versions(resource)
         older = {key: held.get(key) for key, raw in objects.items() if _newer(raw, held.get(key))}
-        # What is newer than the listing was made after it.
+        # An object that is newer than the listing changed after it.
         gone = {
             key: seen for key, seen in held.items() if key not in objects and seen[1] <= version
         }
@@ -110,7 +110,7 @@ class Listing:
         return 1
 
     async def _list(self, resource: Resource) -> tuple[dict[Key, Raw], int]:
-        """All objects of a kind, page by page of one consistent view, and the view's version."""
+        """All objects of a kind, page by page from one consistent list, and its version."""
         objects: dict[Key, Raw] = {}
         query = {"limit": str(PAGE)}
         if resource.selector:

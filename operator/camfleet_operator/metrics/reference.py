@@ -49,7 +49,7 @@ ACTIONS = {
     "workqueue_queue_duration_seconds": "Where it rises, the operator does not keep up.",
     "workqueue_retries": "Where it rises, the log says what failed.",
 }
-"""What a person does when a metric moves, by its name."""
+"""The next action of a person when a metric changes, by its name."""
 _HEAD = """\
 # Metrics of the operator
 
@@ -70,7 +70,7 @@ class _Shown(NamedTuple):
 
 
 def reference() -> str:
-    """The whole file. Raises KeyError for a metric that no action is named for."""
+    """The whole file. Raises KeyError for a metric without a next action."""
     return _HEAD + "".join(
         f"| `{one.name + '_total' * (one.kind == 'counter')}` | {one.kind} "
         f"| {', '.join(one.labels)} | {one.meaning} | {ACTIONS[one.name]} |\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What should be, from what is: pure functions of a snapshot and the time.
+"""Makes plans: pure functions of a snapshot and the time.
 
-Nothing in this package waits, reads a clock, draws a random number or talks to anyone.
+Nothing in this package waits, reads a clock, draws a random number or sends a request.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plan is data: what to write and why, in the order it must happen. `reconcile` carries it out."""
+"""A plan as data: the writes in their order. `reconcile` carries it out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from camfleet_operator.resources import Resource
 
 
 class Phase(IntEnum):
-    """Actions of a phase run side by side, phases one after the other."""
+    """Actions of one phase run in parallel, phases one after the other."""
 
     ROOT = 0
     """New Deployments, without a pod yet: their uid owns the rest."""
@@ -40,19 +40,19 @@ class Apply:
     body: Mapping[str, Any]
     because: str
     shard: str = ""
-    """When an action of a shard fails, the shard's later phases are left for the next round."""
+    """The shard; when an action of it fails, its later phases wait for the next plan."""
     manager: str = OPERATOR_MANAGER
     subresource: str = ""
     uid: str = ""
-    """The object meant. A status apply with another uid is accepted by the API server, so the
-    answer's uid is compared."""
+    """The uid of the object. The API server accepts a status apply with another uid, so the uid in
+    the answer is compared."""
     every_s: float = 0.0
-    """Written at most once in this time."""
+    """The object is written at most once in this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Deletion of exactly the object that was seen."""
+    """Deletion of the object with the seen uid."""
 
     phase: Phase
     resource: Resource
@@ -68,10 +68,10 @@ Action = Apply | Delete
 
 @dataclass(frozen=True, slots=True)
 class NamespaceFigures:
-    """What the latest plan of a namespace counted."""
+    """The counts of the latest plan of a namespace."""
 
     cameras: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """By status and reason of Ready."""
+    """How many cameras, by status and reason of Ready."""
     shard_cameras: Mapping[str, int] = field(default_factory=dict)
     incidents: int = 0
     """Sites that are unreachable as a whole."""
@@ -83,6 +83,6 @@ class Plan:
 
     actions: tuple[Action, ...] = ()
     recheck_s: float | None = None
-    """When time alone changes the answer; None if only events do."""
+    """The seconds after which time alone changes the plan; None if only events do."""
     figures: NamespaceFigures = field(default_factory=NamespaceFigures)
     moves: int = 0

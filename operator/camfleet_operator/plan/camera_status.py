@@ -36,7 +36,7 @@ RUNTIME_RUNGS = (*LADDER[2:], *SINKS)
 _OF_THE_OPERATOR: frozenset[str] = frozenset(
     reason for reason, row in REASONS.items() if OPERATOR_CONDITIONS.intersection(row.types)
 )
-"""Reasons of Ready that no worker reports: why it has no worker, or none yet."""
+"""Reasons of Ready for a camera without a worker, which no worker reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def operator_status(assignment: CameraAssignment, now: datetime) -> StatusPatch 
 def runtime_status(
     assignment: CameraAssignment, worker: Worker, now: datetime
 ) -> StatusPatch | None:
-    """Ready and the rungs below, on behalf of a worker that does not run; else None."""
+    """Ready and the rungs below in place of a worker that does not run; None while it runs."""
     wanted = _runtime_conditions(assignment, worker, now)
     if wanted is None:
         return None
@@ -103,7 +103,7 @@ def runtime_status(
     if _by_type(stored) == _by_type(merged):
         return None
     body: dict[str, Any] = {"conditions": [one.to_wire() for one in merged]}
-    # The whole set of this manager: what we leave out would be taken away.
+    # The whole set of this manager, because the API server removes fields that are left out.
     for key in ("device", "learned", "attempts"):
         if (value := getattr(camera.status, key)) is not None:
             body[key] = value.to_wire()
@@ -128,7 +128,7 @@ def _operator_conditions(assignment: CameraAssignment, now: datetime) -> list[Co
     else:
         accepted = [
             condition(kind.ACCEPTED, "False", refusal.reason, now, generation, refusal.message),
-            # kstatus: a declaration that needs a person. Its words stand in Accepted.
+            # kstatus: a declaration that needs a person; Accepted has the message.
             condition(kind.STALLED, "True", refusal.reason, now, generation),
         ]
     return [*accepted, _assigned(assignment, now, generation)]
@@ -150,7 +150,7 @@ def _runtime_conditions(
     if assignment.entered:
         return _for_worker(assignment, worker, now)
     if assignment.shard is not None:
-        return None  # Its last worker reports until it has let go of the camera.
+        return None  # Its last worker reports until it has acknowledged the removal.
     camera, refusal = assignment.resolution.camera, assignment.resolution.refusal
     generation = camera.meta.generation
     ready: tuple[str, Reason, str | None]
@@ -169,7 +169,7 @@ def _runtime_conditions(
 def _for_worker(
     assignment: CameraAssignment, worker: Worker, now: datetime
 ) -> list[Condition] | None:
-    """The conditions on behalf of a worker that holds the camera and does not run (yet)."""
+    """The conditions in place of a worker that has the camera and does not run (yet)."""
     camera = assignment.resolution.camera
     generation = camera.meta.generation
     if worker is Worker.ALIVE:
@@ -201,7 +201,7 @@ def _ready(ready: tuple[str, Reason, str | None], now: datetime, generation: int
 def _unknown_rungs(
     camera: Camera, reason: Reason, now: datetime, generation: int
 ) -> list[Condition]:
-    """The rungs that a worker reported before, now Unknown. Without a message: Ready has it."""
+    """The rungs that a worker reported before as Unknown, without a message, which Ready has."""
     reported = {one.type for one in camera.status.conditions}
     return [
         condition(kind, "Unknown", reason, now, generation, "")

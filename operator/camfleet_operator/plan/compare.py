@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a stored object already contains all that we would apply. Pure.
+"""Decides whether a stored object already contains all that we would apply. Pure.
 
-The API server adds defaults, and others add fields, labels and list items of their own; what counts
-is that everything we would apply is there. A field that we no longer apply shows in the fingerprint
-annotation.
+The API server adds defaults, and other clients add fields, labels and list items; only the fields
+that we would apply are compared. A field that we no longer apply changes the annotation
+`fingerprint`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """The objects of one shard, from Deployment to IngestShard. Pure.
 
 The Deployment is the root and owns the rest: the garbage collector goes by uid, and a Deployment
-owned by its shard would die with it. Names of all six are the shard's name.
+owned by its shard would be deleted with it. All six have the shard's name.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ noticed."""
 
 METRICS_PORT = 9090
 SNAPSHOTS_PORT_NAME = "snapshots"
-"""The chart's NetworkPolicy knows the second listener by it."""
+"""The port name by which the chart's NetworkPolicy selects the second listener."""
 STARTS_WITHIN_S = 10
-"""Three seconds from its start a worker listens, on two cores with three times their load."""
+"""When the first probe is sent. A worker listens 3 s after its start, on two cores with three times
+their load."""
 UID = 65532
 """The conventional non-root user of images without a user database."""
 
@@ -53,14 +54,14 @@ UID = 65532
 def deployment(
     namespace: str, shard: str, key: str, placement: Placement, settings: Settings, replicas: int
 ) -> Manifest:
-    """The root. Without a hash of the configuration in the pod template: workers follow their
-    IngestShard, and no change of it may restart 200 streams. `replicas` is 0 while the pod's
-    ServiceAccount is still to be made, else 1."""
+    """The root. Its pod template has no hash of the configuration: workers follow their
+    IngestShard, and no change of it may restart 200 streams. `replicas` is 0 until the pod's
+    ServiceAccount exists, then 1."""
     labels = {SHARD_LABEL: shard, COMPONENT_LABEL: WORKER_COMPONENT}
     body = _object(DEPLOYMENTS, namespace, shard, {PLACEMENT_LABEL: key, **labels})
     body["spec"] = {
         "replicas": replicas,
-        # A surge pod would open second sessions with cameras that allow few.
+        # A surge pod would open second sessions with cameras, which allow few.
         "strategy": {"type": "Recreate"},
         "selector": {"matchLabels": labels},
         "template": {
@@ -77,7 +78,7 @@ def service_account(namespace: str, shard: str, owner: str) -> Manifest:
 
 
 def lease(namespace: str, shard: str, owner: str, seconds: int) -> Manifest:
-    """The worker's sign of life, made here because creation cannot be limited by name."""
+    """The worker's Lease, made here because the right to create cannot be limited by name."""
     body = _owned(_object(LEASES, namespace, shard), shard, owner)
     body["spec"] = {"leaseDurationSeconds": seconds}
     return _fingerprinted(body)
@@ -96,13 +97,13 @@ class Granted:
     """The objects that a worker's Role names."""
 
     cameras: frozenset[str]
-    """Its own: it reports their status."""
+    """Cameras of the worker, whose status it writes."""
     others: frozenset[str]
-    """Cameras of other workers whose login it waits for: it reads them and nothing else."""
+    """Cameras of other workers, for whose login it waits; it may only read them."""
     secrets: frozenset[str]
 
     def with_all_of(self, role_body: Mapping[str, Any]) -> Granted:
-        """This and whatever a Role grants already."""
+        """These objects and all that a Role grants already."""
         return Granted(
             self.cameras | names_in(role_body, "cameras/status"),
             self.others | names_in(role_body, "cameras"),
@@ -111,7 +112,7 @@ class Granted:
 
 
 def granted_for(spec: IngestShardSpec) -> Granted:
-    """What a work list needs, and no more."""
+    """The objects that a work list needs, and no others."""
     return Granted(
         frozenset(one.name for one in spec.cameras),
         frozenset(one.login_after for one in spec.cameras if one.login_after),
@@ -120,7 +121,7 @@ def granted_for(spec: IngestShardSpec) -> Granted:
 
 
 def role(namespace: str, shard: str, owner: str, granted: Granted) -> Manifest:
-    """What the worker may do, every rule by resourceNames: a stolen token is worth one shard."""
+    """The worker's rights, every rule by resourceNames: a stolen token reaches one shard only."""
     reported, read = sorted(granted.cameras), sorted(granted.cameras | granted.others)
     rules = [
         _rule(GROUP, "ingestshards", ("get", "list", "watch"), [shard]),
@@ -207,14 +208,14 @@ def _pod(namespace: str, shard: str, placement: Placement, settings: Settings) -
         "serviceAccountName": shard,
         # TEARDOWN of 200 sessions, closing of files and a last report fit in 10 s.
         "terminationGracePeriodSeconds": 15,
-        # Service addresses in the environment are of no use and grow with the namespace.
+        # Service addresses in the environment are not used and grow with the namespace.
         "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": UID,
             "runAsGroup": UID,
-            # Kubelet gives a claim's files to this group; a hostPath it leaves alone, so the
-            # folder on the node must be writable for it.
+            # The kubelet gives a claim's files to this group. It does not change a hostPath, so
+            # the folder on the node must be writable for the group.
             "fsGroup": worker.fs_group,
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
@@ -275,8 +276,8 @@ def _container(namespace: str, shard: str, placement: Placement, settings: Setti
 def _second_listener(
     namespace: str, viewer: SnapshotViewer | None
 ) -> tuple[list[Manifest], list[Manifest]]:
-    """Environment and ports by which workers serve snapshots to a viewer: nothing in a namespace
-    that is not declared for it, so that its workers do not even restart when it is switched on."""
+    """Environment and ports by which workers serve snapshots to a viewer. They are empty in a
+    namespace that is not declared for it, so that its workers do not restart."""
     if viewer is None or namespace not in viewer.namespaces:
         return [], []
     env: list[Manifest] = [
@@ -295,8 +296,8 @@ def _port(name: str, number: int) -> Manifest:
 def _most_recorded(volume: RecordingVolume) -> list[Manifest]:
     """How much of an emptyDir the worker may fill before it deletes its oldest recordings.
 
-    The kubelet evicts a pod whose emptyDir exceeds its sizeLimit, and everything recorded goes
-    with it. A tenth is left for what is written between two looks at the volume.
+    The kubelet evicts a pod whose emptyDir exceeds its sizeLimit, with all its recordings. A tenth
+    is left for writes between two checks of the volume.
     """
     if volume.empty_dir is None:
         return []
@@ -310,8 +311,8 @@ def _field(path: str) -> Manifest:
 
 
 def _startup_probe() -> Manifest:
-    """No other probe runs before this one was answered, and it is first sent when a worker listens
-    on a busy node too: each probe that is refused would be a Warning about a pod that is well."""
+    """No other probe runs before this one succeeds. It is first sent when a worker listens even on
+    a busy node, because each refused probe would be a Warning about a healthy pod."""
     return _probe("/healthz", period_s=2, failures=60) | {"initialDelaySeconds": STARTS_WITHIN_S}
 
 

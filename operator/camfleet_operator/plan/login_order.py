@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which worker tries an account first, where the cameras of one device are in several shards. Pure.
+"""Decides which worker tries an account first, if a device has cameras in several shards. Pure.
 
-Each worker makes at most two attempts for an account; two workers that know nothing of each other
-make four, and cameras lock accounts after five. So one shard leads for each account, that is one
-(device address, credentials), and every camera of the account in another shard names the first
-Camera of the leading one in `loginAfter`: its worker tries no login before that Camera's status
-says that the device took the account.
+Each worker makes at most two attempts for an account; two independent workers make four, and
+cameras lock accounts after five. So one shard leads for each account, that is one (device address,
+credentials), and every camera of the account in another shard names the first Camera of the leading
+one in `loginAfter`: its worker tries no login before that Camera's status shows that the device
+accepted the account.
 
-The lead stays where it is while the leading shard holds a camera of the account: handing it over
-would let two workers lead until both have read their lists.
+The lead does not change while the leading shard has a camera of the account: a change would let two
+workers lead until both have read their lists.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def with_login_order(
     listed: Mapping[str, tuple[str, Entry]],
     still_held: Callable[[str], bool],
 ) -> dict[str, tuple[Entry, ...]]:
-    """The entries of each shard, by name, with `loginAfter` set or taken away.
+    """The entries of each shard, by name, with `loginAfter` set or removed.
 
-    `listed` is the line that each uid has now, and where. `still_held` answers for a Camera that
-    left its shard whether the worker there has not let go of it yet.
+    `listed` is each uid's shard and entry now. `still_held` returns whether the worker of a
+    Camera's former shard may still run it.
     """
     members: dict[Account, list[tuple[str, Entry]]] = defaultdict(list)
     for shard, lines in entries.items():
@@ -61,7 +61,7 @@ def _followers(
     listed: Mapping[str, tuple[str, Entry]],
     still_held: Callable[[str], bool],
 ) -> dict[str, str]:
-    """By uid: the Camera that those outside the leading shard wait for."""
+    """By uid, the Camera for which cameras outside the leading shard wait."""
     present = [(shard, listed[entry.uid]) for shard, entry in group if entry.uid in listed]
     leads = {
         line.uid
@@ -71,7 +71,7 @@ def _followers(
     waited_for = {line.camera.login_after for _, (_, line) in present}
     leaving = sorted(name for name in waited_for if name is not None and still_held(name))
     if leaving and not leads:
-        # The worker that led may still be trying; no shard leads until it has let go.
+        # The former leader may still try logins; no shard leads until it has acknowledged.
         return {entry.uid: leaving[0] for _, entry in group}
     leader, first = min(group, key=lambda one: (one[1].uid not in leads, one[1].camera.name))
     return {entry.uid: first.camera.name for shard, entry in group if shard != leader}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole plan of a namespace. Pure: `(snapshot, now, settings) -> Plan`.
 
-Called by `reconcile` for every key of the queue, whatever enqueued it. Planning twice gives the
-same plan; carrying a plan out and planning again gives an empty one.
+`reconcile` calls it for every key of the queue. Planning twice gives the same plan; carrying a plan
+out and planning again gives an empty one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ARRIVAL_S = 5.0
 def plan_namespace(snapshot: Snapshot, now: datetime, settings: Settings) -> Plan:
     """Everything to do for the namespace now."""
     if not snapshot.exists or snapshot.terminating:
-        # Whatever is written now only delays the namespace's end, or is refused.
+        # A write now would only delay the namespace's end, or be refused.
         return Plan()
     enrolled = is_enrolled(snapshot, settings)
     states = {name: worker_state(snapshot, name, now, settings) for name in _shard_names(snapshot)}
@@ -75,7 +75,7 @@ def plan_namespace(snapshot: Snapshot, now: datetime, settings: Settings) -> Pla
 
 
 def _shard_names(snapshot: Snapshot) -> set[str]:
-    """Every shard that exists, or of which something is left."""
+    """Every shard that exists, or of which an object is left."""
     collections = (
         snapshot.shards,
         snapshot.deployments,

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which shard holds which camera, with the fewest moves. Pure.
+"""Decides which shard has which camera, with the fewest moves. Pure.
 
 A shard's name is made of its placement and a number, so that a lost response or a second leader
-makes no second shard. Rules in their order: capacity holds; a camera that has a shard keeps it; the
-cameras of one device stand together, for they share an account that must not be locked; a site's
-cameras stand together; few shards.
+makes no second shard. The rules in their order: capacity is not exceeded; a camera that has a shard
+keeps it; the cameras of one device are together, because they share an account that must not be
+locked; a site's cameras are together; there are few shards.
 
-A split that exists is not healed by moving cameras that run, because each move is a break of its
-stream; `login_order` makes it safe. A camera that lost its place (paused, stopped, declared anew,
+A device that is split over shards stays so, because moving a running camera breaks its stream;
+`login_order` makes the split safe. A camera that lost its place (paused, stopped, declared again,
 placement changed) goes back to its device where there is room.
 """
 
@@ -36,7 +36,7 @@ class PlacementRequest:
 
 @dataclass(slots=True)
 class Packing:
-    """The shard of each camera, and those that found none."""
+    """The shard of each camera, and the cameras without one."""
 
     shard_of: dict[str, str] = field(default_factory=dict)
     unplaced: set[str] = field(default_factory=set)
@@ -59,7 +59,7 @@ def pack(
     capacity: int,
     shards_per_placement: int,
 ) -> Packing:
-    """A shard for each request. `present` is the shard each uid has now, of whatever placement."""
+    """A shard for each request. `present` is the shard of each uid now, of any placement."""
     bins = _Bins(capacity)
     waiting: dict[str, list[PlacementRequest]] = defaultdict(list)
     for request in sorted(requests, key=_stay_order):
@@ -100,7 +100,7 @@ class _Bins:
     def join_device(
         self, group: list[PlacementRequest], names: list[str]
     ) -> list[PlacementRequest]:
-        """Place cameras beside others of their device that run; those without room are left."""
+        """Place cameras in the shards of their device; returns those without room."""
         left = list(group)
         for name in sorted(self._devices[group[0].device] & {*names}):
             while left and self.free[name] > 0:
@@ -133,7 +133,7 @@ class _Bins:
 
 
 def _stay_order(request: PlacementRequest) -> tuple[bool, str, DeviceAddress, str]:
-    """Who is served first where a shard became too small: whole devices, by site."""
+    """The order of placing where a shard became too small: whole devices, by site."""
     return request.placement is not None, request.site, request.device, request.uid
 
 
@@ -146,7 +146,7 @@ def _by_device(requests: Iterable[PlacementRequest]) -> Iterator[list[PlacementR
 
 
 def _by_site(requests: Iterable[PlacementRequest]) -> Iterator[list[list[PlacementRequest]]]:
-    """The devices of each site, the largest first: they are the hardest to place whole."""
+    """The devices of each site, the largest first, because they need the most room."""
     sites: dict[str, list[list[PlacementRequest]]] = defaultdict(list)
     for group in _by_device(requests):
         sites[group[0].site].append(group)

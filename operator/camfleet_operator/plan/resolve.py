@@ -35,7 +35,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a work list; the policy becomes an index when the list is written."""
+    """One entry of a work list; the policy becomes an index when the list is written."""
 
     camera: ShardCamera
     policy: Policy
@@ -47,7 +47,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What is to become of one Camera."""
+    """The entry or the refusal of one Camera."""
 
     camera: Camera
     entry: Entry | None
@@ -68,7 +68,7 @@ NOT_ENROLLED = refuse(
 
 
 def resolve_all(snapshot: Snapshot, enrolled: bool) -> dict[str, Resolution]:
-    """Every Camera of the namespace, by name, duplicates refused."""
+    """The resolution of every Camera of the namespace, by name; duplicates are refused."""
     alive = (camera for camera in snapshot.cameras.values() if not camera.meta.deleting)
     resolved = {
         camera.meta.name: _resolve(camera, snapshot, enrolled)
@@ -78,7 +78,7 @@ def resolve_all(snapshot: Snapshot, enrolled: bool) -> dict[str, Resolution]:
 
 
 def site_refusal(site: Declared[SiteSpec], snapshot: Snapshot, enrolled: bool) -> Refusal | None:
-    """What is wrong with a Site itself, if anything."""
+    """The refusal of a Site itself, if there is one."""
     if not enrolled:
         return NOT_ENROLLED
     if site.spec is None:
@@ -127,7 +127,7 @@ def _resolve(camera: Camera, snapshot: Snapshot, enrolled: bool) -> Resolution:
 
 
 def _entry(camera: Camera, snapshot: Snapshot, enrolled: bool) -> Entry | Refusal:
-    """The line of the work list, or the first thing that stands against it."""
+    """The entry of the work list, or the first refusal."""
     if not enrolled:
         return NOT_ENROLLED
     spec = camera.spec
@@ -236,10 +236,10 @@ def _relays(names: Iterable[str], snapshot: Snapshot) -> tuple[Relay, ...] | Ref
 
 
 def _duplicates(resolutions: Iterable[Resolution]) -> Mapping[str, Resolution]:
-    """The younger of two Cameras that stand for the same source, refused.
+    """Refuse the younger of two Cameras for the same source.
 
-    A device is its ONVIF service as the workers reach it; the RTSP port does not
-    distinguish devices, for one RTSP server may serve many.
+    The address of its ONVIF service, as workers reach it, identifies a device; the RTSP port does
+    not, because one RTSP server may serve many devices.
     """
     first: dict[tuple[object, ...], Resolution] = {}
     refused: dict[str, Resolution] = {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to write and delete for one shard: build it, keep it, mend it, retire it. Pure.
+"""Plans the writes and deletions for one shard: create, repair and retire its objects. Pure.
 
-Called by `namespace_plan` for every shard that has cameras or has left something behind. Everything
-here compares what should be with what is, so whatever was deleted or changed by hand comes back.
+`namespace_plan` calls it for every shard that has cameras or objects. It compares the desired with
+the stored objects, so all that was deleted or changed by hand comes back.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def keep(
     Deployment is then left as it is, for cameras that keep running."""
     root = view.root
     if root is not None and root.meta.deleting:
-        return []  # Built anew when it is gone.
+        return []  # It is created again when it is gone.
     if root is None:
-        # Its uid must be known first: it owns the rest, and its pod needs some of the rest.
+        # Its uid must be known first: it owns the rest, and its pod needs some of that.
         return _deployment(view, Phase.ROOT, placement, replicas=0)
     return [
         *_children(view, root.meta.uid, spec),
@@ -113,8 +113,8 @@ def _children(view: ShardView, owner: str, spec: IngestShardSpec) -> list[Action
 
 
 def _granted(view: ShardView, spec: IngestShardSpec) -> desired.Granted:
-    """What the Role names. What the worker may still be running stays granted until it has
-    acknowledged the list without it."""
+    """The objects in the Role. A camera stays granted until the worker has acknowledged a list
+    without it."""
     granted = desired.granted_for(spec)
     live, role = view.live, view.snapshot.roles.get(view.name)
     settled = live is not None and live.spec == spec and acknowledged(live)
@@ -177,7 +177,7 @@ def _apply(
 
 
 def _leftovers(view: ShardView) -> list[Action]:
-    """What bears the shard's name and our label and has no root to be collected with."""
+    """Objects with the shard's name and our label, but without a root to be collected with."""
     snapshot, name = view.snapshot, view.name
     others: Iterable[tuple[Resource, Mapping[str, Other] | Mapping[str, Shard]]] = (
         (SHARDS, snapshot.shards),

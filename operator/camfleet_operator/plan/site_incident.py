@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a site has lost its power or its line: its devices fell together. Pure.
+"""Detects that a site has lost its power or its line: its devices failed together. Pure.
 
-Called by `site_status` for every Site; `event_aggregation` asks which reasons an incident explains.
-Nothing is remembered but the Site's own condition Reachable, so a new leader goes on where the last
-one stopped. Devices are counted, not cameras: a recorder that falls takes sixteen cameras with it
-and is still one device.
+`site_status` calls it for every Site; `event_aggregation` asks which reasons an incident explains.
+The only memory is the Site's own condition Reachable, so a new leader goes on where the last one
+stopped. Devices are counted, not cameras: a recorder that fails with sixteen cameras is still one
+device.
 
-An incident begins when at least three devices, and four fifths of those that were there before,
-fell within a minute; it ends when more than half of them answer again. The distance between the two
-keeps a line that comes and goes from writing at each turn. Cameras of which nothing is known, such
-as those of a lost worker, count on neither side.
+An incident begins when at least three devices, and four fifths of those that answered before,
+failed within a minute; it ends when more than half of them answer again. The distance between the
+two limits avoids a write at each change of an unstable line. Cameras of which nothing is known,
+such as those of a lost worker, are not counted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from camfleet_operator.plan.resolve import mapped_device
 TOGETHER = timedelta(seconds=60)
 """Workers notice within 10 to 30 s, one after the other, and write within a budget."""
 LEAST_DEVICES = 3
-"""Two that fail in a minute may be chance, or one switch."""
+"""Two devices that fail within a minute may be chance, or have one switch."""
 
 EXPLAINED = reasons_with(Effect.SITE_WIDE)
 """Reasons of a camera's Ready that its site's incident explains."""
@@ -43,26 +43,26 @@ EXPLAINED = reasons_with(Effect.SITE_WIDE)
 
 @dataclass(frozen=True, slots=True)
 class _Device:
-    """What the conditions of its cameras show of one device."""
+    """The state of one device, from the conditions of its cameras."""
 
     fell_at: datetime | None
-    """When the last of its cameras fell; None while one of them stands."""
+    """When the last of its cameras failed; None while one of them streams."""
     reached_at: datetime | None
-    """The latest time at which one of them became Reachable, of those that are."""
+    """The latest time at which one of its Reachable cameras became so."""
 
     def answers_since(self, began: datetime) -> bool:
-        """Whether it stands, or was reached again. A stream that has just stopped is not
-        yet followed by Reachable=False, so Reachable=True of before the incident proves nothing."""
+        """Whether it streams or was reached again. Reachable=False comes later than the stop of a
+        stream, so Reachable=True from before the incident proves nothing."""
         return self.fell_at is None or (self.reached_at is not None and self.reached_at > began)
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What the conditions of its cameras show of a site."""
+    """The reach of a site, from the conditions of its cameras."""
 
     incident_since: datetime | None
     answers: bool
-    """Whether any device does."""
+    """Whether any device answers."""
     known: bool
     """Whether anything is known of any device."""
 
@@ -93,10 +93,10 @@ def _incident_since(
 
 
 def _began(devices: Sequence[_Device]) -> datetime | None:
-    """When devices began to fall together, if they did. Those that fell earlier do not count.
+    """When devices began to fail together, if they did. Those that failed earlier do not count.
 
-    What would be over at once does not begin: devices that were reached again since, and whose
-    streams stopped since, would otherwise begin and end an incident at each plan.
+    An incident that would end at once does not begin: devices that were reached again and whose
+    streams stopped after that would otherwise begin and end one at each plan.
     """
     falls = sorted(device.fell_at for device in devices if device.fell_at is not None)
     up = len(devices) - len(falls)
@@ -147,7 +147,7 @@ def _is_known(camera: Camera) -> bool:
 
 
 def _fell_at(camera: Camera) -> datetime | None:
-    """When the camera fell away in a manner that a lost line explains; None if it did not.
+    """When the camera failed in a way that a lost line explains; None if it did not.
 
     A stream first stops and later its device is not reached, so Reachable has a later time
     than Ready. Ready alone has too early a time where the camera was not Ready before.

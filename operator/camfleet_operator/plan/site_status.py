@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The roll-up on a Site: what is wrong with it, and how its cameras are. Pure.
+"""The status of a Site: its own errors and the state of its cameras. Pure.
 
-`site_incident` decides whether its cameras fell together; here that becomes a condition.
+`site_incident` decides whether its cameras failed together; here that becomes a condition.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ONE_BY_ONE = (
     "No device of the site answers; whether the site failed or each of them cannot be told. "
     "Check the site's power and line first."
 )
-"""They are fewer than three, or did not fall together."""
+"""The message where fewer than three devices failed, or not together."""
 
 
 def site_status(
@@ -96,11 +96,11 @@ def _cameras_ready(site: Site, total: int, ready: int, now: datetime) -> Conditi
 def _reachable(
     site: Site, cameras: Sequence[Camera], stored: Condition | None, now: datetime
 ) -> Condition:
-    """Its messages name no number: a count would cost a write whenever one camera changes."""
+    """The condition; its message has no number, which would cost a write at each change."""
     reach = site_reach(stored, cameras, site.spec.network if site.spec else None)
     kind, generation = ConditionType.REACHABLE, site.meta.generation
     if reach.incident_since is not None:
-        # The time at which the fact began, by the workers' clocks, not when we understood it.
+        # The time at which the incident began, by the workers' clocks, not when we detected it.
         began = reach.incident_since
         return condition(kind, "False", Reason.SITE_UNREACHABLE, began, generation)
     if reach.answers:

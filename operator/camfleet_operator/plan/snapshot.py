@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What planning sees of one namespace: frozen values, taken from the store in one step."""
+"""The input of a plan for one namespace: frozen values, taken from the store in one step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from camfleet_operator.settings import Settings
 
 
 class Worker(Enum):
-    """What is known of a shard's worker."""
+    """The state of a shard's worker."""
 
     ABSENT = "absent"
-    """It has no Deployment: nothing runs."""
+    """The worker has no Deployment: nothing runs."""
     STARTING = "starting"
-    """It has never renewed its Lease, and still may."""
+    """The worker has never renewed its Lease, and still may."""
     ALIVE = "alive"
     LOST = "lost"
 
@@ -42,8 +42,8 @@ class Snapshot:
     role_bindings: Mapping[str, Other] = field(default_factory=dict)
     leases: Mapping[str, Other] = field(default_factory=dict)
     silence_s: Mapping[str, float] = field(default_factory=dict)
-    """By Lease: how long ago we saw a renewal arrive, by our own clock. Comparing the worker's
-    renewTime with our clock would call workers dead whenever a node's clock is off."""
+    """By Lease, the seconds since we saw a renewal arrive, by our own clock. Comparing renewTime
+    with our clock would call workers dead where a node's clock is wrong."""
 
 
 def is_enrolled(snapshot: Snapshot, settings: Settings) -> bool:
@@ -81,7 +81,7 @@ def worker_state(
     if lease is not None and (lease.body.get("spec") or {}).get("renewTime"):
         left = settings.worker.lease_seconds - snapshot.silence_s.get(shard, 0.0)
         return (Worker.ALIVE, left) if left > 0 else (Worker.LOST, None)
-    # A Lease that was deleted by hand comes back without renewal; its worker gets the grace anew.
+    # A Lease deleted by hand comes back without a renewal; its worker gets the start time again.
     began = max(deployment.meta.created, lease.meta.created if lease else deployment.meta.created)
     left = settings.worker.start_grace_seconds - (now - began).total_seconds()
     return (Worker.STARTING, left) if left > 0 or lease is None else (Worker.LOST, None)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each shard shall hold, and where each camera is meanwhile. Pure.
+"""Decides the work list of each shard, and where each camera is meanwhile. Pure.
 
-Two rules decide here. *A slip in Git stops no stream*: a running camera whose references vanished
-keeps the entry that its shard holds. *One worker at a time*: a camera that leaves a shard enters
+Two rules decide here. *A mistake in Git stops no stream*: a running camera whose references were
+deleted keeps the entry in its shard. *One worker at a time*: a camera that leaves a shard enters
 another only when the first worker has acknowledged, or is gone. `login_order` decides which of
 several workers tries an account first.
 """
@@ -28,9 +28,9 @@ class CameraAssignment:
 
     resolution: Resolution
     shard: str | None
-    """The shard that holds it, or still has to let go of it."""
+    """The shard that has it, or still has to acknowledge its removal."""
     entered: bool
-    """True when `shard` shall list it."""
+    """Whether `shard` shall list it."""
     waits_for: Reason | None
     """Why no shard lists it: Paused, NoCapacity or Pending; None when it is assigned."""
 
@@ -104,7 +104,7 @@ def acknowledged(shard: Shard) -> bool:
 
 
 def _listed(shards: Iterable[Shard]) -> dict[str, tuple[str, Entry]]:
-    """By uid: the shard that lists a camera now, and its line there."""
+    """By uid, the shard that lists a camera now, and its entry there."""
     listed: dict[str, tuple[str, Entry]] = {}
     for shard in sorted(shards, key=lambda one: one.meta.name):
         if shard.spec is None or shard.meta.deleting:
@@ -117,7 +117,7 @@ def _listed(shards: Iterable[Shard]) -> dict[str, tuple[str, Entry]]:
 
 
 def _wanted(one: Resolution, listed: Mapping[str, tuple[str, Entry]]) -> Entry | None:
-    """The entry a camera shall run with: resolved afresh, or kept, or none."""
+    """The entry that a camera shall run with: resolved now, or kept, or none."""
     if one.paused:
         return None
     if one.refusal is None:
@@ -135,7 +135,7 @@ def _placement_request(one: Resolution, entry: Entry) -> PlacementRequest:
 def _present(
     resolutions: Iterable[Resolution], listed: Mapping[str, tuple[str, Entry]]
 ) -> dict[str, str]:
-    """Where each camera is: by its shard, else by its status (the shard may have been deleted)."""
+    """The shard of each camera: from its list, else from its status (it may be deleted)."""
     present = {}
     for one in resolutions:
         uid, shard = one.camera.meta.uid, one.camera.status.shard
@@ -152,8 +152,8 @@ def _holder(
     snapshot: Snapshot,
     workers: Mapping[str, Worker],
 ) -> str | None:
-    """The shard whose worker may be running the camera: it lists it, or has not yet acknowledged
-    that it no longer does. A worker that is not alive holds nothing."""
+    """The shard whose worker may be running the camera: the shard lists it, or its removal is not
+    acknowledged yet. A worker that is not alive runs none."""
     uid = one.camera.meta.uid
     name = listed[uid][0] if uid in listed else one.camera.status.shard
     if name is None or workers.get(name, Worker.ABSENT) is not Worker.ALIVE:
@@ -161,7 +161,7 @@ def _holder(
     if uid in listed:
         return name
     shard = snapshot.shards.get(name)
-    # A shard that is missing is no removal: its worker goes on with the list it has.
+    # A missing shard is no removal: its worker goes on with the list that it has.
     return None if shard is not None and acknowledged(shard) else name
 
 

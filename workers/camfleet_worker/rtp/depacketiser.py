@@ -10,7 +10,7 @@ everything is dropped until the next key frame. A recording prefers an honest ga
 is counted and can be shown, over a picture that a decoder has made up; over TCP losses are rare,
 they come from cameras whose send buffer overflows.
 
-The receiver checks sequence numbers, and calls this when one is missing.
+The receiver checks sequence numbers, and reports a missing one to `push`.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.

@@ -232,7 +232,7 @@ def test_a_viewer_that_is_switched_off_leaves_nothing_behind(
     assert made() == []
 
 
-def test_nothing_of_a_tenant_is_allowed_where_nobody_opted_in(
+def test_nothing_of_a_tenant_is_allowed_in_a_namespace_that_is_not_enrolled(
     installed: Cluster, namespace: str
 ) -> None:
     everywhere = {

@@ -77,7 +77,7 @@ def leftovers(cluster: Cluster, namespace: str) -> list[str]:
     return [name for kind in OWNED for name in names(cluster, namespace, kind)]
 
 
-def test_a_declared_province_gets_a_worker_and_every_camera_says_where_it_is(
+def test_a_declared_province_gets_a_worker_and_every_camera_shows_its_shard(
     cluster: Cluster, province: str
 ) -> None:
     shard = shard_of(cluster, province)
@@ -131,7 +131,7 @@ REFUSALS: dict[str, tuple[list[str], Raw | None, Raw]] = {
 
 
 @pytest.mark.parametrize("reason", REFUSALS)
-def test_what_only_the_cluster_can_know_is_told_in_accepted_with_the_next_action(
+def test_errors_that_only_the_cluster_shows_are_in_accepted_with_the_next_action(
     cluster: Cluster, namespace: str, replica: OperatorProcess, reason: str
 ) -> None:
     extras, site_spec, camera_spec = REFUSALS[reason]
@@ -161,7 +161,7 @@ def test_a_second_camera_for_the_same_source_is_refused(cluster: Cluster, provin
     assert "z-copy" not in listed(cluster, province)
 
 
-def test_a_spec_that_a_later_schema_refuses_is_told_as_invalid(
+def test_a_spec_that_a_later_schema_refuses_is_reported_as_invalid(
     cluster: Cluster, province: str
 ) -> None:
     """The API server keeps what it once took; here its rule is lifted for a moment."""
@@ -237,7 +237,9 @@ def test_a_slip_in_git_stops_no_running_camera(cluster: Cluster, province: str) 
         assert condition(cluster, province, "cam0", "Stalled") == ("", "")
 
 
-def test_a_paused_camera_leaves_its_worker_and_says_so(cluster: Cluster, province: str) -> None:
+def test_a_paused_camera_leaves_its_worker_and_reports_paused(
+    cluster: Cluster, province: str
+) -> None:
     with ReportingWorker(cluster, province, shard_of(cluster, province)) as worker:
         worker.acknowledge()
         worker.report("cam0", "cam1", "cam2")
@@ -252,9 +254,7 @@ def test_a_paused_camera_leaves_its_worker_and_says_so(cluster: Cluster, provinc
         assert condition(cluster, province, "cam0", "Assigned") == ("False", "Paused")
 
 
-def test_a_worker_that_falls_silent_is_told_and_its_return_is_believed(
-    cluster: Cluster, province: str
-) -> None:
+def test_a_silent_worker_is_reported_and_so_is_its_return(cluster: Cluster, province: str) -> None:
     shard = shard_of(cluster, province)
     with ReportingWorker(cluster, province, shard) as worker:
         worker.acknowledge()
@@ -272,7 +272,7 @@ def test_a_worker_that_falls_silent_is_told_and_its_return_is_believed(
         )
 
 
-def test_a_cameras_end_is_told_as_an_event(cluster: Cluster, province: str) -> None:
+def test_a_cameras_failure_is_an_event(cluster: Cluster, province: str) -> None:
     with ReportingWorker(cluster, province, shard_of(cluster, province)) as worker:
         worker.report("cam0")
         worker.report("cam0", ready=False)

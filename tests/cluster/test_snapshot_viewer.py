@@ -191,7 +191,7 @@ def _base64url(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
-def test_without_an_api_server_nobody_is_admitted(
+def test_without_an_api_server_no_client_is_admitted(
     cluster: Cluster, facility: Facility, viewer: str, start: Any
 ) -> None:
     facility.assign("h1")
@@ -205,7 +205,7 @@ def test_without_an_api_server_nobody_is_admitted(
     assert alone.ask() == (401, b"")
 
 
-def test_a_worker_that_was_given_no_right_to_review_admits_nobody(
+def test_a_worker_without_the_right_to_review_admits_no_client(
     cluster: Cluster, viewer: str, worker: WorkerProcess
 ) -> None:
     cluster.kubectl("delete", "clusterrolebinding", "camfleet-snapshot-reviewer")

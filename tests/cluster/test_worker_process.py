@@ -104,7 +104,7 @@ def test_sigterm_tears_the_session_down_and_ends_the_process_in_time(
     assert facility.ready("gate") == ("True", "Ready")
 
 
-def test_the_journal_says_that_a_kill_was_ours_and_a_stop_was_planned(
+def test_in_the_journal_a_kill_is_ours_and_a_stop_is_planned(
     facility: Facility, camera: CameraHandle, start: Any
 ) -> None:
     facility.secret("cameras", username="ingest", password=PASSWORD)

@@ -177,7 +177,9 @@ def test_a_site_that_does_not_exist_is_named(facility: Facility) -> None:
     assert "nowhere" in accepted["message"]
 
 
-def test_a_secret_without_the_key_says_which_and_heals_when_it_comes(facility: Facility) -> None:
+def test_a_secret_without_the_key_is_reported_and_works_when_the_key_comes(
+    facility: Facility,
+) -> None:
     target = facility.target
     data = get_json(target, "secret", "annex-cameras", "-n", facility.namespace)["data"]
     facility.apply(secret_document("annex-cameras", {"username": data["username"]}))

@@ -18,7 +18,7 @@ TEXTS = [
 ]
 
 
-def test_one_minimum_version_of_kubernetes_is_said_everywhere() -> None:
+def test_the_minimum_version_of_kubernetes_is_the_same_everywhere() -> None:
     chart = re.fullmatch(r">=(1\.\d+)\.0-0", CHART["kubeVersion"])
     assert chart is not None
     said = {
@@ -38,7 +38,7 @@ def test_the_licence_is_the_same_for_package_chart_and_modules() -> None:
     assert CHART["annotations"]["artifacthub.io/license"] == project["license"]
 
 
-def test_a_measurement_takes_as_long_as_both_lists_say() -> None:
+def test_a_measurement_takes_as_long_as_in_both_lists() -> None:
     minutes = re.compile(r"^\| `make (\S+)` \((\d+) min\)", re.MULTILINE)
     readme = dict(minutes.findall((ROOT / "tests" / "README.md").read_text("utf-8")))
     listed = re.compile(r"^([a-z-]+):.*## .*\((\d+) min\)$", re.MULTILINE)

@@ -87,7 +87,7 @@ def test_what_is_excused_is_a_field() -> None:
     assert FOR_PEOPLE.keys() <= known
 
 
-def test_a_field_that_nobody_reads_is_found() -> None:
+def test_a_field_without_a_reader_is_found() -> None:
     class Promise(Model):
         kept_by_nobody: bool = False
 

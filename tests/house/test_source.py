@@ -61,7 +61,7 @@ def _offences(modules: list[Path], found: Callable[[Path], list[str]]) -> list[s
     return [f"{module.relative_to(ROOT)}: {one}" for module in modules for one in found(module)]
 
 
-def test_a_pure_module_is_told_the_time() -> None:
+def test_a_pure_module_gets_the_time_as_an_argument() -> None:
     def clocks(module: Path) -> list[str]:
         return [
             f"{ast.unparse(node)} in line {node.lineno}"
@@ -74,7 +74,7 @@ def test_a_pure_module_is_told_the_time() -> None:
     assert _offences(pure, clocks) == []
 
 
-def test_a_module_says_its_licence_and_what_it_is() -> None:
+def test_a_module_has_its_licence_and_a_docstring() -> None:
     def lacks(module: Path) -> list[str]:
         text = module.read_text("utf-8")
         licence = text.startswith("# SPDX-License-Identifier: Apache-2.0\n")
@@ -190,7 +190,7 @@ NOT_YET_SAID: set[str] = set()
 """In the contract before any code can tell: a reason leaves this set with the code that says it."""
 
 
-def test_every_reason_is_said_somewhere() -> None:
+def test_every_reason_is_raised_somewhere() -> None:
     said = {
         node.attr
         for name in ("camfleet_operator", "camfleet_worker")

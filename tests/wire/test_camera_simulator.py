@@ -61,7 +61,7 @@ def zeep_camera(camera: Camera, password: str = PASSWORD, adjust_time: bool = Fa
 
 
 class TestOnvif:
-    async def test_onvif_zeep_reads_who_the_camera_is_and_where_its_streams_are(
+    async def test_onvif_zeep_reads_device_information_and_stream_addresses(
         self, simulator: Simulator
     ) -> None:
         camera = await simulator.add(CameraSettings("gate", password=PASSWORD, serial="SN1"))
@@ -414,7 +414,7 @@ class TestControlDoor:
             yield client
         control.close()
 
-    async def test_it_turns_the_switches_of_a_camera(
+    async def test_the_door_changes_settings_of_a_camera(
         self, simulator: Simulator, door: httpx.AsyncClient
     ) -> None:
         answer = await door.patch("/cameras/gate", json={"power": False, "clock_offset_s": -60})
@@ -424,7 +424,7 @@ class TestControlDoor:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(camera.host, camera.onvif_port)
 
-    async def test_it_tells_what_the_camera_counted_and_no_password(
+    async def test_the_door_shows_counters_and_no_password(
         self, simulator: Simulator, door: httpx.AsyncClient
     ) -> None:
         camera = simulator.cameras["gate"]
@@ -456,7 +456,7 @@ class TestControlDoor:
             ("GET", "/elsewhere", "", 404),
         ],
     )
-    async def test_it_refuses_what_it_does_not_know_and_changes_nothing(
+    async def test_the_door_refuses_unknown_requests_and_changes_nothing(
         self,
         simulator: Simulator,
         door: httpx.AsyncClient,

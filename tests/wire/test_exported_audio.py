@@ -120,7 +120,7 @@ def test_stretches_without_audio_are_silent_in_the_same_file(tmp_path: Path) -> 
     assert {round(b - a, 3) for a, b in pairwise(times)} == {0.064}
 
 
-def test_audio_announced_and_never_heard_begins_no_other_file(tmp_path: Path) -> None:
+def test_audio_announced_and_never_sent_begins_no_other_file(tmp_path: Path) -> None:
     silent = Run(4, 8, audio_format())
     root = volume_with(tmp_path / "volume", Run(0, 4))
     writer = VolumeWriter(VolumeSettings(root), wall=lambda: START_S)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from fuzzer.conversations import converse
 
 
-async def test_every_conversation_ends_in_a_stream_or_a_reason_and_reaches_nobody_else() -> None:
+async def test_every_conversation_ends_in_a_stream_or_a_reason_and_reaches_no_other_host() -> None:
     heard = await converse(0, 300)
     assert heard.findings == []
     assert heard.streams > 20

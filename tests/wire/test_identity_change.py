@@ -73,7 +73,7 @@ async def exchange(camera: Camera) -> None:
 
 
 @pytest.mark.quirk(24)
-async def test_an_exchanged_device_streams_and_is_told_until_a_person_confirms_it(
+async def test_an_exchanged_device_streams_and_is_reported_until_a_person_confirms_it(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     camera = await simulator.add(
@@ -107,7 +107,7 @@ async def test_an_exchanged_device_streams_and_is_told_until_a_person_confirms_i
 
 
 @pytest.mark.quirk(24)
-async def test_another_device_than_the_declared_one_is_told_at_once(
+async def test_another_device_than_the_declared_one_is_reported_at_once(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     camera = await simulator.add(CameraSettings("gate", password=PASSWORD, serial="NEW9000777"))

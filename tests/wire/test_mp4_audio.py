@@ -36,7 +36,7 @@ def packets(data: bytes, kind: str) -> int:
     order=st.lists(st.booleans(), min_size=1, max_size=150),
     first_audio_90k=st.integers(0, 400_000),
 )
-def test_every_fragment_says_how_many_pictures_and_audio_it_holds(
+def test_every_fragment_states_how_many_pictures_and_audio_units_it_holds(
     clip: str, order: list[bool], first_audio_90k: int
 ) -> None:
     footage = prepared_clip(clip)

@@ -149,7 +149,7 @@ async def test_a_camera_is_resolved_without_one_refused_login(
     assert camera.counters.refused() == 0
 
 
-async def test_what_the_device_says_of_itself_and_its_stream_is_learnt(
+async def test_the_identity_and_the_stream_of_a_device_are_learnt(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await gate(simulator, model="Dome 4", firmware="V5.7")
@@ -162,7 +162,7 @@ async def test_what_the_device_says_of_itself_and_its_stream_is_learnt(
     assert resolution.deviations == ()
 
 
-async def test_a_clock_half_a_year_behind_is_told_in_days(
+async def test_a_clock_half_a_year_behind_is_reported_in_days(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await gate(simulator, "wsse-only", "clock-184-days-behind")
@@ -220,7 +220,7 @@ async def test_the_sub_stream_is_the_smaller_one(
     assert resolution.learned.stream_path == camera.stream_path("sub")
 
 
-async def test_a_stream_outside_the_limits_is_resolved_and_told(
+async def test_a_stream_outside_the_limits_is_resolved_and_reported(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await gate(simulator)
@@ -341,7 +341,7 @@ async def test_a_codec_that_the_profile_does_not_allow(
 @pytest.mark.parametrize(
     ("fault", "seen"), [("web-page-not-onvif", "HTTP 200"), ("web-not-found", "HTTP 404")]
 )
-async def test_a_web_port_that_speaks_no_onvif_is_told_with_what_answers(
+async def test_a_web_port_without_onvif_is_reported_with_what_answers(
     simulator: Simulator, resolver: OnvifResolver, fault: str, seen: str
 ) -> None:
     camera = await gate(simulator, fault)
@@ -376,7 +376,7 @@ async def test_a_host_that_refuses_both_ports(
     assert (error.condition, error.reason) == (ConditionType.REACHABLE, Reason.CONNECTION_REFUSED)
 
 
-async def test_a_closed_rtsp_port_is_told_with_the_port_the_camera_names(
+async def test_a_closed_rtsp_port_is_reported_with_the_port_the_camera_names(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await gate(simulator)
@@ -513,7 +513,7 @@ async def met(
         return await error_of(resolver, at(port), credentials), peer
 
 
-async def test_a_peer_that_takes_the_connection_and_says_nothing(hasty: OnvifResolver) -> None:
+async def test_a_peer_that_takes_the_connection_and_sends_nothing(hasty: OnvifResolver) -> None:
     async def nothing() -> AsyncIterator[bytes]:
         await asyncio.Future()
         yield b""
@@ -647,7 +647,7 @@ async def test_a_challenge_that_cannot_be_answered_is_a_protocol_error(
         ("Timestamp is out of range", Reason.CLOCK_SKEW_REJECTED),
     ],
 )
-async def test_what_the_camera_says_about_its_refusal_is_heard(
+async def test_the_text_of_a_refusal_decides_its_reason(
     resolver: OnvifResolver, words: str, reason: Reason
 ) -> None:
     def answer(peer: Peer, path: str, operation: str) -> bytes:
@@ -834,7 +834,7 @@ async def test_a_camera_with_a_certificate_of_its_own_making_is_resolved_over_ht
     assert resolution.device.model == "NVR"
 
 
-async def test_https_to_a_port_that_speaks_plain_http_fails_in_tls(
+async def test_https_to_a_port_with_plain_http_fails_in_tls(
     simulator: Simulator, hasty: OnvifResolver
 ) -> None:
     camera = await gate(simulator)

@@ -82,7 +82,7 @@ async def test_a_port_map_leads_to_the_camera_whatever_ports_it_names(
 
 
 @pytest.mark.quirk(13)
-async def test_a_closed_rtsp_port_is_told_with_the_port_that_the_camera_names(
+async def test_a_closed_rtsp_port_is_reported_with_the_port_that_the_camera_names(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await camera_with(simulator, stream_port=8554)
@@ -134,7 +134,7 @@ async def test_a_path_that_was_learnt_is_asked_first_and_given_up_when_it_is_gon
 
 @pytest.mark.quirk(15)
 @pytest.mark.parametrize("fault", ["web-page-not-onvif", "web-not-found"])
-async def test_a_web_page_is_told_as_no_onvif_camera_without_delay(
+async def test_a_web_page_is_reported_as_no_onvif_camera_without_delay(
     simulator: Simulator, resolver: OnvifResolver, fault: str
 ) -> None:
     camera = await camera_with(simulator, fault)
@@ -153,7 +153,9 @@ async def identity_of(camera: Camera, resolver: OnvifResolver) -> DeviceStatus:
     return (await resolved(camera, resolver)).device
 
 
-async def test_a_device_says_who_it_is(simulator: Simulator, resolver: OnvifResolver) -> None:
+async def test_the_device_information_is_read(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
     camera = await camera_with(simulator)
     device = (await resolved(camera, resolver)).device
     assert device.serial_number == camera.settings.serial_number
@@ -164,7 +166,7 @@ async def test_a_device_says_who_it_is(simulator: Simulator, resolver: OnvifReso
 @pytest.mark.quirk(23)
 @pytest.mark.parametrize("fault", ["hardware-not-told", "hardware-refused"])
 @pytest.mark.parametrize("scheme", ["digest", "wsse"])
-async def test_a_device_that_does_not_tell_its_hardware_costs_no_attempt_and_streams(
+async def test_a_device_without_device_information_costs_no_attempt_and_streams(
     simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop, fault: str, scheme: str
 ) -> None:
     camera, gate = await camera_with(simulator, fault, onvif_schemes=(scheme,)), Gate()
@@ -214,7 +216,7 @@ async def test_worthless_identities_raise_no_alarm(
 
 
 @pytest.mark.quirk(24)
-async def test_another_device_at_the_address_is_told_until_it_is_declared(
+async def test_another_device_at_the_address_is_reported_until_it_is_declared(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await camera_with(simulator)
@@ -229,7 +231,7 @@ async def test_another_device_at_the_address_is_told_until_it_is_declared(
 
 
 @pytest.mark.quirk(24)
-async def test_nobody_at_the_address_is_told_as_nobody(
+async def test_an_address_without_a_device_is_unreachable(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await camera_with(simulator)

@@ -54,7 +54,7 @@ async def test_a_service_path_that_only_a_probe_names_is_found_and_learnt(
 
 
 @pytest.mark.quirk(23)
-async def test_a_probe_tells_the_endpoint_reference_of_a_device_that_does_not(
+async def test_a_probe_gives_the_endpoint_reference_that_onvif_does_not(
     simulator: Simulator,
 ) -> None:
     camera = await hidden_camera(simulator, "device-named-by-probe", "hardware-not-told")
@@ -226,7 +226,7 @@ async def test_a_flood_of_answers_is_bounded_in_time_and_number() -> None:
             assert await probe("127.0.0.1", port, within_s=0.5) == ()
 
 
-async def test_a_host_where_nobody_listens_or_that_has_no_name_gives_nothing() -> None:
+async def test_a_host_without_a_listener_or_without_an_address_gives_nothing() -> None:
     async with peer() as (_, port):
         pass
     assert await probe("127.0.0.1", port) == ()

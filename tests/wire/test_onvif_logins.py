@@ -107,7 +107,7 @@ def by_clock(camera: Camera) -> int:
         (-180 * DAY_S, "180 days behind"),
     ],
 )
-async def test_a_camera_with_a_wrong_clock_is_logged_in_to_by_its_own_and_told(
+async def test_a_camera_with_a_wrong_clock_is_logged_in_to_by_its_time_and_reported(
     simulator: Simulator,
     resolver: OnvifResolver,
     media_loop: MediaLoop,
@@ -137,7 +137,7 @@ async def test_a_camera_with_a_wrong_clock_is_logged_in_to_by_its_own_and_told(
 
 @pytest.mark.quirk(2)
 @pytest.mark.parametrize("fault", ["date-needs-login", "date-missing", "date-empty"])
-async def test_the_date_header_tells_the_time_that_onvif_does_not(
+async def test_the_date_header_gives_the_time_that_onvif_does_not(
     simulator: Simulator, resolver: OnvifResolver, fault: str
 ) -> None:
     faults = ("wsse-only", "clock-window-5s", fault, "clock-184-days-behind")
@@ -170,7 +170,7 @@ async def test_a_guarded_time_is_asked_again_once_logged_in(
 
 
 @pytest.mark.quirk(2)
-async def test_a_clock_that_is_told_in_no_way_is_tried_with_ours(
+async def test_a_camera_without_any_time_gets_a_login_signed_with_ours(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await camera_with(simulator, "wsse-only", "date-missing")
@@ -230,7 +230,7 @@ async def test_a_utc_field_with_local_time_costs_one_refused_login_and_once_only
 
 @pytest.mark.quirk(3)
 @pytest.mark.parametrize("scheme", ["wsse-only", "digest-only"])
-async def test_the_date_header_tells_local_time_from_utc_without_an_attempt(
+async def test_the_date_header_distinguishes_local_time_from_utc_without_an_attempt(
     simulator: Simulator, resolver: OnvifResolver, scheme: str
 ) -> None:
     camera = await camera_with(
@@ -362,7 +362,7 @@ REJECTED = (
 
 
 @pytest.mark.quirk(9)
-async def test_what_the_camera_says_of_its_attempts_reaches_the_message(
+async def test_the_attempts_left_in_a_cameras_answer_reach_the_message(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await camera_with(simulator, "wsse-only", "tells-attempts")
@@ -389,7 +389,7 @@ async def test_the_last_login_before_a_lock_is_left_to_people(
 
 
 @pytest.mark.quirk(9)
-async def test_a_locked_account_is_told_from_a_wrong_password_and_left_alone(
+async def test_a_locked_account_is_distinguished_from_a_wrong_password_and_left_alone(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await camera_with(simulator, tells_attempts=True, lockout_after=1)

@@ -80,7 +80,7 @@ async def test_h265_that_is_not_allowed_is_not_taken_because_media1_calls_it_h26
 
 @pytest.mark.quirk(16)
 @pytest.mark.parametrize("fault", ["h265-called-h264", "h265-hidden"])
-async def test_with_media1_alone_the_sdp_tells_what_the_stream_is(
+async def test_with_media1_alone_the_sdp_gives_the_codec(
     simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop, fault: str
 ) -> None:
     camera = await camera_with(simulator, fault, codec="h265")
@@ -164,7 +164,7 @@ async def test_a_channel_is_found_by_the_token_of_its_video_source(
 
 
 @pytest.mark.quirk(18)
-async def test_a_channel_that_the_recorder_has_not_is_told_with_how_many_it_has(
+async def test_a_missing_channel_is_reported_with_the_number_of_channels(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await camera_with(simulator, "recorder-16-channels", media2="whole")
@@ -177,7 +177,7 @@ async def test_a_channel_that_the_recorder_has_not_is_told_with_how_many_it_has(
 
 
 @pytest.mark.quirk(10)
-async def test_onvif_that_is_switched_off_is_told_from_a_camera_that_is_away(
+async def test_onvif_that_is_switched_off_is_distinguished_from_a_camera_that_is_away(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera = await camera_with(simulator, "onvif-closed")
@@ -189,7 +189,7 @@ async def test_onvif_that_is_switched_off_is_told_from_a_camera_that_is_away(
 
 
 @pytest.mark.quirk(10)
-async def test_an_account_that_onvif_does_not_know_is_told_with_where_to_add_it(
+async def test_an_account_that_onvif_does_not_know_is_reported_with_the_place_to_add_it(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     camera, gate = await camera_with(simulator, "onvif-has-other-users", "locks-after-5"), Gate()

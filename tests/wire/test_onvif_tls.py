@@ -70,7 +70,7 @@ async def test_a_camera_that_goes_back_to_http_is_asked_by_it(
     await streams(gate, resolution, media_loop)
 
 
-async def test_another_certificate_than_the_first_is_told_before_anything_is_said_to_it(
+async def test_another_certificate_than_the_first_is_reported_before_anything_is_sent_to_it(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     gate = await simulator.add(camera("https-only"))

@@ -63,7 +63,7 @@ async def test_a_camera_that_never_answers_is_a_timeout_by_name(
 
 
 @pytest.mark.quirk(26)
-async def test_fifty_cameras_that_never_answer_hold_up_nobody(
+async def test_fifty_cameras_that_never_answer_delay_no_other_camera(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     patient = OnvifResolver(deadlines=Deadlines(connect_s=60, call_s=60))

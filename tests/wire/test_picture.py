@@ -60,7 +60,7 @@ def test_clean_footage_raises_nothing_and_is_known_to_be_healthy(clean: list[Acc
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_told_within_half_a_minute_and_forgotten_when_it_is_over(
+def test_a_fault_is_stated_within_half_a_minute_and_withdrawn_when_it_is_over(
     light: str, clean: list[AccessUnit], fault: str
 ) -> None:
     camera = WatchedCamera()
@@ -79,7 +79,7 @@ def test_a_fault_is_told_within_half_a_minute_and_forgotten_when_it_is_over(
     assert camera.told[-1][0] <= over + WITHIN_S
 
 
-def test_a_corridor_where_nobody_moves_is_not_frozen(light: str) -> None:
+def test_a_corridor_without_movement_is_not_frozen(light: str) -> None:
     camera = WatchedCamera()
     still = access_units_of(LIGHTS[light](replace(BASE, still=True, first_frame=40)), 40)
     for _ in range(5):
@@ -189,7 +189,7 @@ def test_what_cannot_be_decoded_is_counted_and_a_bug_ends_no_thread() -> None:
     assert (pool.counters.decoded, pool.counters.errors, pool.counters.faults) == (2, 1, 1)
 
 
-def test_whoever_asked_is_told_of_a_picture_that_no_decoder_could_take_for_a_bug() -> None:
+def test_the_caller_gets_none_for_a_picture_that_a_bug_lost() -> None:
     pool, unit = PicturePool(threads=1), next(access_units(prepared_clip("240p-h264")))
     broken = replace(unit, format=replace(unit.format, parameter_sets=(None,)))  # type: ignore[arg-type]
     seen = Seen([])

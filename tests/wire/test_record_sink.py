@@ -370,7 +370,7 @@ def test_repair_leaves_alone_what_is_being_written(
     eventually(lambda: len(recorded(tmp_path)) == 2)
 
 
-def test_a_stalled_disk_drops_from_a_picture_up_to_a_key_frame_and_says_so(
+def test_a_stalled_disk_drops_access_units_up_to_a_key_frame_and_reports_it(
     h264: Clip, tmp_path: Path
 ) -> None:
     volume = VolumeWriter(VolumeSettings(tmp_path), monotonic=lambda: 100.0)
@@ -438,7 +438,9 @@ def test_a_full_disk_deletes_the_oldest_recordings_and_goes_on(
     assert volume.close(within_s=10)
 
 
-def test_a_full_disk_without_recordings_is_said_and_recovers(h264: Clip, small_disk: Path) -> None:
+def test_a_full_disk_without_recordings_is_reported_and_recovers(
+    h264: Clip, small_disk: Path
+) -> None:
     ballast = small_disk / "somebody-elses-file"
     ballast.write_bytes(bytes((4 << 20) - 65_536))
     volume = VolumeWriter(VolumeSettings(small_disk))

@@ -127,7 +127,9 @@ def test_another_codec_begins_another_file(tmp_path: Path) -> None:
     assert len(decoded(out)) == len(decoded(out.with_stem("out-2"))) == 200
 
 
-def test_a_gap_stays_a_gap_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_gap_stays_a_gap_and_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = volume_with(tmp_path / "volume", run(seconds=5), run(offset_s=15, seconds=5))
     shown = [at for at, _ in decoded(export(root, 0, 20))]
     assert max(b - a for a, b in pairwise(shown)) == pytest.approx(10, abs=0.1)
@@ -153,7 +155,7 @@ def test_a_torn_last_segment_is_exported_as_far_as_it_goes(tmp_path: Path) -> No
         (["export", CAMERA, "out.mp4", *times(3600, 3700)], "No picture of this camera"),
     ],
 )
-def test_what_is_not_there_is_said_and_leaves_no_file(
+def test_an_export_without_recordings_is_an_error_and_leaves_no_file(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

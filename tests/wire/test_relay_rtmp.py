@@ -287,7 +287,7 @@ def heard_and_seen(url: str, count: int) -> tuple[list[tuple[bytes, float]], lis
     return audio_units, pictures
 
 
-def test_a_player_hears_every_audio_unit_beside_its_picture(vms: RtmpServer) -> None:
+def test_a_player_decodes_every_audio_unit_beside_its_picture(vms: RtmpServer) -> None:
     sink = relay(vms.url("{camera}"))
     with MediaPump(with_audio(sink), sink, per_second=50):
         eventually(lambda: "gate" in vms.streams() and working(sink))
@@ -301,7 +301,7 @@ def test_a_player_hears_every_audio_unit_beside_its_picture(vms: RtmpServer) -> 
     assert sink.counters.audio_units >= 60
 
 
-def test_audio_that_begins_late_is_heard_on_the_same_connection(vms: RtmpServer) -> None:
+def test_audio_that_begins_late_is_sent_on_the_same_connection(vms: RtmpServer) -> None:
     sink = relay(vms.url("{camera}"))
     with MediaPump(with_audio(sink, from_s=4.0), sink):
         eventually(lambda: working(sink))

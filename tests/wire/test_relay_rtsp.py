@@ -112,14 +112,14 @@ def test_every_picture_arrives_with_its_bytes_and_its_time(
 
 
 @pytest.mark.parametrize("schemes", [("digest",), ("basic",)], ids="+".join)
-def test_it_logs_in(schemes: tuple[str, ...], resolver: Resolver) -> None:
+def test_the_relay_logs_in_by_each_scheme(schemes: tuple[str, ...], resolver: Resolver) -> None:
     with RecordServer(username="push", password='p"@:/w', schemes=schemes) as vms:
         sink = relay(vms.url(PATH), resolver, login=("push", 'p"@:/w'))
         with MediaPump(access_units(prepared_clip("240p-h264")), sink):
             eventually(lambda: working(sink) and vms.streams()[PATH].frames > 25)
 
 
-def test_it_works_only_when_somebody_acknowledges_pictures(
+def test_a_relay_is_working_only_after_an_acknowledgement(
     vms: RecordServer, resolver: Resolver
 ) -> None:
     sink = relay(vms.url(PATH), resolver)
@@ -204,7 +204,7 @@ def test_wrong_credentials_are_tried_once_and_not_again(resolver: Resolver) -> N
             consistently(lambda: (vms.connections, vms.logins) == (1, 1), during_s=2)
 
 
-def test_a_vms_that_wants_a_login_we_do_not_have_is_said(
+def test_a_vms_that_requires_a_login_we_do_not_have_is_reported(
     resolver: Resolver,
 ) -> None:
     with CountingVms() as vms:
@@ -250,7 +250,7 @@ def test_a_changed_format_is_announced_again_and_no_picture_is_lost(
     assert sink.counters.dropped_access_units == 0
 
 
-def test_a_codec_the_vms_does_not_list_is_said_and_never_sent(
+def test_a_codec_that_the_vms_does_not_list_is_reported_and_never_sent(
     vms: RecordServer, resolver: Resolver
 ) -> None:
     sink = RtspRelay("vms", target(vms.url(PATH), codecs=(Codec.H264,)), resolver)
@@ -486,7 +486,7 @@ def test_a_vms_that_answers_no_keepalive_is_unreachable(resolver: Resolver) -> N
     assert "answers no keepalive" in complaint
 
 
-def test_what_a_vms_says_before_it_hangs_up_is_told(resolver: Resolver) -> None:
+def test_an_answer_of_a_vms_before_it_closes_is_reported(resolver: Resolver) -> None:
     with GrantingVms() as vms:
         sink = relay(vms.url, resolver)
         with MediaPump(access_units(prepared_clip("240p-h264")), sink):
@@ -520,7 +520,7 @@ def test_addresses_that_fail_at_once_or_later_leave_the_next_to_be_tried(
         assert sink.counters.connects == 1
 
 
-def test_a_name_that_does_not_resolve_is_said(resolver: Resolver) -> None:
+def test_a_name_that_does_not_resolve_is_reported(resolver: Resolver) -> None:
     sink = relay("rtsp://vms.invalid/{camera}", resolver)
     with MediaPump(access_units(prepared_clip("240p-h264")), sink):
         eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE, within_s=30)

@@ -119,7 +119,7 @@ CERTIFICATES = [
 
 @pytest.mark.parametrize(("certificate", "what"), CERTIFICATES)
 @pytest.mark.parametrize("protocol", ["rtsps", "rtmps"])
-def test_a_certificate_that_does_not_verify_is_told_and_gets_no_picture(
+def test_a_certificate_that_does_not_verify_is_reported_and_gets_no_access_unit(
     protocol: str,
     certificate: dict[str, object],
     what: str,
@@ -131,7 +131,7 @@ def test_a_certificate_that_does_not_verify_is_told_and_gets_no_picture(
 
 
 @pytest.mark.parametrize("protocol", ["rtsps", "rtmps"])
-def test_an_authority_that_is_not_trusted_is_told_with_what_helps(
+def test_an_authority_that_is_not_trusted_is_reported_with_the_next_action(
     protocol: str, authority: Authority, resolver: Resolver
 ) -> None:
     for trusted in ("", Authority().pem):
@@ -159,7 +159,7 @@ def server(protocol: str, certificate: str) -> RecordServer | RtmpServer:
 
 
 @pytest.mark.parametrize("protocol", ["rtsps", "rtmps"])
-def test_a_port_that_speaks_no_tls_is_told(protocol: str, resolver: Resolver) -> None:
+def test_a_port_without_tls_is_reported(protocol: str, resolver: Resolver) -> None:
     with RtmpServer() as vms:
         sink = relay(f"{protocol}://127.0.0.1:{vms.http_port}/live/gate", resolver, "")
         with MediaPump(access_units(prepared_clip("240p-h264")), sink):
@@ -179,7 +179,7 @@ def test_a_port_that_takes_connections_and_shakes_no_hands_stops_nothing(
 
 
 @pytest.mark.parametrize("protocol", ["rtsps", "rtmps"])
-def test_authorities_that_are_none_are_told(protocol: str, resolver: Resolver) -> None:
+def test_authorities_that_are_no_pem_are_reported(protocol: str, resolver: Resolver) -> None:
     with pytest.raises(IngestError, match=r"ca\.crt") as refused:
         relay(f"{protocol}://vms/live/gate", resolver, "no certificate")
     assert refused.value.reason is Reason.VMS_REJECTED

@@ -258,7 +258,7 @@ async def test_octets_between_packets_cost_no_audio(
 
 @pytest.mark.quirk(39)
 @pytest.mark.parametrize("patience", [Patience(no_packets_s=0.5)])
-async def test_audio_that_was_set_up_and_no_picture_says_audio_only(
+async def test_audio_that_was_set_up_without_video_gives_audio_only(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(camera_settings(audio="pcma", media="audio-without-picture"))

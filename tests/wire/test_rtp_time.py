@@ -152,7 +152,7 @@ async def test_a_clock_that_runs_too_fast_stays_near_arrival(
     ],
     ids=["no-sender-reports", "reports-without-clock", "reports-in-1970", "report-clock-steps"],
 )
-async def test_sender_reports_tell_the_clock_of_the_camera_and_move_no_picture(
+async def test_sender_reports_give_the_clock_of_the_camera_and_move_no_access_unit(
     simulator: Simulator, media_loop: MediaLoop, fault: str, offset_s: float | None
 ) -> None:
     camera = await simulator.add(camera_settings(faults=(fault,)))

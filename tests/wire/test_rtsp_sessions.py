@@ -99,7 +99,7 @@ async def test_few_attempts_left_are_left_alone_and_a_locked_account_is_named(
 
 @pytest.mark.quirk(28)
 @pytest.mark.parametrize(("fault", "status"), [("one-session", 453), ("session-limit-403", 403)])
-async def test_a_camera_without_a_free_session_says_who_may_hold_it_and_is_left_alone(
+async def test_a_camera_without_a_free_session_is_reported_with_the_likely_cause_and_left_alone(
     simulator: Simulator, media_loop: MediaLoop, fault: str, status: int
 ) -> None:
     camera = await simulator.add(camera_settings(faults=(fault,)))
@@ -131,7 +131,7 @@ async def test_a_lost_session_that_lingers_is_waited_out(
 
 
 @pytest.mark.quirk(28)
-async def test_the_camera_itself_says_how_long_to_stay_away(
+async def test_the_answer_of_the_camera_gives_the_wait(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(
@@ -162,7 +162,7 @@ async def test_a_handshake_that_fails_after_setup_gives_its_place_back(
         (503, "it is overloaded or still starting"),
     ],
 )
-async def test_other_refusals_say_what_they_mean(
+async def test_other_refusals_have_their_reasons(
     simulator: Simulator, media_loop: MediaLoop, status: int, meaning: str
 ) -> None:
     camera = await simulator.add(camera_settings(rtsp_refuses="SETUP", rtsp_refusal=status))
@@ -252,7 +252,7 @@ async def test_packets_of_a_dead_session_do_not_get_into_the_new_one(
 
 @pytest.mark.quirk(39)
 @pytest.mark.parametrize("patience", [Patience(no_packets_s=0.5)])
-async def test_a_session_without_packets_says_no_frames(
+async def test_a_session_without_packets_gives_no_frames(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(camera_settings(faults=("frozen",)))
@@ -265,7 +265,7 @@ async def test_a_session_without_packets_says_no_frames(
 
 @pytest.mark.quirk(39)
 @pytest.mark.parametrize("patience", [Patience(no_key_frame_s=0.5)])
-async def test_packets_without_a_key_frame_say_no_keyframe(
+async def test_packets_without_a_key_frame_give_no_keyframe(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(camera_settings(media="p-frames-only"))
@@ -277,7 +277,7 @@ async def test_packets_without_a_key_frame_say_no_keyframe(
 
 @pytest.mark.quirk(39)
 @pytest.mark.parametrize("patience", [Patience(no_packets_s=0.5)])
-async def test_audio_without_a_picture_says_audio_only(
+async def test_audio_without_video_gives_audio_only(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(camera_settings(faults=("audio-without-picture",)))
@@ -288,7 +288,7 @@ async def test_audio_without_a_picture_says_audio_only(
 
 
 @pytest.mark.quirk(39)
-async def test_a_stream_described_without_video_says_audio_only(
+async def test_a_stream_described_without_video_gives_audio_only(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(camera_settings(faults=("audio-only",)))

@@ -225,7 +225,7 @@ async def test_each_way_to_log_in_opens_the_stream_with_one_attempt(
     assert camera.counters.refused("rtsp") == 0
 
 
-async def test_a_camera_that_asks_nobody_gets_no_credentials(simulator: Simulator) -> None:
+async def test_a_camera_that_requires_no_login_gets_no_credentials(simulator: Simulator) -> None:
     camera = await simulator.add(camera_settings(password=None))
 
     async def refuse() -> None:
@@ -239,7 +239,7 @@ async def test_a_camera_that_asks_nobody_gets_no_credentials(simulator: Simulato
 
 @pytest.mark.quirk(9)
 @pytest.mark.parametrize("server", SERVERS)
-async def test_a_wrong_password_is_tried_once_and_said_so(
+async def test_a_wrong_password_is_tried_once_and_reported(
     simulator: Simulator, server: str
 ) -> None:
     camera = await simulator.add(camera_settings(server=server))
@@ -278,7 +278,7 @@ async def test_without_credentials_the_camera_that_wants_some_is_named(
     )
 
 
-async def test_a_camera_without_a_free_session_says_session_limit(simulator: Simulator) -> None:
+async def test_a_camera_without_a_free_session_gives_session_limit(simulator: Simulator) -> None:
     camera = await simulator.add(camera_settings(max_sessions=1))
     first = await opened(camera)
     error = await refusal(camera)
@@ -298,7 +298,7 @@ async def test_a_stream_that_does_not_exist_is_refused(simulator: Simulator) -> 
     assert "404" in caught.value.detail
 
 
-async def test_a_closed_port_a_silent_port_and_an_unknown_name_are_told_apart() -> None:
+async def test_a_closed_port_a_silent_port_and_an_unknown_name_have_different_reasons() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         silent = await connect_error("127.0.0.1", port)

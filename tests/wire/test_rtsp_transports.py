@@ -37,7 +37,7 @@ async def test_rtsps_plays_under_a_self_signed_and_expired_certificate(
 
 
 @pytest.mark.quirk(14)
-async def test_another_certificate_is_told_before_anything_is_said_to_it(
+async def test_another_certificate_is_reported_before_anything_is_sent_to_it(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(camera_settings(rtsp_tls=True))
@@ -64,7 +64,7 @@ async def test_the_pinned_certificate_opens_the_stream(
 
 
 @pytest.mark.quirk(14)
-async def test_a_port_that_speaks_no_tls_says_so(
+async def test_a_port_without_tls_gives_tls_failed(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(camera_settings())
@@ -188,7 +188,7 @@ async def test_datagrams_that_overtake_each_other_are_put_in_order(
 
 @pytest.mark.quirk(45)
 @pytest.mark.parametrize("patience", [Patience(no_key_frame_s=1.0)])
-async def test_key_frames_cut_up_on_the_way_say_no_keyframe_and_fill_no_queue(
+async def test_damaged_key_frames_give_no_keyframe_and_fill_no_queue(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(camera_settings(faults=("udp-shallow",), resolution="720p"))

@@ -115,7 +115,7 @@ async def test_an_odd_password_opens_onvif_and_rtsp_and_is_seen_nowhere(
         ("frozen", "NoFrames"),
     ],
 )
-async def test_what_goes_wrong_is_told_without_the_password(
+async def test_failures_are_reported_without_the_password(
     fault: str,
     reason: str,
     tmp_path: Path,

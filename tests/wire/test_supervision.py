@@ -69,7 +69,7 @@ def soap_calls(camera: Camera) -> int:
 
 
 @pytest.mark.quirk(40)
-async def test_a_stream_that_dies_again_and_again_comes_back_without_a_word_to_onvif(
+async def test_a_stream_that_dies_again_and_again_comes_back_without_asking_onvif(
     hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     camera = await simulator.add(CameraSettings("gate", password=PASSWORD))
@@ -87,7 +87,7 @@ async def test_a_stream_that_dies_again_and_again_comes_back_without_a_word_to_o
 
 
 @pytest.mark.quirk(40)
-async def test_a_camera_that_restarts_in_1970_streams_at_once_and_its_clock_is_told_afterwards(
+async def test_a_camera_that_restarts_in_1970_streams_at_once_and_its_clock_is_reported_later(
     hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     camera = await simulator.add(CameraSettings("gate", password=PASSWORD))

@@ -70,7 +70,7 @@ async def _answering(
         pytest.param("", {}, Trouble.UNAVAILABLE, id="silence"),
     ],
 )
-async def test_a_bad_answer_is_trouble_and_tells_nobody_the_token(
+async def test_a_bad_answer_raises_an_error_without_the_token(
     tmp_path: Path,
     status: str,
     answer: object,
@@ -88,7 +88,7 @@ async def test_a_bad_answer_is_trouble_and_tells_nobody_the_token(
 
 
 @pytest.mark.parametrize("answer", [{}, {"status": {}}, {"status": {"authenticated": False}}])
-async def test_an_answer_that_admits_nobody_is_no_trouble(
+async def test_an_answer_that_refuses_a_token_is_no_error(
     tmp_path: Path, answer: dict[str, object]
 ) -> None:
     body = json.dumps({"spec": {"token": TOKEN}, **answer})

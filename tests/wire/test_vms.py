@@ -38,7 +38,7 @@ def record_server() -> Iterator[RecordServer]:
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
-def test_every_frame_pushed_by_rtsp_is_counted_and_told_apart(
+def test_every_frame_pushed_by_rtsp_is_counted_and_identified(
     record_server: RecordServer, codec: str
 ) -> None:
     clip = prepared_clip(f"360p-{codec}")
@@ -131,7 +131,7 @@ def test_rtmp_is_taken_counted_and_turned_into_hls() -> None:
         eventually(lambda: ".ts" in server.hls_playlist("cam01"), within_s=30)
 
 
-def test_both_servers_end_with_whoever_started_them() -> None:
+def test_both_servers_end_with_their_parent_process() -> None:
     program = (
         "import sys, time, vms\n"
         "with vms.RecordServer() as a, vms.RtmpServer() as b:\n"

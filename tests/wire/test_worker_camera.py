@@ -48,7 +48,7 @@ async def test_a_good_camera_is_relayed_recorded_and_ready(
 
 
 @pytest.mark.quirk(9)
-async def test_a_wrong_password_is_tried_twice_at_most_and_told_at_once(
+async def test_a_wrong_password_is_tried_twice_at_most_and_reported_at_once(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects, secrets: SecretObjects
 ) -> None:
     camera = await simulator.add(CameraSettings("lobby", password="another"))
@@ -66,7 +66,7 @@ async def test_a_wrong_password_is_tried_twice_at_most_and_told_at_once(
     assert camera.counters.refused() <= 2
 
 
-async def test_a_clock_half_a_year_behind_is_told_and_streams(
+async def test_a_clock_half_a_year_behind_is_reported_and_the_camera_streams(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     camera = await simulator.add(
@@ -93,7 +93,7 @@ async def test_a_web_page_is_no_onvif_camera(
 
 
 @pytest.mark.quirk(10)
-async def test_closed_ports_are_told_apart(
+async def test_closed_ports_have_different_reasons(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:
     without_onvif = await simulator.add(CameraSettings("rtsp-only", web="closed"))
@@ -128,7 +128,7 @@ async def test_one_bad_camera_does_not_disturb_another(
     assert (counts.publishers, counts.pts_gaps) == (1, 0)
 
 
-async def test_without_the_vms_recording_goes_on_and_relaying_says_why(
+async def test_without_the_vms_recording_goes_on_and_relaying_has_the_reason(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects, vms: RecordServer
 ) -> None:
     camera = await simulator.add(CameraSettings("gate", password=PASSWORD))

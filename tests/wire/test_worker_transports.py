@@ -56,7 +56,7 @@ async def test_a_declared_rtsps_camera_is_ready_and_its_certificate_is_kept_in_s
 
 
 @pytest.mark.quirk(14)
-async def test_another_certificate_at_the_rtsp_port_is_told_and_hears_no_password(
+async def test_another_certificate_at_the_rtsp_port_is_reported_and_gets_no_password(
     simulator: Simulator, worker: WorkerParts
 ) -> None:
     camera = await simulator.add(gate("rtsps-only"))

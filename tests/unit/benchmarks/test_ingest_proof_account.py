@@ -50,7 +50,7 @@ def test_what_is_lost_at_the_end_is_lost() -> None:
     assert not found.exact
 
 
-def test_doubled_pictures_and_those_out_of_order_are_told_apart() -> None:
+def test_doubled_pictures_and_those_out_of_order_are_counted_apart() -> None:
     found = account("gate", 4, sightings([0, 1, 1, 3, 2]))
     assert (found.doubled, found.disordered, found.lost) == (1, 1, ())
     assert not found.exact

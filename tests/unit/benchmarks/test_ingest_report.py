@@ -42,7 +42,7 @@ def test_what_reaches_its_goals_has_no_shortcomings() -> None:
         (replace(MORE, pss_mb=110.0), ""),
     ],
 )
-def test_each_shortcoming_is_told(result: Result, told: str) -> None:
+def test_each_shortcoming_is_reported(result: Result, told: str) -> None:
     found = shortcomings([GOOD, result])
     assert [told] == [told for line in found if told in line] or (not told and not found)
 
@@ -54,7 +54,7 @@ def test_fixed_and_marginal_costs_are_the_line_through_all_numbers_of_streams() 
     ]
 
 
-def test_a_fixed_memory_beyond_the_goal_is_told() -> None:
+def test_a_fixed_memory_beyond_the_goal_is_reported() -> None:
     heavier = [replace(one, pss_mb=one.pss_mb + 40) for one in (GOOD, MORE)]
     assert shortcomings(heavier) == ["ours: record and relay: 130 MB fixed of 120"]
 

@@ -36,7 +36,7 @@ def test_a_gstreamer_camera_takes_only_faults_that_it_can_show(fault: Fault) -> 
         refuse_unplayable(camera)
 
 
-def test_several_faults_add_up_and_the_last_word_counts() -> None:
+def test_several_faults_add_up_and_the_last_setting_counts() -> None:
     camera = dataclasses.replace(GATE, faults=("frozen", "wsse-only", "digest-only"))
     assert with_faults(camera).freeze
     assert with_faults(camera).onvif_schemes == ("digest",)

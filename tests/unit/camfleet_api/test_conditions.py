@@ -48,7 +48,7 @@ def test_the_table_has_a_row_for_every_reason_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_a_reason_says_what_it_means_and_what_a_person_does_next(reason: Reason) -> None:
+def test_a_reason_has_a_meaning_and_a_next_action(reason: Reason) -> None:
     row = REASONS[reason]
     assert row.types
     assert row.meaning.endswith(".")

@@ -14,7 +14,7 @@ from camfleet_api.kind import Kind
 from camfleet_api.kinds import KINDS
 
 
-def test_committed_files_are_what_the_models_say(
+def test_committed_files_are_made_from_the_models(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["generate", "--check"])

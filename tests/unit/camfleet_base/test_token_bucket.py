@@ -31,7 +31,7 @@ def test_no_window_holds_more_than_rate_and_burst(
 
 
 @given(per_s=rates, burst=bursts, gaps=gaps)
-def test_it_gives_what_a_bucket_that_is_refilled_would_give(
+def test_tokens_are_those_of_a_bucket_that_is_refilled(
     per_s: int, burst: int, gaps: list[float]
 ) -> None:
     bucket, now, filled_at, tokens = TokenBucket(per_s, burst), 0.0, 0.0, float(burst)
@@ -43,7 +43,7 @@ def test_it_gives_what_a_bucket_that_is_refilled_would_give(
 
 
 @given(per_s=rates, burst=bursts, gaps=gaps)
-def test_whoever_comes_first_is_served_first(per_s: int, burst: int, gaps: list[float]) -> None:
+def test_the_first_caller_is_served_first(per_s: int, burst: int, gaps: list[float]) -> None:
     bucket, now, granted = TokenBucket(per_s, burst), 0.0, []
     for gap in gaps:
         now += gap
@@ -75,7 +75,7 @@ def test_another_rate_goes_on_from_what_is_spent() -> None:
     assert [round(bucket.reserve(0.0), 3) for _ in range(3)] == [1.0, 1.1, 1.2]
 
 
-def test_who_takes_a_token_waits_for_it_and_learns_how_long() -> None:
+def test_taking_a_token_waits_and_returns_the_wait() -> None:
     async def main() -> tuple[list[float], float]:
         bucket = TokenBucket(per_s=10, burst=5)
         waited = [await bucket.take() for _ in range(7)]

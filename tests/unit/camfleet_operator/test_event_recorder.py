@@ -106,7 +106,7 @@ def change(name: str, before: Any, after: Any, namespace: str = "ns", **spec: An
 GOOD, BAD = ("True", "Ready"), ("False", "HostUnreachable")
 
 
-async def test_a_camera_that_fails_is_told_with_its_reason_and_next_action(
+async def test_a_failed_camera_has_an_event_with_reason_and_next_action(
     recorder: EventRecorder, posted: Posted, later: Later
 ) -> None:
     recorder.note(change("cam0", GOOD, BAD))
@@ -122,7 +122,7 @@ async def test_a_camera_that_fails_is_told_with_its_reason_and_next_action(
     [(GOOD, GOOD), (BAD, ("False", "Timeout")), (None, ("Unknown", "Pending"))],
     ids=["same", "another reason", "not known yet"],
 )
-async def test_what_is_no_transition_is_not_told(
+async def test_a_change_without_a_transition_has_no_event(
     recorder: EventRecorder, posted: Posted, later: Later, before: Any, after: Any
 ) -> None:
     recorder.note(change("cam0", before, after))
@@ -157,7 +157,7 @@ async def test_channels_of_one_recorder_are_one_event(
     assert "Check power, cable and address" in posted.bodies[0]["message"]
 
 
-async def test_one_channel_of_a_recorder_is_told_as_the_camera_it_is(
+async def test_one_channel_of_a_recorder_has_the_event_of_a_camera(
     recorder: EventRecorder, posted: Posted, later: Later
 ) -> None:
     recorder.note(change("c1", GOOD, ("False", "ChannelNotFound"), host="10.0.0.5"))
@@ -175,7 +175,7 @@ async def test_two_failures_of_different_hours_are_two_events(
     assert [one["involvedObject"]["name"] for one in posted.bodies] == ["cam0", "cam1"]
 
 
-async def test_a_camera_that_never_rests_is_told_without_waiting_for_its_end(
+async def test_a_camera_that_changes_all_the_time_has_an_event_without_waiting_for_its_end(
     recorder: EventRecorder, posted: Posted, clock: Clock
 ) -> None:
     for turn in range(40):
@@ -186,7 +186,7 @@ async def test_a_camera_that_never_rests_is_told_without_waiting_for_its_end(
     assert [one["reason"] for one in posted.bodies] == ["HostUnreachable", "Ready"]
 
 
-async def test_a_camera_that_is_deleted_is_not_told_of(
+async def test_a_deleted_camera_has_no_event(
     recorder: EventRecorder, posted: Posted, later: Later
 ) -> None:
     recorder.note(change("cam0", GOOD, BAD))
@@ -196,7 +196,7 @@ async def test_a_camera_that_is_deleted_is_not_told_of(
     assert posted.bodies == []
 
 
-async def test_the_same_is_told_again_only_after_five_minutes(
+async def test_the_same_event_is_posted_again_only_after_five_minutes(
     recorder: EventRecorder, posted: Posted, later: Later
 ) -> None:
     for _ in range(5):

@@ -102,7 +102,7 @@ async def test_a_ring_for_later_is_not_given_out_before(
     assert await next_of(queue) == "a"
 
 
-async def test_who_waits_is_woken_by_a_ring(queue: NamespaceQueue) -> None:
+async def test_a_waiting_get_returns_when_a_key_is_enqueued(queue: NamespaceQueue) -> None:
     task = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
     queue.enqueue("a", Priority.SPEC)

@@ -70,7 +70,7 @@ def test_news_of_the_end_of_an_earlier_object_spares_its_successor(store: Store)
     assert "cam0" in store.snapshot("ns").cameras
 
 
-def test_a_lease_renewed_in_time_rings_nobody_and_a_return_from_silence_does(
+def test_a_lease_renewed_in_time_enqueues_nothing_and_a_return_from_silence_does(
     store: Store, clock: Clock
 ) -> None:
     changes = [store.put(LEASES, lease(1, None)), store.put(LEASES, lease(2, "a"))]
@@ -132,7 +132,7 @@ def test_one_field_of_a_status_out_of_bounds_loses_that_field_alone() -> None:
     assert status.attempts.count == 2
 
 
-def test_what_is_wrong_with_a_spec_is_told_without_its_value() -> None:
+def test_an_error_in_a_spec_is_reported_without_its_value() -> None:
     seen = observe_camera(cam(1, host="admin:secret@ host"))
     assert seen.spec is None
     assert "spec.host" in seen.error

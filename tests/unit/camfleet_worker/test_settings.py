@@ -43,7 +43,7 @@ def test_the_tick_is_given_in_milliseconds() -> None:
     assert Settings.of(LEAST | {"CAMFLEET_TICK_MS": "40"}).tick_s == 0.04
 
 
-def test_recordings_have_a_limit_only_where_one_is_said() -> None:
+def test_recordings_have_a_limit_only_where_one_is_set() -> None:
     most = Settings.of(LEAST | {"CAMFLEET_RECORDINGS_MAX_BYTES": "9663676416"})
     assert most.recordings_max_bytes == 9663676416
     assert Settings.of(LEAST).recordings_max_bytes is None

@@ -39,7 +39,7 @@ def test_an_image_of_one_program_is_found_by_its_tag(tmp_path: Path) -> None:
         assert tar.getmember("program").mode == 0o755
 
 
-def test_an_unknown_tag_says_how_to_build_it() -> None:
+def test_an_unknown_tag_is_an_error_with_the_command_to_build_it() -> None:
     with pytest.raises(ClusterError, match="build-image --tag localhost/none:1"):
         image_store.image("localhost/none:1")
     assert not image_store.is_complete("localhost/none:1")

@@ -25,7 +25,7 @@ def ledger_with(count: int, kept: int) -> Ledger:
     return ledger
 
 
-def test_a_frame_is_told_as_it_came() -> None:
+def test_a_frame_is_reported_as_it_came() -> None:
     ledger = Ledger()
     publisher = ledger.published(PATH, "h264")
     ledger.frame(PATH, publisher, picture(1) + LABELLED, True, 0.04)

@@ -73,7 +73,7 @@ async def test_an_object_that_cannot_be_made_because_its_namespace_is_gone_is_an
         await writer(Answers(gone)).apply(Apply(Phase.WORK, SHARDS, "ns", "s", {}, ""))
 
 
-async def test_who_does_not_lead_writes_nothing() -> None:
+async def test_a_replica_that_does_not_lead_writes_nothing() -> None:
     api = Answers(answer())
     with pytest.raises(NotLeading):
         await writer(api, leading=False).apply(status_apply())

@@ -67,7 +67,7 @@ async def test_the_first_listing_brings_everything_page_by_page(world: World) ->
     assert len(heard) == 5
 
 
-async def test_a_deletion_that_no_watch_told_is_found(world: World) -> None:
+async def test_a_deletion_that_the_watches_missed_is_found(world: World) -> None:
     cluster, store, heard, listing = world
     for number in range(3):
         cluster.create(f"cam{number}")
@@ -79,7 +79,7 @@ async def test_a_deletion_that_no_watch_told_is_found(world: World) -> None:
     assert [(change.name, change.after) for change in heard] == [("cam1", None)]
 
 
-async def test_an_addition_that_no_watch_told_is_found(world: World) -> None:
+async def test_an_addition_that_the_watches_missed_is_found(world: World) -> None:
     cluster, store, _, listing = world
     cluster.create("cam0")
     assert await listing.mend() == 1

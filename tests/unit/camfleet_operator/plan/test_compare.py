@@ -19,7 +19,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_everything_says_itself(value: Any) -> None:
+def test_every_value_covers_itself(value: Any) -> None:
     assert covers(value, value)
 
 

@@ -62,7 +62,7 @@ def split_by_placement(province: Any) -> Any:
     return province
 
 
-def test_channels_in_one_shard_wait_for_nobody(province: Any) -> None:
+def test_channels_in_one_shard_wait_for_no_other_camera(province: Any) -> None:
     province.declare(site(NAMESPACE), *channels("gate", 16))
     province.workers_live()
     assert login_after(province) == {}
@@ -73,7 +73,7 @@ def test_channels_in_another_shard_wait_for_the_first_camera_of_the_device(provi
     assert login_after(province) == {"yard2": "gate0", "yard3": "gate0"}
 
 
-def test_another_account_at_the_same_device_waits_for_nobody(province: Any) -> None:
+def test_another_account_at_the_same_device_waits_for_no_other_camera(province: Any) -> None:
     split_by_placement(province)
     own = {"secret": {"secretName": "recorder", "usernameKey": "second"}}
     province.edit("Camera", "yard2", credentials=own)
@@ -138,7 +138,7 @@ def test_the_lead_does_not_move_to_a_newcomer_with_an_earlier_name(province: Any
     assert login_after(province) == {"ant4": "gate0", "yard2": "gate0", "yard3": "gate0"}
 
 
-def test_nobody_leads_before_the_worker_that_led_has_let_go(province: Any) -> None:
+def test_no_shard_leads_before_the_former_leader_has_acknowledged(province: Any) -> None:
     split_by_placement(province)
     province.delete("Camera", "gate1")
     province.workers_live()

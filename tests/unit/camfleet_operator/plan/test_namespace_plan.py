@@ -120,7 +120,7 @@ def test_no_rule_of_any_role_has_an_empty_list_of_names(province: Any) -> None:
         ("RoleBinding", "camfleet", "NamespaceNotEnrolled"),
     ],
 )
-def test_a_reference_that_vanishes_is_told_and_stops_no_running_camera(
+def test_a_reference_that_vanishes_is_reported_and_stops_no_running_camera(
     province: Any, kind: str, name: str, reason: str
 ) -> None:
     running(province)
@@ -153,7 +153,7 @@ def test_credentials_that_vanish_from_the_site_stop_no_running_camera(province: 
     assert province.listed()[only_shard(province)] == ["cam0", "cam1", "cam2"]
 
 
-def test_a_new_camera_without_its_references_is_not_run_and_says_why(province: Any) -> None:
+def test_a_new_camera_without_its_references_is_not_run_and_reports_why(province: Any) -> None:
     province.declare(camera(NAMESPACE, "cam0"))
     province.done()
     assert province.names("IngestShard") == []
@@ -166,7 +166,7 @@ def test_a_new_camera_without_its_references_is_not_run_and_says_why(province: A
     )
 
 
-def test_a_camera_applied_before_its_site_is_not_told_so_at_once(province: Any) -> None:
+def test_a_camera_applied_before_its_site_reports_that_only_after_a_while(province: Any) -> None:
     province.camera_age = timedelta()
     province.declare(camera(NAMESPACE, "cam0"))
     plan = province.plan()
@@ -187,7 +187,9 @@ def test_an_invalid_spec_of_its_own_stops_a_camera(province: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Camera", "Site"])
-def test_a_paused_camera_is_let_go_and_says_so(province: Any, kind: str) -> None:
+def test_a_paused_camera_is_removed_from_its_shard_and_reports_paused(
+    province: Any, kind: str
+) -> None:
     running(province, count=2)
     province.edit(kind, "cam0" if kind == "Camera" else "barracks", paused=True)
     province.workers_live()
@@ -197,7 +199,7 @@ def test_a_paused_camera_is_let_go_and_says_so(province: Any, kind: str) -> None
     assert province.status("cam0").shard is None
 
 
-def test_a_paused_camera_keeps_its_worker_s_last_word_until_the_worker_lets_go(
+def test_a_paused_camera_keeps_its_last_report_until_the_worker_acknowledges(
     province: Any,
 ) -> None:
     running(province)
@@ -238,7 +240,7 @@ def test_a_camera_does_not_wait_for_a_worker_that_is_lost(province: Any) -> None
     assert province.listed()[new] == ["cam0", "cam1", "cam2"]
 
 
-def test_a_silent_worker_is_told_on_each_of_its_cameras_and_what_was_learnt_is_kept(
+def test_a_silent_worker_is_reported_on_each_of_its_cameras_and_learnt_values_are_kept(
     province: Any,
 ) -> None:
     running(province)
@@ -374,7 +376,7 @@ def test_a_namespace_that_is_not_enrolled_gets_statuses_and_nothing_else(provinc
     assert kinds == {("Camera", "status"), ("Site", "status")}
 
 
-def test_a_binding_to_another_account_enrols_nobody(province: Any) -> None:
+def test_a_binding_to_another_account_does_not_enrol_the_namespace(province: Any) -> None:
     province.delete("RoleBinding", "camfleet")
     binding = enrolment(NAMESPACE)
     binding["subjects"][0]["name"] = "somebody"
@@ -621,7 +623,7 @@ def test_what_a_worker_must_know_of_encryption_audio_and_identity_reaches_it(
     assert spec["policies"][0].items() >= {"audio": True, "udpFallback": True}.items()
 
 
-def test_no_room_left_is_told(province: Any) -> None:
+def test_no_room_left_is_reported(province: Any) -> None:
     province.settings = copy.copy(province.settings)
     object.__setattr__(province.settings, "cameras_per_shard", 1)
     object.__setattr__(province.settings, "shards_per_placement", 2)
@@ -642,7 +644,7 @@ def test_a_site_counts_its_cameras_and_names_those_that_are_not_ready(province: 
     ]
 
 
-def test_a_site_without_enough_cameras_in_a_zone_says_which(province: Any) -> None:
+def test_a_site_without_enough_cameras_in_a_zone_names_the_zone(province: Any) -> None:
     province.declare(site(NAMESPACE, coverage=[{"zone": "gate", "cameras": 2}]))
     province.declare(camera(NAMESPACE, "cam0"))
     province.done()

@@ -47,7 +47,7 @@ def test_no_shard_holds_more_than_it_may_and_none_is_forgotten(
 
 
 @given(items, items)
-def test_who_has_a_place_keeps_it_when_others_come_and_go(
+def test_a_camera_with_a_place_keeps_it_when_others_come_and_go(
     first: list[PlacementRequest], second: list[PlacementRequest]
 ) -> None:
     before = pack(first, {}, CAPACITY, 50)

@@ -129,7 +129,7 @@ def fall(told: Told, *numbers: int, how: str = "host", every_s: int = 1) -> None
         told.pass_time(every_s)
 
 
-def test_a_site_that_loses_its_line_says_so_once_with_the_next_action(told: Told) -> None:
+def test_a_site_that_loses_its_line_reports_it_once_with_the_next_action(told: Told) -> None:
     fall(told, *range(16), every_s=2)
     told.pass_time(120)
     assert told.site("Reachable") == ("False", "SiteUnreachable")
@@ -142,7 +142,7 @@ def test_a_site_that_loses_its_line_says_so_once_with_the_next_action(told: Told
     assert "13 of 16 cameras" in event.message
 
 
-def test_it_comes_back_with_one_event_however_slowly_its_cameras_return(told: Told) -> None:
+def test_a_site_comes_back_with_one_event_however_slowly_its_cameras_return(told: Told) -> None:
     fall(told, *range(16))
     told.pass_time(1000)
     told.events.clear()
@@ -154,7 +154,7 @@ def test_it_comes_back_with_one_event_however_slowly_its_cameras_return(told: To
     assert told.reachable == ["True", "False", "True"]
 
 
-def test_the_condition_tells_when_the_first_device_fell(told: Told) -> None:
+def test_the_condition_has_the_time_of_the_first_failure(told: Told) -> None:
     began = told.province.now.isoformat()
     fall(told, *range(16), every_s=3)
     (said,) = [
@@ -165,7 +165,7 @@ def test_the_condition_tells_when_the_first_device_fell(told: Told) -> None:
     assert said.replace("Z", "+00:00") == began
 
 
-def test_what_stays_dead_after_the_incident_is_told_at_last(told: Told) -> None:
+def test_a_camera_that_stays_down_after_the_incident_has_an_event(told: Told) -> None:
     fall(told, *range(16))
     told.pass_time(200)
     for number in range(15):
@@ -177,7 +177,7 @@ def test_what_stays_dead_after_the_incident_is_told_at_last(told: Told) -> None:
     assert [one.name for one in told.events[1:]] == ["cam15"]
 
 
-def test_another_fault_during_an_incident_is_still_told(told: Told) -> None:
+def test_another_fault_during_an_incident_is_still_reported(told: Told) -> None:
     fall(told, *range(13))
     told.report("cam15", REFUSED)
     told.pass_time(100)
@@ -345,7 +345,7 @@ turns = st.lists(
      (2, "host", 0), (4, "no frames", 0), (6, "no frames", 0), (2, "no frames", 0),
      (3, "no frames", 0), (5, "no frames", 0)]
 )  # fmt: skip
-def test_no_history_tells_an_incident_twice_or_writes_without_a_cause(
+def test_no_history_reports_an_incident_twice_or_writes_without_a_cause(
     province: Any, history: list[tuple[int, str, int]]
 ) -> None:
     told = fleet(province, cameras=8)

@@ -19,7 +19,7 @@ def test_a_file_is_made_and_replaced_and_nothing_is_left_beside_it(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_who_reads_a_file_while_it_is_replaced_reads_the_old_one_whole(tmp_path: Path) -> None:
+def test_a_reader_of_a_file_being_replaced_reads_the_old_one_whole(tmp_path: Path) -> None:
     path = tmp_path / "days"
     replace_file(path, b"old")
     with path.open("rb") as reader:

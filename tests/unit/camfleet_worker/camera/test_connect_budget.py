@@ -45,7 +45,7 @@ def test_a_site_keeps_to_its_budget_and_another_site_does_not_wait_for_it() -> N
     per_s=st.integers(1, 30),
     impatient=st.sets(st.integers(0, 119)),
 )
-def test_connects_keep_to_both_budgets_in_order_whoever_stops_waiting(
+def test_connects_keep_to_both_budgets_in_order_whichever_camera_stops_waiting(
     cameras: list[str], per_s: int, impatient: set[int]
 ) -> None:
     async def main() -> list[tuple[float, str, int]]:

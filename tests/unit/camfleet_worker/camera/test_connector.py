@@ -144,7 +144,7 @@ def test_an_account_that_was_proven_here_needs_no_other_camera() -> None:
     assert tape.others_read == []
 
 
-def test_a_device_that_is_away_is_reported_as_such_whoever_logs_in_first() -> None:
+def test_a_device_that_is_away_is_reported_as_such_whichever_worker_logs_in_first() -> None:
     tape = DeviceTape()
     tape.probe = AWAY
     assert Connecting(tape, AFTER_LOBBY).connect() is Reason.HOST_UNREACHABLE

@@ -42,7 +42,7 @@ class Recorder:
         return None
 
 
-def test_one_channel_finds_out_and_the_others_tell_the_same() -> None:
+def test_one_channel_connects_and_the_others_report_the_same() -> None:
     async def main() -> None:
         recorder = Recorder()
         errors = await asyncio.gather(*(recorder.connect() for _ in range(16)))

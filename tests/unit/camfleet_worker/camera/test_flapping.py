@@ -40,14 +40,14 @@ def test_half_an_hour_without_an_end_is_calm() -> None:
     assert flapping.failure(100.0 + CALM_S) is None
 
 
-def test_what_a_former_worker_said_holds_for_half_an_hour() -> None:
+def test_a_former_workers_report_holds_for_half_an_hour() -> None:
     flapping = Flapping()
     flapping.recall(50.0)
     assert flapping.failure(60.0) is not None
     assert flapping.failure(50.0 + CALM_S) is None
 
 
-def test_it_is_told_in_the_same_words_however_long_it_goes_on() -> None:
+def test_the_message_of_flapping_stays_the_same_however_long_it_goes_on() -> None:
     flapping, told = Flapping(), set()
     for end in range(200):
         flapping.ended(end * 60.0)
@@ -62,7 +62,7 @@ def test_it_is_told_in_the_same_words_however_long_it_goes_on() -> None:
         max_size=400,
     )
 )
-def test_alternating_failures_change_what_is_told_a_few_times_an_hour(
+def test_alternating_failures_change_the_report_a_few_times_an_hour(
     seen: list[tuple[Failure, float]],
 ) -> None:
     damping, now, changes = FailureDamping(), 0.0, []
@@ -78,14 +78,14 @@ def test_alternating_failures_change_what_is_told_a_few_times_an_hour(
         assert len([at for at in changes if begin <= at < begin + 3600]) <= 7
 
 
-def test_the_usual_course_of_an_outage_is_told_at_once() -> None:
+def test_the_usual_course_of_an_outage_is_reported_at_once() -> None:
     damping = FailureDamping()
     assert damping.reported(SLOW, 0.0) is SLOW
     assert damping.reported(AWAY, 10.0) is AWAY
     assert damping.reported(SHUT, 20.0) is SHUT
 
 
-def test_a_failure_that_stays_is_told_in_the_end() -> None:
+def test_a_failure_that_stays_is_reported_in_the_end() -> None:
     damping = FailureDamping()
     for at, failure in enumerate((AWAY, SLOW, AWAY)):
         damping.reported(failure, float(at))
@@ -94,7 +94,7 @@ def test_a_failure_that_stays_is_told_in_the_end() -> None:
     assert damping.reported(SLOW, 70.0) is SLOW
 
 
-def test_what_only_a_person_can_mend_is_told_at_once() -> None:
+def test_a_failure_that_only_a_person_can_end_is_reported_at_once() -> None:
     damping = FailureDamping()
     for at, failure in enumerate((AWAY, SLOW, AWAY, SLOW)):
         damping.reported(failure, float(at))

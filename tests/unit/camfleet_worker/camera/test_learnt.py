@@ -42,7 +42,7 @@ def test_onvif_is_asked_for_what_is_not_known_or_was_learnt_under_another_declar
     assert asks(resolved(), now=MAX_AGE_S)
 
 
-def test_an_edit_that_changes_nothing_learnt_makes_nobody_ask() -> None:
+def test_an_edit_that_changes_no_learnt_value_needs_no_resolve() -> None:
     learnt = resolved()
     learnt.renew(4)
     assert not asks(learnt, generation=4)

@@ -40,7 +40,7 @@ def test_all_channels_that_wait_for_one_camera_share_a_request_for_a_while() -> 
     run_virtual(main())
 
 
-def test_a_channel_that_stops_waiting_takes_the_answer_from_nobody() -> None:
+def test_a_channel_that_stops_waiting_does_not_cancel_the_request_of_others() -> None:
     reads = Reads()
 
     async def main() -> None:

@@ -42,7 +42,7 @@ def test_every_fact_of_a_resolve_survives_in_the_status_and_the_restart_after_it
 
 
 @given(learned=LEARNED)
-def test_a_stream_teaches_nothing_that_only_onvif_can_say(learned: LearnedStatus) -> None:
+def test_a_stream_changes_no_value_that_only_onvif_gives(learned: LearnedStatus) -> None:
     stream = SimpleNamespace(codec=Codec.H265, certificate="ab12", transport="udp")
     after = learned_from_stream(learned, cast(PlayingStream, stream))
     changed = {"codec": "H265", "stream_certificate": "ab12", "transport": "udp"}

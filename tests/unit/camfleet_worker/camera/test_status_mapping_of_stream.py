@@ -80,7 +80,7 @@ def test_what_the_onvif_port_has_shown_is_remembered_and_held_to() -> None:
     assert request.schemes == (Scheme.HTTPS, Scheme.HTTP)
 
 
-def test_a_declared_certificate_and_declared_https_have_the_last_word() -> None:
+def test_a_declared_certificate_and_declared_https_override_what_was_learnt() -> None:
     asked = LearnedStatus(stream_path="/live", certificate=FIRST)
     declared = camera(scheme=Scheme.HTTPS, certificate_fingerprint=DECLARED)
     request = ResolveRequest.of(declared, policy(), asked)

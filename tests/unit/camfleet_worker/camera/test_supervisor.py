@@ -156,7 +156,7 @@ class Noting(ForgetfulJournals):
         self.generations.append(assignment.camera.generation)
 
 
-def test_the_journal_is_told_why_a_session_ended_and_what_each_attempt_came_to() -> None:
+def test_the_journal_gets_the_end_of_a_session_and_the_result_of_each_attempt() -> None:
     tape, journal = Tape(), Noting()
     tape.plays_s = 10.0
 
@@ -304,7 +304,7 @@ def test_rejected_credentials_wait_for_the_secret_or_half_an_hour() -> None:
     play(tape, scenario)
 
 
-def test_a_secret_that_others_use_wakes_nobody() -> None:
+def test_a_secret_of_other_cameras_wakes_no_supervisor() -> None:
     tape = Tape()
     tape.onvif = REJECTED
 
@@ -403,7 +403,7 @@ def test_an_account_that_another_worker_tries_first_is_not_tried_before_it_is_pr
     play(tape, scenario, follower())
 
 
-def test_what_was_refused_there_is_told_here_and_not_tried() -> None:
+def test_a_refusal_at_another_worker_is_reported_here_and_not_tried() -> None:
     tape = Tape()
 
     async def scenario(supervisor: CameraSupervisor) -> None:
@@ -422,7 +422,7 @@ def test_what_was_refused_there_is_told_here_and_not_tried() -> None:
 # Coming back.
 
 
-def test_a_session_limit_waits_as_long_as_the_camera_says() -> None:
+def test_a_session_limit_waits_for_the_time_in_the_cameras_answer() -> None:
     tape = Tape()
     tape.rtsp = IngestError(
         ConditionType.STREAMING, Reason.SESSION_LIMIT, "Full", retry_after_s=60.0
@@ -472,7 +472,7 @@ def test_after_an_outage_onvif_is_asked_once_some_minutes_later_beside_the_strea
     assert len([a for a in tape.opened_at if a > 190]) == 1
 
 
-def test_another_device_at_the_address_is_told_and_not_taken_over() -> None:
+def test_another_device_at_the_address_is_reported_and_not_accepted() -> None:
     tape = Tape()
 
     async def scenario(supervisor: CameraSupervisor) -> None:
@@ -503,7 +503,7 @@ def test_another_device_at_the_address_is_told_and_not_taken_over() -> None:
     assert confirmed.facts[-1].device.serial_number == "CD987654"
 
 
-def test_a_camera_that_flaps_says_so_once_and_is_forgiven_after_half_an_hour() -> None:
+def test_flapping_is_reported_once_and_ends_after_half_an_hour_without_a_break() -> None:
     tape = Tape()
 
     async def scenario(supervisor: CameraSupervisor) -> None:
@@ -521,7 +521,7 @@ def test_a_camera_that_flaps_says_so_once_and_is_forgiven_after_half_an_hour() -
     play(tape, scenario)
 
 
-def test_a_former_workers_word_on_flapping_holds_here() -> None:
+def test_a_former_workers_report_of_flapping_holds_here() -> None:
     tape = Tape()
     flapping = Failure(ConditionType.STABLE, Reason.FLAPPING, "It broke.")
     tape.status = runtime_status(CameraSnapshot(1, side=(flapping,)), START)
@@ -581,7 +581,7 @@ def test_a_fault_of_the_picture_stands_beside_ready_through_reconnects_until_it_
     play(tape, scenario)
 
 
-def test_a_former_workers_word_on_the_picture_holds_until_the_picture_is_known_here() -> None:
+def test_a_former_workers_report_of_the_picture_holds_until_a_verdict_here() -> None:
     tape = Tape()
     picture = watched(tape)
     tape.status = runtime_status(CameraSnapshot(1, side=(Failure.of(COVERED),)), START)

@@ -76,7 +76,7 @@ def test_any_fields_can_be_read(fields: list[str]) -> None:
         (True, "system:serviceaccount:phu-yen:page", {AUDIENCE}, FORBIDDEN),
     ],
 )
-def test_one_user_is_admitted_with_a_token_for_the_audience_and_nobody_else(
+def test_one_user_is_admitted_with_a_token_for_the_audience_and_no_other(
     authenticated: bool, user: str, audiences: set[str], verdict: HTTPStatus
 ) -> None:
     assert (

@@ -71,7 +71,9 @@ async def status(port: int, path: str = "/picture", **headers: str) -> int:
 
 @pytest.mark.parametrize("path", ["/picture", "/nothing"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_who_is_not_let_in_learns_nothing_of_what_there_is(method: str, path: str) -> None:
+async def test_a_client_without_access_learns_nothing_of_what_exists(
+    method: str, path: str
+) -> None:
     async with serving(gate) as port, httpx.AsyncClient() as client:
         address = f"http://{LOOPBACK}:{port}"
         refused = await client.request(method, address + path)
@@ -131,7 +133,9 @@ async def test_nonsense_is_not_quoted_in_the_log(caplog: pytest.LogCaptureFixtur
     assert caplog.records == []
 
 
-async def test_a_bug_is_logged_and_told_to_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_is_logged_and_not_shown_to_the_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with serving() as port:
         answer = await answered(port, b"GET /bug HTTP/1.1\r\nHost: pod\r\n\r\n")
         assert await status(port) == 200
@@ -149,7 +153,7 @@ async def test_a_head_beyond_its_bound_is_not_read_on() -> None:
         assert await answered(port, ASKED + b"X: y\r\n" * 200) == b""
 
 
-async def test_more_connections_than_agreed_are_closed_unheard() -> None:
+async def test_connections_beyond_the_limit_are_closed_unread() -> None:
     async with serving(gate, Limits(most_open=2)) as port:
 
         async def picture() -> int:

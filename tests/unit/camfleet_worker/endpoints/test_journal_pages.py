@@ -69,7 +69,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_collector_is_told_what_is_finished_and_what_goes_on(
+async def test_a_collector_gets_final_entries_and_open_ones(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.get("/journal")
@@ -85,7 +85,7 @@ async def test_a_collector_is_told_what_is_finished_and_what_goes_on(
 
 
 @pytest.mark.parametrize("since", ["2001", "1970-01-01T00:00:00.002001Z"])
-async def test_only_what_ended_since_a_moment_is_told(
+async def test_only_entries_that_ended_since_a_moment_are_returned(
     client: httpx.AsyncClient, since: str
 ) -> None:
     answer = await client.get("/journal", params={"since": since, "camera": "yard"})
@@ -126,7 +126,7 @@ async def test_reading_acknowledges_nothing_and_acknowledging_needs_to_be_meant(
         assert len(camera["entries"]) == 3
 
 
-async def test_a_disk_that_does_not_answer_holds_one_request_and_the_next_is_told(
+async def test_a_disk_that_does_not_answer_holds_one_request_and_the_next_is_503(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held, go_on = threading.Event(), threading.Event()
@@ -148,9 +148,7 @@ async def test_a_disk_that_does_not_answer_holds_one_request_and_the_next_is_tol
     assert (await client.get("/journal")).status_code == HTTPStatus.OK
 
 
-async def test_a_disk_that_cannot_be_read_is_told(
-    client: httpx.AsyncClient, tmp_path: Path
-) -> None:
+async def test_a_disk_that_cannot_be_read_is_503(client: httpx.AsyncClient, tmp_path: Path) -> None:
     (day, *_) = sorted((tmp_path / "gate").rglob("*.jsonl"))
     day.unlink()
     day.mkdir()
@@ -160,7 +158,7 @@ async def test_a_disk_that_cannot_be_read_is_told(
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
-async def test_a_moment_that_no_day_can_be_told_of_is_refused(
+async def test_a_moment_outside_the_calendar_is_refused(
     client: httpx.AsyncClient, moment: str
 ) -> None:
     refused = await client.post("/journal/acknowledge", params={"until": moment})
@@ -169,7 +167,7 @@ async def test_a_moment_that_no_day_can_be_told_of_is_refused(
     assert refused.status_code == HTTPStatus.BAD_REQUEST
 
 
-async def test_an_answer_has_a_bound_and_says_how_far_it_goes(
+async def test_an_answer_has_a_limit_and_gives_how_far_it_goes(
     tmp_path: Path,
 ) -> None:
     flaps = [Period(ARRIVING, UP, at_us, at_us + 1) for at_us in range(3_000, 3_020, 2)]

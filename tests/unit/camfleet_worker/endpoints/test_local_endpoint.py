@@ -39,7 +39,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     "host", ["127.0.0.1", "localhost:8080", "LOCALHOST", "192.0.2.7:9091", "[::1]:9091", ""]
 )
 @pytest.mark.parametrize("path", ["/snapshot/gate", JOURNAL])
-async def test_who_forwards_the_port_is_answered_by_address_or_as_localhost(
+async def test_a_forwarded_port_answers_by_address_and_as_localhost(
     client: httpx.AsyncClient, path: str, host: str
 ) -> None:
     answer = await client.get(path, headers={"Host": host})
@@ -64,7 +64,7 @@ async def test_one_good_host_among_two_is_none(client: httpx.AsyncClient) -> Non
     writer.close()
 
 
-async def test_a_browser_is_told_not_to_guess_nor_to_show_it_in_another_page(
+async def test_headers_forbid_a_browser_to_sniff_and_to_embed_the_answer(
     client: httpx.AsyncClient,
 ) -> None:
     fields = (await client.get("/snapshot/gate")).headers

@@ -58,7 +58,7 @@ async def api() -> Reviewer:
     return Reviewer()
 
 
-async def test_nobody_is_asked_about_a_request_without_a_token(api: Reviewer) -> None:
+async def test_a_request_without_a_token_causes_no_review(api: Reviewer) -> None:
     assert await api.gate(Request("GET", "/snapshot/gate")) is UNAUTHORIZED
     assert api.asked.total() == 0
 

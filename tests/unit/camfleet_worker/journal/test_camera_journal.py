@@ -173,7 +173,7 @@ def test_a_window_that_is_withdrawn_leaves_the_cause_as_it_was() -> None:
     assert whose(played, ARRIVING, 400)[1:] == [(100, 140, "planned"), (140, 400, "line")]
 
 
-def test_a_cause_changes_when_two_attempts_in_a_row_say_so() -> None:
+def test_a_cause_changes_after_two_attempts_in_a_row_with_another() -> None:
     played = Played().passes(0, 100)
     for at, cause in [
         (110, Cause.LINE),
@@ -225,7 +225,7 @@ def test_a_sink_that_failed_while_the_camera_was_away_is_not_blamed_for_that() -
     assert whose(played, NATIONAL, 300)[1:3] == [(100, 120, "vms"), (120, 160, "camera")]
 
 
-def test_a_sink_that_says_nothing_and_takes_nothing_is_our_gap() -> None:
+def test_a_sink_without_notes_and_without_a_failure_is_our_gap() -> None:
     played = Played(ON_DISK)
     played.passes(0, 300, played.arrivals)
     played.passes(0, 100, played.sinks[ON_DISK]).until(300)
@@ -291,7 +291,7 @@ def test_a_sink_that_is_built_anew_goes_on_where_the_former_ended() -> None:
     assert whose(played, NATIONAL, 300) == [(0, 100, "span"), (100, 103, "us"), (103, 300, "span")]
 
 
-def test_nothing_is_told_of_the_last_minute_and_the_peek_ends_with_the_last_picture() -> None:
+def test_nothing_of_the_last_minute_is_final_and_the_peek_ends_with_the_last_access_unit() -> None:
     played = Played(ON_DISK).passes(0, 100).until(101)
     assert played.told == []
     assert whose(played, ARRIVING, 101) == whose(played, ON_DISK, 101) == [(0, 100, "span")]
@@ -433,7 +433,7 @@ def test_whatever_happens_every_fact_tiles_the_time_and_up_is_what_passed(
 
 
 @given(st.lists(stretch, min_size=1, max_size=6))
-def test_what_was_told_for_good_is_what_is_told_at_the_end(
+def test_final_entries_are_the_same_as_those_made_at_the_end(
     arrived: list[tuple[float, float]],
 ) -> None:
     """Steps in between make no difference: neither do the moments at which they are made."""

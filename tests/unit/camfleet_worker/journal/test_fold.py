@@ -77,7 +77,7 @@ def test_order_within_the_tolerance_makes_no_difference(
 
 
 @given(observations)
-def test_every_gap_that_was_seen_is_told_with_its_cause(seen: list[Observation]) -> None:
+def test_every_gap_that_was_seen_has_an_entry_with_its_cause(seen: list[Observation]) -> None:
     periods = folded(seen)
     alone = [one for one in seen if [other.at_us for other in seen].count(one.at_us) == 1]
     for one in alone:

@@ -170,7 +170,7 @@ def test_a_finished_period_is_on_the_disk_a_minute_later(tmp_path: Path) -> None
     assert worker.journals.counters.lines == len(beside(tmp_path).entries())
 
 
-def test_what_a_killed_worker_saw_is_told_by_the_next_and_the_hole_is_ours(
+def test_the_next_worker_writes_what_a_killed_one_saw_and_the_hole_is_ours(
     tmp_path: Path,
 ) -> None:
     worker = Worker(tmp_path)
@@ -188,7 +188,7 @@ def test_what_a_killed_worker_saw_is_told_by_the_next_and_the_hole_is_ours(
     assert relayed == (0, 150, "us")
 
 
-def test_a_window_that_is_declared_while_a_camera_runs_is_told_and_kept_with_its_author(
+def test_a_window_declared_while_a_camera_runs_is_applied_and_kept_with_its_author(
     tmp_path: Path,
 ) -> None:
     worker = Worker(tmp_path)
@@ -227,7 +227,7 @@ def test_without_windows_there_is_no_file_of_them(tmp_path: Path) -> None:
     assert not (tmp_path / "recordings" / PREFIX / "journal" / "windows.json").exists()
 
 
-def test_a_worker_that_dies_twice_tells_its_past_once(tmp_path: Path) -> None:
+def test_a_worker_that_dies_twice_has_its_entries_written_once(tmp_path: Path) -> None:
     Worker(tmp_path).open()
     for at in (100, 200, 300):
         again = Worker(tmp_path, at_s=at)
@@ -259,7 +259,7 @@ def test_a_disk_that_cannot_be_read_at_the_start_loses_nothing_of_what_was_left(
     assert told[1:3] == [(0.5, checkpoint_s, "span"), (checkpoint_s, 150, "us")]
 
 
-def test_without_a_checkpoint_lines_and_recordings_tell_what_there_is_to_tell(
+def test_without_a_checkpoint_entries_come_from_lines_and_recordings(
     tmp_path: Path,
 ) -> None:
     worker = Worker(tmp_path)
@@ -536,7 +536,7 @@ def united(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return found
 
 
-def test_nothing_is_settled_while_it_is_not_told_what_the_worker_before_left(
+def test_nothing_is_settled_before_the_entries_of_the_last_worker_are_written(
     tmp_path: Path,
 ) -> None:
     Worker(tmp_path).open()
@@ -551,7 +551,7 @@ def test_nothing_is_settled_while_it_is_not_told_what_the_worker_before_left(
     assert told
 
 
-def test_a_camera_that_was_stopped_ends_then_however_late_the_disk_hears_of_it(
+def test_a_stopped_camera_ends_at_its_stop_however_late_the_disk_is_written(
     tmp_path: Path,
 ) -> None:
     worker = Worker(tmp_path)

@@ -44,7 +44,7 @@ def test_a_minute_with_a_key_frame_that_the_sink_took_is_good(condition: Conditi
     assert judge(START, [on_disk(UP)], 1).verdict is Verdict.GOOD
 
 
-def test_a_picture_that_nobody_can_use_is_not_good() -> None:
+def test_a_minute_with_an_unusable_picture_is_not_good() -> None:
     minute = judge(START, [on_disk(UP)], 30, [usable(down(Cause.CAMERA), 0.9)])
     assert minute.verdict is Verdict.NOT_GOOD
     assert minute.shortfalls == {Shortfall.PICTURE_UNHEALTHY}
@@ -86,7 +86,7 @@ def test_gaps_that_overlap_fill_a_minute_only_where_they_leave_nothing_between_t
     assert judge(START, half, None).verdict is Verdict.UNKNOWN
 
 
-def test_what_is_missing_as_planned_alone_is_told_apart() -> None:
+def test_a_minute_that_lacks_only_planned_time_is_planned() -> None:
     planned = down(Cause.PLANNED)
     assert judge(START, [on_disk(planned)], 0).verdict is Verdict.PLANNED
     assert judge(START, [on_disk(UP)], 1, [usable(planned, 0.5)]).verdict is Verdict.PLANNED

@@ -35,7 +35,7 @@ def test_the_time_is_tiled_and_up_is_what_lies_on_disk(stretches: list[tuple[int
         assert (held.condition == UP) == any(start <= at < end for start, end in stretches)
 
 
-def test_nothing_is_told_where_no_time_has_passed() -> None:
+def test_no_entry_is_made_where_no_time_has_passed() -> None:
     assert recovered(100, 100, [(50, 150)]) == []
 
 

@@ -71,7 +71,7 @@ async def test_another_password_is_another_version(secret: Following) -> None:
     assert secret.accounts.camera_login(CAMERA_2).version != first.version
 
 
-async def test_what_is_restored_is_told_like_what_is_read() -> None:
+async def test_a_restored_secret_calls_listeners_like_one_that_is_read() -> None:
     following = Following()
     content = SecretContent(CREDENTIALS_SECRET_TYPE, "uid", {"password": "p"})
     following.accounts.restore({"site": content})
@@ -91,7 +91,7 @@ async def test_two_workers_mean_the_same_account_whenever_they_began_to_read(
     assert theirs.account_key(device) == ours.account_key(device)
 
 
-async def test_whoever_cannot_read_the_secret_cannot_test_guesses(secret: Following) -> None:
+async def test_without_the_secret_guesses_cannot_be_tested(secret: Following) -> None:
     await secret.show(user="admin", one="1111")
     first = secret.accounts.camera_login(CAMERA_1)
     secret.uid = "another Secret with the same values"
@@ -117,7 +117,7 @@ async def test_what_is_missing_is_named(secret: Following) -> None:
     assert caught.value.reason is Reason.CREDENTIALS_KEY_MISSING
 
 
-async def test_a_relay_says_whose_secret_is_missing(secret: Following) -> None:
+async def test_a_relay_names_the_missing_secret(secret: Following) -> None:
     await secret.vanish()
     with pytest.raises(IngestError) as caught:
         secret.accounts.relay_login(CAMERA_1)
@@ -145,7 +145,7 @@ async def test_the_line_end_of_an_editor_is_not_part_of_a_password(secret: Follo
     assert (login.username, login.password) == ("admin", " 11 11 ")
 
 
-async def test_nobody_is_woken_by_the_same_content_again(secret: Following) -> None:
+async def test_the_same_content_again_calls_no_listener(secret: Following) -> None:
     await secret.vanish()
     await secret.show(user="admin", one="1111")
     assert secret.rung == ["site"]

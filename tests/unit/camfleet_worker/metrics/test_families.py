@@ -35,7 +35,7 @@ def test_every_field_that_is_counted_has_a_metric(
     assert {field.name for field in fields(counters)} == set(shown)
 
 
-def test_metrics_have_names_of_their_own_and_say_what_they_mean_and_what_to_do() -> None:
+def test_metrics_have_unique_names_a_meaning_and_a_next_action() -> None:
     names = [family.exposed_name for family in EVERY]
     assert len(names) == len(set(names))
     assert [family.name for family in EVERY if not (family.meaning and family.action)] == []

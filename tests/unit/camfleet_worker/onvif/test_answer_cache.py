@@ -34,7 +34,7 @@ def times_asked(
     return asked
 
 
-def test_what_one_channel_was_told_the_next_need_not_ask() -> None:
+def test_an_answer_to_one_channel_is_used_for_the_next() -> None:
     async def two_channels(cache: AnswerCache, ask: Send) -> None:
         first = await cache.of_channel("account", "1")(PROFILES, ask)
         assert await cache.of_channel("account", "2")(PROFILES, ask) is first
@@ -42,7 +42,7 @@ def test_what_one_channel_was_told_the_next_need_not_ask() -> None:
     assert times_asked(SOAP, two_channels) == 1
 
 
-def test_a_channel_that_asks_again_is_told_anew_and_so_are_the_others() -> None:
+def test_a_channel_that_asks_again_gets_a_fresh_answer_and_so_do_the_others() -> None:
     async def again(cache: AnswerCache, ask: Send) -> None:
         for channel in ("1", "2", "1", "2"):
             await cache.of_channel("account", channel)(PROFILES, ask)

@@ -62,7 +62,7 @@ async def test_sixteen_channels_ask_their_recorder_one_after_the_other() -> None
 
 
 @pytest.mark.parametrize("error", [UNREACHABLE, REJECTED], ids=["unreachable", "rejected"])
-async def test_a_failure_of_the_device_is_met_once_and_told_to_all_that_waited(
+async def test_a_failure_of_the_device_is_met_once_and_raised_for_all_that_waited(
     error: IngestError,
 ) -> None:
     recorder = Recorder(error)
@@ -77,13 +77,13 @@ async def test_a_failure_of_one_channel_is_not_the_others() -> None:
     assert recorder.asked == 16
 
 
-async def test_a_refused_account_says_nothing_about_another() -> None:
+async def test_a_refused_account_does_not_refuse_another() -> None:
     recorder = Recorder(REJECTED)
     await sixteen(DeviceLocks(), recorder.ask, lambda channel: f"account {channel % 2}")
     assert recorder.asked > 1
 
 
-async def test_who_comes_after_the_failure_asks_anew() -> None:
+async def test_a_camera_that_comes_after_the_failure_asks_again() -> None:
     locks, recorder = DeviceLocks(), Recorder(UNREACHABLE)
     for _ in range(2):
         with pytest.raises(IngestError):
@@ -91,7 +91,7 @@ async def test_who_comes_after_the_failure_asks_anew() -> None:
     assert recorder.asked == 2
 
 
-async def test_nothing_is_kept_of_a_device_that_nobody_asks() -> None:
+async def test_nothing_is_kept_of_a_device_that_no_camera_asks() -> None:
     locks = DeviceLocks()
     await sixteen(locks, Recorder(UNREACHABLE).ask, one_account)
     assert locks.known == 0

@@ -110,7 +110,7 @@ async def test_elements_out_of_order_unknown_or_missing_are_read_as_far_as_they_
     assert profile.VideoEncoderConfiguration.Resolution.Width is None
 
 
-async def test_an_answer_to_another_operation_is_told_apart(codec: SoapCodec) -> None:
+async def test_an_answer_to_another_operation_is_a_protocol_error(codec: SoapCodec) -> None:
     answer = await codec.open(envelope("<trt:GetStreamUriResponse/>"))
     with pytest.raises(IngestError) as caught:
         await codec.read(GET_PROFILES, answer)
@@ -150,7 +150,7 @@ async def test_a_fault_is_read_in_both_versions_of_soap(
         b"\xff\xfe<\x00a\x00/\x00>\x00",
     ],
 )
-async def test_what_is_no_soap_is_told_apart_from_broken_soap(
+async def test_a_body_without_soap_is_distinguished_from_broken_soap(
     codec: SoapCodec, body: bytes | str
 ) -> None:
     assert (await opened(codec, http(body, "text/html"))).document is None

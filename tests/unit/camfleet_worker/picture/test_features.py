@@ -57,7 +57,7 @@ def test_light_that_fades_changes_no_cell_and_a_person_changes_some() -> None:
     assert 0 < np.count_nonzero(cell_changes(before, after)) < 20
 
 
-def test_chroma_tells_colour_from_infra_red() -> None:
+def test_chroma_distinguishes_colour_from_infra_red() -> None:
     luma = np.zeros((90, 160), np.uint8)
     grey, warm = np.full((45, 80), 128, np.uint8), np.full((45, 80), 150, np.uint8)
     assert features_of(luma, (grey, grey)).colour == 0

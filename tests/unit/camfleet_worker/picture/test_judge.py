@@ -121,7 +121,7 @@ def test_a_fault_that_blinks_is_not_withdrawn_and_stated_again(
         assert watch.show(harms[Fault.COVERED], 4) is Fault.COVERED
 
 
-def test_one_fault_after_the_other_is_told_as_the_latter(
+def test_one_fault_after_another_is_stated_as_the_later_one(
     watch: Watch, harms: dict[Fault, Luma]
 ) -> None:
     assert watch.show(harms[Fault.MOVED], 20) is Fault.MOVED
@@ -213,7 +213,7 @@ def test_night_is_held_to_what_nights_look_like(watch: Watch, room: Luma) -> Non
     assert watch.show(room, 30) is None, "and the day is still known"
 
 
-def test_a_lens_covered_before_the_first_night_is_told(watch: Watch, room: Luma) -> None:
+def test_a_lens_covered_before_the_first_night_is_stated(watch: Watch, room: Luma) -> None:
     """So dim that it counts as night, of which nothing is known yet."""
     shade = np.full_like(room, 45) + np.linspace(0, 15, 640)[None, :]
     assert watch.show(shade, 20) is Fault.COVERED

@@ -24,7 +24,7 @@ PREFIXES = st.sampled_from(["", "phu-yen/gate.0a1b2c3d", "a/b/c"])
 KEYS = st.builds(ObjectKey, PREFIXES, INSTANTS, st.integers(0, 99_999), st.booleans())
 
 
-def test_a_key_is_spelled_in_utc_as_the_annex_says() -> None:
+def test_a_key_is_spelled_in_utc_as_in_the_annex() -> None:
     at_us = 1_700_000_000 * US + 40_000
     key = ObjectKey("phu-yen/gate.0a1b2c3d", at_us, 7)
     assert str(key) == "phu-yen/gate.0a1b2c3d/2023-11-14/22/13-20.040000Z.7.mp4"
@@ -115,7 +115,7 @@ def test_a_span_that_lost_its_beginning_to_retention_begins_with_what_is_left() 
     assert spans([*left, ObjectKey("p", 5 * US, 5, end=True)]) == [Span(tuple(left), 5 * US)]
 
 
-def test_a_span_that_begins_before_the_end_of_another_is_told_apart() -> None:
+def test_a_span_that_begins_before_the_end_of_another_is_a_span_of_its_own() -> None:
     """Our clock was set back between them."""
     old = [ObjectKey("p", 10 * US, 0), ObjectKey("p", 20 * US, 1)]
     new = [ObjectKey("p", 25 * US, 0)]

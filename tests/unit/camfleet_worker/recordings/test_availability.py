@@ -89,7 +89,7 @@ def test_a_minute_in_which_the_picture_could_not_be_used_is_not_good() -> None:
     assert found.shortfalls == {Shortfall.PICTURE_UNHEALTHY: 10}
 
 
-def test_what_nobody_saw_is_unknown_and_parts_of_minutes_do_not_count() -> None:
+def test_unwatched_time_is_unknown_and_parts_of_minutes_do_not_count() -> None:
     entries: list[Entry] = [period(ARRIVING, UP, 10, 20), tally(ARRIVING, m15=None)]
     wanted = Interval(int(5.5 * MINUTE_US), int(25.5 * MINUTE_US))
     found = counted(entries, ARRIVING, wanted)

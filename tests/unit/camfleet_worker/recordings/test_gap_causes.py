@@ -38,7 +38,7 @@ def test_the_parts_of_a_gap_tile_it(journal: list[Period]) -> None:
     assert all(before.covers.end_us == after.covers.start_us for before, after in pairwise(parts))
 
 
-def test_only_what_the_journal_tells_of_the_disk_is_a_cause() -> None:
+def test_only_entries_of_the_disk_give_a_cause() -> None:
     journal = [
         Period(Fact(Stage.ARRIVING), down(Cause.LINE), 0, 300),
         Period(ON_DISK, UP, 100, 120),
@@ -124,7 +124,7 @@ def test_a_camera_that_should_have_been_recorded_has_a_gap_before_its_first_reco
     ]
 
 
-def test_a_list_that_ends_before_the_first_recording_says_so(
+def test_a_list_that_ends_before_the_first_recording_is_an_error_with_its_time(
     volume: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (volume / PREFIX / "1970-01-01").rename(volume / PREFIX / "1970-01-02")
@@ -158,7 +158,7 @@ def test_an_interval_that_ends_before_it_begins_is_refused(
     assert "is not before --to" in capsys.readouterr().err
 
 
-def test_without_a_journal_a_gap_is_told_whole(
+def test_without_a_journal_a_gap_is_reported_whole(
     volume: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert listed(volume) == 0

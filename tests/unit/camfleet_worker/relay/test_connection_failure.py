@@ -32,7 +32,7 @@ TARGET = RelayTarget(RelayProtocol.RTSP, "vms", 554, "/live/gate", frozenset((Co
     ],
     ids=repr,
 )
-def test_what_happened_is_told_and_cured_by_trying_again(error: OSError, what: str) -> None:
+def test_a_failure_of_a_connection_is_reported_and_retried(error: OSError, what: str) -> None:
     told = connection_failure(TARGET, error)
     assert (told.condition, told.reason) == (ConditionType.RELAYING, Reason.VMS_UNREACHABLE)
     assert told.retry is Retry.BACKOFF

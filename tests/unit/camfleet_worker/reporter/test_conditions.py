@@ -154,7 +154,7 @@ def test_the_rungs_before_a_failure_are_true(rung: ConditionType) -> None:
     assert found[rung].status == "False"
 
 
-def test_a_failure_that_only_says_pending_is_unknown_and_no_verdict() -> None:
+def test_a_failure_with_reason_pending_is_unknown_and_no_verdict() -> None:
     pending = Failure(ConditionType.AUTHENTICATED, Reason.PENDING, "not tried")
     assert by_type(CameraSnapshot(1, failure=pending))[ConditionType.READY].status == "Unknown"
 

@@ -246,7 +246,7 @@ def test_an_attempt_that_cannot_be_written_is_refused() -> None:
     play(door, scenario)
 
 
-def test_what_another_writer_said_meanwhile_is_corrected_after_a_reread() -> None:
+def test_a_status_of_another_writer_is_corrected_after_a_reread() -> None:
     door = Door()
 
     async def scenario(reporter: Reporter) -> None:
@@ -335,7 +335,7 @@ def test_a_camera_that_flaps_must_stay_up_for_a_minute_before_it_is_called_up() 
     assert door.reasons == ["NoFrames", "Ready"]
 
 
-def test_a_worker_whose_cameras_all_fall_and_return_has_told_so_in_time() -> None:
+def test_a_worker_whose_cameras_all_fail_and_return_has_reported_it_in_time() -> None:
     cameras = 167
     done: list[float] = []
 
@@ -367,7 +367,7 @@ def test_a_worker_whose_cameras_all_fall_and_return_has_told_so_in_time() -> Non
     assert done[2] <= 10
 
 
-def test_who_is_back_is_told_before_all_that_are_gone() -> None:
+def test_returned_cameras_are_written_before_failed_ones() -> None:
     told: list[str] = []
     names = [f"gate{number}" for number in range(1, 21)]
 

@@ -88,7 +88,7 @@ def test_credentials_in_an_address_are_dropped(secret: str) -> None:
         ("192.168.1.88:8554/live", 8554),
     ],
 )
-def test_the_port_that_a_camera_names_can_be_told(address: str, port: int | None) -> None:
+def test_the_port_that_a_camera_names_is_read(address: str, port: int | None) -> None:
     assert named_port(address) == port
 
 

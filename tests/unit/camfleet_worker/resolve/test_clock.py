@@ -29,7 +29,7 @@ def test_a_clock_within_five_seconds_is_good_enough(offset_s: int) -> None:
         (-184 * DAY_S - 3, "The camera's clock is 184 days behind ours"),
     ],
 )
-def test_the_offset_is_told_in_the_greatest_unit_that_fits(offset_s: int, fact: str) -> None:
+def test_the_offset_is_given_in_the_greatest_unit_that_fits(offset_s: int, fact: str) -> None:
     trouble = clock_trouble(offset_s)
     assert trouble is not None
     assert (trouble.reason, trouble.detail) == (Reason.CLOCK_OFF, fact)
@@ -48,7 +48,7 @@ def test_a_clock_off_by_whole_units_is_described_alike_however_it_is_read(
     assert clock_trouble(sign * (many * unit_s + read_s)) == clock_trouble(sign * many * unit_s)
 
 
-def test_a_camera_that_does_not_tell_its_time_is_not_called_synchronized() -> None:
+def test_a_camera_that_does_not_report_its_time_is_not_synchronized() -> None:
     trouble = clock_trouble(None)
     assert trouble is not None
     assert trouble.reason is Reason.CLOCK_UNREADABLE

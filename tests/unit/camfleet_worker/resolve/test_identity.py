@@ -61,7 +61,7 @@ def test_a_verdict_is_the_same_from_both_sides_and_after_an_update(
 
 
 @given(identities, identities, st.one_of(st.none(), st.text(max_size=64)))
-def test_a_change_is_told_in_one_printable_line_and_nothing_else_is_told(
+def test_only_a_change_has_a_detail_and_it_is_one_printable_line(
     one: DeviceStatus, other: DeviceStatus, declared: str | None
 ) -> None:
     verdict = judge(one, other, declared)
@@ -86,7 +86,7 @@ def test_without_any_hint_that_names_somebody_nothing_is_concluded(
 
 
 @pytest.mark.quirk(24)
-def test_another_device_is_told_with_old_and_new() -> None:
+def test_another_device_is_reported_with_old_and_new_identifier() -> None:
     verdict = judge(GATE, LOBBY)
     assert verdict.changed
     assert verdict.detail == (
@@ -168,7 +168,7 @@ def test_the_serial_number_that_a_person_declares_confirms_an_exchange() -> None
     )
 
 
-def test_a_device_that_tells_no_serial_number_is_judged_by_the_rest() -> None:
+def test_a_device_without_a_serial_number_is_judged_by_the_rest() -> None:
     assert (
         judge(GATE, GATE.model_copy(update={"serial_number": ""}), "ABC123").likeness
         is Likeness.SAME
@@ -180,7 +180,7 @@ def test_a_device_that_tells_no_serial_number_is_judged_by_the_rest() -> None:
 
 
 @pytest.mark.quirk(23)
-def test_ten_clones_are_one_group_and_each_is_told_the_others() -> None:
+def test_ten_clones_are_one_group_and_each_names_the_others() -> None:
     clones = {f"10.0.0.{n}:80": GATE for n in range(1, 11)}
     groups = shared(clones | {"10.0.1.1:80": LOBBY})
     assert [group.devices for group in groups] == [tuple(sorted(clones))]
@@ -217,7 +217,7 @@ def test_groups_do_not_depend_on_order_and_share_no_member(
 
 
 @given(identities)
-def test_two_devices_that_say_nothing_usable_are_no_clones(one: DeviceStatus) -> None:
+def test_two_devices_without_usable_identifiers_are_no_clones(one: DeviceStatus) -> None:
     silent = one.model_copy(
         update={"serial_number": "0", "mac_address": "", "endpoint_reference": ""}
     )

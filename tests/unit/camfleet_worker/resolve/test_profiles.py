@@ -67,7 +67,7 @@ def test_a_stream_within_the_limits_goes_before_a_larger_one_outside() -> None:
     assert pick_stream(both, FIRST, full_hd, MAIN) == Choice(stream("hd", "1920x1080"), ())
 
 
-def test_a_stream_outside_the_limits_is_taken_and_told_when_there_is_no_other() -> None:
+def test_a_stream_outside_the_limits_is_taken_and_reported_when_there_is_no_other() -> None:
     full_hd = VideoLimits(max_width=1920, max_height=1080)
     choice = pick_stream(offer(stream("4k", "3840x2160")), FIRST, full_hd, MAIN)
     assert choice.deviations == ("Resolution 3840x2160 is above 1920x1080",)
@@ -185,7 +185,7 @@ def test_each_limit_that_is_missed_is_one_sentence(profile: MediaProfile, senten
     assert deviations(profile, LIMITS) == (sentence,)
 
 
-def test_what_the_device_does_not_say_is_not_held_against_it() -> None:
+def test_a_value_that_the_device_does_not_give_is_no_deviation() -> None:
     assert deviations(MediaProfile("p", "v", "H264"), LIMITS) == ()
 
 

@@ -47,7 +47,7 @@ def refused(
         "bare-403",
     ],
 )
-def test_a_refusal_says_how_to_log_in(refusal: Refusal, offers: tuple[AuthScheme, ...]) -> None:
+def test_a_refusal_offers_its_schemes(refusal: Refusal, offers: tuple[AuthScheme, ...]) -> None:
     assert refusal.offers == offers
 
 
@@ -72,7 +72,7 @@ def test_other_answers_are_no_refusal(status: int, fault: Fault | None) -> None:
         Fault(("Sender",), "The security token could not be authenticated or authorized"),
     ],
 )
-def test_a_fault_about_who_asks_is_a_refusal_however_it_is_put(fault: Fault) -> None:
+def test_a_fault_about_the_account_is_a_refusal_in_any_wording(fault: Fault) -> None:
     assert refused(500, fault=fault).offers == (TOKEN,)
 
 
@@ -85,7 +85,7 @@ def test_a_fault_about_who_asks_is_a_refusal_however_it_is_put(fault: Fault) -> 
         "ter:AccountLocked",
     ],
 )
-def test_a_locked_account_is_told_apart_and_left_alone(words: str) -> None:
+def test_a_locked_account_is_recognised_and_left_alone(words: str) -> None:
     error = rejection((AuthScheme.DIGEST,), refused(words=words), 0.0)
     assert error.reason is Reason.ACCOUNT_LOCKED
     assert error.retry is Retry.SLOW

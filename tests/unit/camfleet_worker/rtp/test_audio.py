@@ -242,7 +242,7 @@ def test_codecs_whose_packets_are_units(
         "explicit-frequency", "seven-point-one", "channels-told-elsewhere",
     ],
 )  # fmt: skip
-def test_aac_tells_its_channels_and_how_long_a_unit_is(
+def test_the_configuration_of_aac_has_channels_and_unit_duration(
     config: str, clock_hz: int, channels: int, ticks: int
 ) -> None:
     payload = audio_payload("MPEG4-GENERIC", clock_hz, 6, HBR | {"config": config})

@@ -122,7 +122,7 @@ def test_of_all_that_can_be_computed_the_strongest_comes_first() -> None:
     ]
 
 
-def test_two_challenges_in_one_header_are_told_apart() -> None:
+def test_two_challenges_in_one_header_are_parsed_as_two() -> None:
     schemes = [c.scheme for c in parse_challenges(['Basic realm="a, b", Digest nonce=n, realm=r'])]
     assert schemes == ["basic", "digest"]
 

@@ -66,7 +66,7 @@ def test_parameter_sets_are_read_as_cameras_write_them(fmtp: str) -> None:
     assert [unit.hex() for unit in video.parameter_sets] == ["6742c00addec0440", "68ce0fc8"]
 
 
-def test_what_is_offered_is_told_without_what_a_log_could_not_bear() -> None:
+def test_an_offer_is_described_in_printable_text() -> None:
     body = b"m=video 0 RTP/AVP 26\na=rtpmap:26 JP\x1b[31mEG/90000\nm=audio 0 RTP/AVP 0\n"
     offered = parse_description(body).offered()
     assert offered == "JP[31MEG video, PCMU audio"

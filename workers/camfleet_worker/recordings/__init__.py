@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a recording volume: what lies on it, what is missing, and one file for an interval.
+"""Reads a recording volume: lists recordings and gaps, and exports an interval as one file.
 
-`python -m camfleet_worker.recordings` is its command line. It needs the volume and nothing else: no
-worker, no API server, and no matter which worker has written.
+`python -m camfleet_worker.recordings` is its command line. It needs only the volume: no worker and
+no API server. Recordings of all workers are read.
 """

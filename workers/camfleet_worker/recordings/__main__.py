@@ -39,7 +39,7 @@ _PROGRESS_US = 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One stretch or gap, as it is printed."""
+    """One span or gap, as it is printed."""
 
     kind: str
     covers: Interval
@@ -213,7 +213,7 @@ def _folder(asked: argparse.Namespace, wanted: Interval) -> Path:
         raise ExportError(f"Nothing of {asked.camera} lies on {asked.volume}. There is {known}.")
     found = [folder for folder in folders if recorded_segments(folder, wanted)] or folders[:1]
     if len(found) > 1:
-        # Two devices were declared under one name: their pictures are never mixed.
+        # Two devices were declared under one name: their recordings are never mixed.
         names = ", ".join(folder.name for folder in found)
         raise ExportError(f"{names} all hold some of it. Name one of them as the camera.")
     return found[0]

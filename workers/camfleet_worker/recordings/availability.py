@@ -23,8 +23,8 @@ from camfleet_worker.recordings.listing import Interval
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Of one stage of one camera. A minute that is not good may have several causes, or none that
-    is known."""
+    """The minutes of one stage of one camera. A minute that is not good may have several causes, or
+    no known one."""
 
     fact: Fact
     minutes: Mapping[Verdict, int]
@@ -37,7 +37,7 @@ class Availability:
 def availabilities(
     entries: Sequence[Entry], wanted: Interval, windows: Collection[Window] = ()
 ) -> list[Availability]:
-    """One for each stage that the journal knows, over the whole minutes of an interval.
+    """The availability of each stage in the journal, over the whole minutes of an interval.
 
     `windows`: maintenance windows of the site, also those that were declared after the journal was
     written.

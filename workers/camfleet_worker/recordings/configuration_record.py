@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameter sets out of the configuration records of MP4 files (avcC, hvcC). Pure.
+"""Reads parameter sets from the configuration records of MP4 files (avcC, hvcC). Pure.
 
-Called by the export, which puts them before the pictures where the format changes within one file.
-Records are of our own making, and read as if they were not: None for what is none.
+The export calls it, and puts them before access units where the format changes within one file. We
+wrote the records, but they are read as untrusted: None for an invalid one.
 """
 
 from __future__ import annotations

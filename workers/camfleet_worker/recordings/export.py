@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One playable MP4 out of the segments of an interval, nothing transcoded: a door to av.
+"""Exports the segments of an interval as one playable MP4, by av and without transcoding.
 
-The file begins with the last key frame at or before the interval, ends with the last picture in it,
-and plays in the time of the recording: a gap between segments stays a gap, in which players hold
-the last picture. Where the parameter sets change, the new ones travel in band before their first
-picture, which decoders take; where the codec changes no single track can go on, and the next file
+The file begins with the last key frame at or before the interval, ends with the last access unit in
+it, and plays in the time of the recording: a gap between segments stays a gap, in which players
+show the last picture. Where the parameter sets change, the new ones are in band before their first
+access unit, which decoders accept; where the codec changes, no track can go on, and the next file
 begins. Files appear under their names when they are complete.
 
-Audio goes along in a second track where any is recorded, and is silent where none is; audio in
-another format is another codec. Pictures and audio of a segment are read side by side, each in its
-own order, for in a fragment they lie behind one another.
+Audio is in a second track where any is recorded, and the track is silent where none is; another
+audio format counts as another codec. Access units and audio of a segment are read in parallel, each
+in its own order, because a fragment has one after the other.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ExportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """One file and the time of its first picture and after its last."""
+    """One file, the time of its first access unit and the time after its last."""
 
     path: Path
     codec: Codec
@@ -70,7 +70,7 @@ class _Picture:
     decoded_us: int
     duration_us: int
     audio: AudioFormat | None
-    """Announced beside it, whether or not there is any."""
+    """The format of audio that its track announces, with or without audio units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def export(
 
 
 def _pictures(segments: Iterable[RecordedSegment]) -> Iterator[_Picture]:
-    """Every picture of the segments in decoding order; a segment that is gone or torn has fewer."""
+    """Every access unit of the segments in decoding order; a lost or torn segment has fewer."""
     for segment in segments:
         with _opened(segment) as container:
             if container is None:
@@ -133,7 +133,7 @@ def _audio_of(segments: Iterable[RecordedSegment]) -> Iterator[_RecordedUnit]:
 
 @contextmanager
 def _opened(segment: RecordedSegment) -> Iterator[InputContainer | None]:
-    """None where retention was faster, or nothing of it was ever whole."""
+    """The open file; None where retention has deleted it, or it has no whole fragment."""
     try:
         container = av.open(str(segment.path), "r")
     except (FileNotFoundError, av.error.InvalidDataError):
@@ -144,7 +144,7 @@ def _opened(segment: RecordedSegment) -> Iterator[InputContainer | None]:
 
 
 def _is_whole(packet: Packet[Any]) -> bool:
-    """A torn file ends within a packet."""
+    """Whether the packet is whole; a torn file ends within one."""
     timed = packet.pts is not None and packet.dts is not None
     return bool(packet.size) and timed and not packet.is_corrupt
 
@@ -180,7 +180,7 @@ def _picture(
 
 
 def _within(pictures: Iterable[_Picture], wanted: Interval) -> Iterator[_Picture]:
-    """From the last key frame at or before the start to the last picture shown before the end."""
+    """From the last key frame at or before the start to the last access unit before the end."""
     return _until(_from(pictures, wanted.start_us), wanted.end_us)
 
 
@@ -203,7 +203,7 @@ def _from(pictures: Iterable[_Picture], start_us: int) -> Iterator[_Picture]:
 
 
 def _until(pictures: Iterable[_Picture], end_us: int) -> Iterator[_Picture]:
-    """Without those shown later, but for the ones that B-frames shown earlier refer to."""
+    """Without those shown later, except the ones to which B-frames shown earlier refer."""
     later: list[_Picture] = []
     for picture in pictures:
         if picture.decoded_us >= end_us:
@@ -215,7 +215,7 @@ def _until(pictures: Iterable[_Picture], end_us: int) -> Iterator[_Picture]:
 
 
 class _AudioUnits:
-    """The audio of all segments, taken as the pictures go on."""
+    """The audio of all segments, read as the access units go on."""
 
     def __init__(self, segments: Sequence[RecordedSegment]) -> None:
         self._segments = segments
@@ -223,7 +223,7 @@ class _AudioUnits:
         self._next = next(self._rest, None)
 
     def format_at(self, picture: _Picture) -> AudioFormat | None:
-        """What a file that begins here announces: the audio beside it, or the first after it."""
+        """The format that a file from here announces: of audio beside it, or the first after."""
         if picture.audio is not None:
             return picture.audio
         while self._next is not None and self._next.at_us < picture.shown_us:
@@ -231,14 +231,14 @@ class _AudioUnits:
         return None if self._next is None else self._next.format
 
     def until(self, at_us: int) -> Iterator[_RecordedUnit]:
-        """Audio units before that."""
+        """The audio units before this moment."""
         while self._next is not None and self._next.at_us < at_us:
             yield self._next
             self._next = next(self._rest, None)
 
 
 class _Writer:
-    """Pictures in, files out."""
+    """Writes access units and audio to files."""
 
     def __init__(self, path: Path, audio_units: _AudioUnits) -> None:
         self._path = path
@@ -265,7 +265,7 @@ class _Writer:
         return self._files
 
     def discard(self) -> None:
-        """Leave nothing half-written behind; files that are complete stay."""
+        """Remove the incomplete file; complete files stay."""
         if self._open is not None:
             self._open.discard()
 
@@ -297,7 +297,7 @@ class _OpenFile:
         self._container: OutputContainer = av.open(
             str(self._partial), "w", format="mp4", options={"movflags": "faststart"}
         )
-        # What players show as the time of the recording (ISO/IEC 14496-12 section 8.2.2).
+        # Players show this as the time of the recording (ISO/IEC 14496-12 section 8.2.2).
         self._container.metadata["creation_time"] = time_text(first.shown_us)
         self._stream = self._container.add_stream_from_template(first.template)
         self._stream.codec_context.codec_tag = VIDEO_OUTPUTS[first.format.codec].sample_entry
@@ -305,13 +305,13 @@ class _OpenFile:
         self._audio = None if audio is None else AacTrack(self._container, audio)
 
     def takes(self, picture: _Picture) -> bool:
-        """Whether its tracks are those of this picture and of the audio beside it."""
+        """Whether its tracks fit this access unit and the audio beside it."""
         both_audio = picture.audio is not None and self._audio_format is not None
         same_audio = not both_audio or picture.audio == self._audio_format
         return self.format.codec is picture.format.codec and same_audio
 
     def add_audio(self, unit: _RecordedUnit) -> None:
-        """Of the announced format, and not before the first picture."""
+        """Add a unit of the announced format that is not before the first access unit."""
         at_90k = self._in_file(unit.at_us)
         if self._audio is not None and unit.format == self._audio_format and at_90k >= 0:
             self._container.mux(self._audio.packet(unit.data, at_90k))
@@ -345,7 +345,7 @@ class _OpenFile:
         self._partial.unlink(missing_ok=True)
 
     def _packet(self, picture: _Picture) -> av.Packet[Stream]:
-        """The picture as it is, or behind the parameter sets that are new with it."""
+        """The access unit unchanged, or with new parameter sets before it."""
         data = bytes(picture.packet)
         if picture.key and picture.format != self._in_force:
             self._in_force = picture.format

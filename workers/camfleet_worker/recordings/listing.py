@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of one camera lies on a volume, found by listing names (layout.py). Reads, never writes.
+"""Finds the recordings of one camera on a volume by listing names (layout.py). It never writes.
 
-Called by the export and by the command line. Safe beside workers that write and retention that
-deletes: what is gone when it is reached counts as not recorded.
+Called by the export and by the command line. It is safe beside workers that write and retention
+that deletes: a file that is gone when it is reached counts as not recorded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RecordedSegment:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From the first moment to the one after the last, in microseconds since the epoch."""
+    """An interval from `start_us` to before `end_us`, in microseconds since the epoch."""
 
     start_us: int
     end_us: int
@@ -51,13 +51,13 @@ def folders_of(root: Path, camera: str) -> list[Path]:
 
 
 def cameras_on(root: Path) -> list[str]:
-    """Every camera of which something lies on the volume, as `namespace/name`."""
+    """Every camera with a folder on the volume, as `namespace/name`."""
     found = {f"{f.parent.name}/{f.name.partition('.')[0]}" for f in camera_folders(root)}
     return sorted(found)
 
 
 def recorded_segments(folder: Path, wanted: Interval) -> list[RecordedSegment]:
-    """The segments that hold some of an interval, by time."""
+    """The segments that have a part of an interval, ordered by time."""
     found = [
         segment
         for span in spans(_keys(folder, wanted))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which access units the peer has acknowledged, computed from the octets that its TCP has. Pure.
+"""Finds which access units the peer has acknowledged, by the octets that its TCP has. Pure.
 
 Used by the relays. A relay reports with each batch how many octets it holds, and twice a second how
-many octets are not acknowledged. What is acknowledged counts as delivered; what was under way when
-a connection broke never does.
+many octets are not acknowledged. An acknowledged access unit counts as delivered; one that was
+under way when a connection broke never does.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
@@ -20,7 +20,7 @@ from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.delivery_log import DeliveryLog
 
 ASK_EVERY_S = 0.5
-"""Asking costs a system call."""
+"""The time between two questions for acknowledged octets, each of which costs a system call."""
 
 
 class _Batch(NamedTuple):
@@ -32,7 +32,7 @@ class _Batch(NamedTuple):
 
 
 class AckTracker:
-    """Of one relay, over all its connections. Used on the relay's own thread."""
+    """The tracker of one relay, over all its connections. Used on the relay's own thread."""
 
     def __init__(self, deliveries: DeliveryLog) -> None:
         self._deliveries = deliveries
@@ -42,18 +42,18 @@ class AckTracker:
         self._ask_at = float("-inf")
 
     def begin(self) -> None:
-        """A connection begins. What the one before had not acknowledged may have been lost."""
+        """Begin a connection. Unacknowledged octets of the last one may have been lost."""
         self._octets = 0
         self._batches.clear()
         self._begins = True
         self._ask_at = float("-inf")
 
     def dropped(self) -> None:
-        """Access units were left out before the next one sent."""
+        """Note that access units were dropped before the next one that is sent."""
         self._begins = True
 
     def sent(self, octets: int, units: Sequence[AccessUnit]) -> None:
-        """So many octets were handed to the connection, with these access units in them."""
+        """Note that so many octets were sent, with these access units in them."""
         self._octets += octets
         if units:
             first_us, last_us = _us(units[0]), _us(units[-1])
@@ -69,7 +69,7 @@ class AckTracker:
         return True
 
     def unacknowledged(self, octets: int) -> None:
-        """So many of the octets sent are not known to be there."""
+        """Note how many of the sent octets are not acknowledged."""
         deliveries = self._deliveries
         while self._batches and self._batches[0].ends_at <= self._octets - octets:
             batch = self._batches.popleft()

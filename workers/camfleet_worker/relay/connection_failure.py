@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a monitoring system did to our connection, in words. The one table for all relays.
+"""Describes a failed connection to a monitoring system; the only table of this for all relays.
 
-Called by each protocol's relay with whatever OSError came out of its publisher. What an error means
-stands in base/socket_errors.py, what TLS can answer in vms_tls.py.
+Each protocol's relay calls it with any OSError of its publisher. base/socket_errors.py classifies
+errors, vms_tls.py describes failures of TLS.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORDS = {
 
 
 def connection_failure(target: RelayTarget, error: OSError) -> IngestError:
-    """VmsUnreachable, with what happened."""
+    """VmsUnreachable with a description of the failure."""
     if isinstance(error, ssl.SSLError):
         what = tls_trouble(error)
     else:

@@ -44,12 +44,12 @@ class Connector:
         self._resolving: Future[list[Address]] | None = resolver.resolve(target.host, target.port)
         self._deadline = now + timings.answer_s
         self._addresses: list[Address] = []
-        """Still to try when the present one does not answer."""
+        """The addresses to try next, if the present one does not answer."""
         self._plain: socket.socket | None = None
         self._encrypted: TlsSocket | None = None
 
     def advance(self, now: float) -> Connection | None:
-        """The connection once it stands, None until then; `now` is monotonic.
+        """The connection once it is made, None until then; `now` is monotonic.
 
         IngestError and OSError mean that there will be none; then close.
         """
@@ -68,7 +68,7 @@ class Connector:
         return None
 
     def close(self) -> None:
-        """Give up."""
+        """Close the sockets and stop resolving."""
         if self._resolving is not None:
             self._resolving.cancel()
         if self._plain is not None:
@@ -83,7 +83,7 @@ class Connector:
             raise self._target.failure(Reason.VMS_UNREACHABLE, "has a name that nobody resolves")
 
     def _try_next(self, failure: int, now: float) -> None:
-        """Begin to connect to the next address; `failure` of the one before where none is left."""
+        """Connect to the next address; raise `failure` of the last one where none is left."""
         while self._addresses:
             connecting, failure = _begin_to_connect(self._addresses.pop(0))
             if connecting is not None:

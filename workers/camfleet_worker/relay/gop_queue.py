@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bounded queue of access units that drops whole GOPs, counted.
 
-Used by the relays. Without one access unit, a decoder shows grey smear until the next key frame, so
-everything up to a key frame is dropped together. The oldest goes first: a monitoring system that
-lags shall show what is now. Not safe for two threads: a caller that has two must lock.
+Used by the relays. Without one access unit, a decoder shows damaged pictures until the next key
+frame, so all access units up to a key frame are dropped together. The oldest GOP goes first, so
+that a monitoring system that lags shows the present. Not thread-safe: a caller with two threads
+must lock.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
@@ -17,13 +18,13 @@ from camfleet_worker.media_types.access_unit import AccessUnit
 from camfleet_worker.media_types.sink_state import SinkCounters
 
 QUEUE_BYTES = 4 << 20
-"""What may wait for a monitoring system: a quarter of a minute at 2 Mbit/s."""
+"""The most that waits for a monitoring system: a quarter of a minute at 2 Mbit/s."""
 BATCH_BYTES = 256 << 10
-"""What leaves the queue at once, to be given to a socket."""
+"""The most that leaves the queue at once, for a socket."""
 
 
 class GopQueue:
-    """Access units on their way out; begins at a key frame."""
+    """The access units that wait to be sent, beginning with a key frame."""
 
     def __init__(self, max_bytes: int, counters: SinkCounters) -> None:
         self.bytes = 0
@@ -36,7 +37,7 @@ class GopQueue:
         return len(self._units)
 
     def push(self, unit: AccessUnit) -> bool:
-        """Append; False where that unit or others had to be dropped for want of room."""
+        """Append; False where this unit or others had to be dropped for lack of room."""
         if self._wants_key and not unit.key:
             self._counters.dropped_access_units += 1
             return True
@@ -52,29 +53,29 @@ class GopQueue:
 
     @property
     def first(self) -> AccessUnit:
-        """The next one to send, still in its place."""
+        """The next access unit to send, which stays in the queue."""
         return self._units[0]
 
     @property
     def first_pts(self) -> int | None:
-        """When that one is shown; None where none waits."""
+        """The presentation time of the next access unit; None where none waits."""
         return self._units[0].pts_90k if self._units else None
 
     def pop(self) -> AccessUnit:
-        """The next one to send."""
+        """Remove and return the next access unit to send."""
         unit = self._units.popleft()
         self.bytes -= len(unit.data)
         return unit
 
     def begin_at_key(self) -> None:
-        """A new connection: nothing can be decoded before the next key frame in the queue."""
+        """Drop up to a key frame, because a new connection can decode nothing before one."""
         while self._units and not self._units[0].key:
             self._drop_first()
         if not self._units:
             self._wants_key = True
 
     def drop_all(self) -> None:
-        """Forget everything and wait for a key frame."""
+        """Drop everything and wait for a key frame."""
         self._counters.dropped_gops += 1 if self._units else 0
         while self._units:
             self._drop_first(count_gop=False)
@@ -83,7 +84,7 @@ class GopQueue:
     def _drop_before_last_key(self) -> None:
         last = max((i for i, unit in enumerate(self._units) if unit.key), default=0)
         for position in range(last):
-            # The first GOP may have lost its head to the wire; its rest counts as one.
+            # The first GOP may have been sent in part; its rest counts as one.
             self._drop_first(count_gop=position == 0 or self._units[0].key)
 
     def _drop_first(self, count_gop: bool = False) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Name resolution off the media loop: a few threads, shared by all relays of a worker.
+"""Resolves names off the media loop, in a few threads that all relays of a worker share.
 
-getaddrinfo blocks for as long as a name server lets it. It caches nothing: that is the name
-server's business, and relays ask only when they connect.
+getaddrinfo blocks until the name server answers. Nothing is cached here: name servers cache, and
+relays ask only when they connect.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Address:
 
 
 class Resolver:
-    """Answers with addresses in the order to try them; the future raises OSError."""
+    """Returns addresses in the order to try them; the future raises OSError."""
 
     def __init__(self, threads: int = 4) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
@@ -31,7 +31,7 @@ class Resolver:
         return self._threads.submit(_resolve, host, port)
 
     def close(self) -> None:
-        """Take no more questions; those under way are not waited for."""
+        """Accept no more names, without waiting for those that are being resolved."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -23,7 +23,7 @@ MakeRelay = Callable[[str, RelayTarget, Resolver], Sink]
 
 
 def _rtmp(name: str, target: RelayTarget, resolver: Resolver) -> Sink:
-    """It resolves names on its own thread."""
+    """The relay by RTMP, which resolves names on its own thread."""
     return RtmpRelay(name, target)
 
 
@@ -36,8 +36,8 @@ RELAYS: Mapping[RelayProtocol, MakeRelay] = {
 
 
 def make_relay(name: str, target: RelayTarget, resolver: Resolver) -> Sink:
-    """The relay for this target. IngestError where no relay speaks its protocol, or cannot be
-    made; `name` is the monitoring system's."""
+    """The relay for this target; IngestError where there is none for its protocol, or it cannot be
+    made. `name` is the monitoring system's."""
     make = RELAYS.get(target.protocol)
     if make is None:
         raise target.failure(

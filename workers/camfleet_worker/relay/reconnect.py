@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a relay may connect again: backoff with full jitter, for each relay by itself.
+"""Decides when a relay may connect again: by a backoff with full jitter, for each relay alone.
 
-Full jitter (a random share of the whole interval) because a monitoring system that comes back
-would else be met by every camera of the fleet at the same instant. Pure but for the random source
-it is given; times are time.monotonic().
+Full jitter (a random share of the whole interval) is used because otherwise all cameras of the
+fleet would connect at the same instant when a monitoring system comes back. Pure except for the
+random source, an argument; times are time.monotonic().
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ two seconds are left for an attempt that began before (its SYN is sent after 0, 
 seconds) and one for announcing. Ten thousand relays then try 3,000 times a second between them: a
 few packets each for a machine that refuses, and connects spread over seconds when it is back."""
 SLOW_S = 1800.0
-"""Where a person has to act: servers lock accounts after a handful of refusals."""
+"""The wait where a person has to act, because servers lock accounts after a few refusals."""
 HEALTHY_S = 60.0
-"""Only a minute of healthy stream makes the next failure a first one again."""
+"""After a stream was healthy for this time, the next failure counts as the first."""
 
 
 class Reconnect:
-    """The rhythm of one relay. `random` answers 0 ≤ x < 1."""
+    """The backoff of one relay. `random` returns 0 ≤ x < 1."""
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
@@ -34,16 +34,16 @@ class Reconnect:
         self._healthy_since: float | None = None
 
     def may_connect(self, now: float) -> bool:
-        """Whether it is time."""
+        """Whether the wait is over."""
         return now >= self._not_before
 
     def healthy(self, now: float) -> None:
-        """The stream is taken, at this moment."""
+        """Note that the monitoring system takes the stream at this moment."""
         if self._healthy_since is None:
             self._healthy_since = now
 
     def failed(self, now: float, retry: Retry) -> None:
-        """It failed: wait."""
+        """Note a failure, after which the relay waits."""
         if self._healthy_since is not None and now - self._healthy_since >= HEALTHY_S:
             self._failures = 0
         self._healthy_since = None
@@ -54,5 +54,5 @@ class Reconnect:
         elif retry is Retry.ON_SPEC_CHANGE:
             self._not_before = float("inf")
         else:
-            # On a change of the Secret the relay is built anew; this one only tries rarely.
+            # After a change of the Secret a new relay is made; this one only tries rarely.
             self._not_before = now + SLOW_S * (0.5 + 0.5 * self._random())

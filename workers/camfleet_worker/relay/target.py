@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 @dataclass(frozen=True, slots=True)
 class StreamNames:
-    """What a URL template may name."""
+    """The names that a URL template may contain."""
 
     namespace: str
     site: str
@@ -48,15 +48,15 @@ class RelayTarget:
     host: str
     port: int
     path: str
-    """With its leading slash, and the query where there is one."""
+    """The path with its leading slash, and the query where there is one."""
     codecs: frozenset[Codec]
     credentials: Credentials | None = None
     authorities: str = field(default="", repr=False)
-    """Certificates in PEM that are trusted beside the system's; empty for none."""
+    """Certificates in PEM that are trusted in addition to the operating system's; may be empty."""
 
     @property
     def url(self) -> str:
-        """Without credentials: fit for logs and for the request line."""
+        """The URL without credentials, for logs and for the request line."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.protocol}://{host}:{self.port}{self.path}"
 
@@ -72,7 +72,7 @@ class RelayTarget:
         return f"{host}:{self.port}"
 
     def failure(self, reason: Reason, what: str, retry: Retry = Retry.BACKOFF) -> IngestError:
-        """Relaying is not True; `what` ends the sentence that begins with the system's name."""
+        """A failure of Relaying; `what` ends the sentence that begins with the system's name."""
         detail = f"The monitoring system at {self.authority} {what}"
         return IngestError(ConditionType.RELAYING, reason, detail, retry)
 
@@ -112,7 +112,7 @@ def relay_target(
 
 
 def unsupported_codec(target: RelayTarget, codec: Codec) -> IngestError | None:
-    """Why this codec cannot go there, or None."""
+    """Why this codec cannot be relayed, or None."""
     if codec in target.codecs or not VIDEO_OUTPUTS[codec].relayed_only_if_listed:
         return None
     return IngestError(
@@ -125,7 +125,7 @@ def unsupported_codec(target: RelayTarget, codec: Codec) -> IngestError | None:
 
 
 def _is_host(host: str) -> bool:
-    """Whether it can be asked for at all; getaddrinfo raises no OSError for one that cannot."""
+    """Whether it can be resolved at all; getaddrinfo raises no OSError for one that cannot."""
     try:
         host.encode("idna")
     except UnicodeError:

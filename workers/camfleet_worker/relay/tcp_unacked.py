@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a TCP connection the peer has not acknowledged, as the kernel counts it."""
+"""Reads how many octets of a TCP connection are not acknowledged, as the kernel counts them."""
 
 from __future__ import annotations
 

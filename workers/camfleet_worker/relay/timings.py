@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RelayTimings:
-    """Seconds."""
+    """The waits of a relay, in seconds."""
 
     connect_s: float = 5.0
-    """For TCP to connect to one address."""
+    """The deadline of a TCP connect to one address."""
     answer_s: float = 10.0
-    """For a name to resolve, for the TLS handshake, and for each answer."""
+    """The deadline for resolving a name, for the TLS handshake, and for each answer."""
     progress_s: float = 10.0
-    """A connection on which the peer acknowledges no octet for so long is dead."""
+    """A connection on which the peer acknowledges no octet for this time is dead."""
     too_slow_s: float = 30.0
-    """After access units were dropped, this long until the relay is called well again."""
+    """How long after the last drop of access units the relay is reported as working again."""
 
 
 DEFAULT_TIMINGS = RelayTimings()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS to monitoring systems: their certificates are verified, unlike cameras'.
 
-Used by both relays. Against the authorities that the operating system trusts and those of ca.crt in
-the Secret of the MonitoringSystem; name, dates and chain all count, and nothing switches it off.
-The one table of what TLS can answer.
+Used by both relays. Certificates are verified against the authorities that the operating system
+trusts and those of ca.crt in the Secret of the MonitoringSystem; name, dates and chain are checked,
+and no setting disables that. It has the only table of TLS errors.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from camfleet_worker.base.errors import IngestError, Retry
 
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
 _UNKNOWN_AUTHORITY = (7, 18, 19, 20, 21)
-"""X509_V_ERR_… of OpenSSL: signed by another key of the same name (an authority that was made
-anew), self-signed, self-signed above, no issuer, nothing that verifies it."""
+"""X509_V_ERR_… of OpenSSL: signed by another key of the same name (a renewed authority),
+self-signed, self-signed authority, no issuer, no certificate to verify it with."""
 _WHAT_IS_WRONG = {
     _NOT_YET_VALID: "whose validity has not begun; correct the clock of whichever side is wrong",
     _EXPIRED: "that has expired; have it renewed there",
@@ -32,10 +32,10 @@ _WHAT_IS_WRONG = {
 
 @lru_cache(maxsize=8)
 def vms_tls(authorities: str = "") -> ssl.SSLContext:
-    """What connections to monitoring systems are made with; `authorities`: certificates in PEM.
+    """The TLS context for monitoring systems; `authorities`: certificates in PEM.
 
-    One for all relays with the same authorities: loading the system's takes milliseconds and half
-    a megabyte, so not on the media loop either. IngestError where the PEM is none.
+    Relays with the same authorities share one: loading the system's takes milliseconds and half a
+    megabyte, so it is not done on the media loop. IngestError where the text is no PEM.
     """
     context = ssl.create_default_context()
     if authorities:
@@ -52,7 +52,7 @@ def vms_tls(authorities: str = "") -> ssl.SSLContext:
 
 
 def tls_trouble(error: ssl.SSLError) -> str:
-    """What the monitoring system does, and what helps, as the end of a sentence."""
+    """The TLS failure and the next action, as the end of a sentence."""
     if isinstance(error, ssl.SSLCertVerificationError):
         wrong = _WHAT_IS_WRONG.get(error.verify_code, "that does not verify; have it reissued")
         return f"shows a certificate {wrong}"

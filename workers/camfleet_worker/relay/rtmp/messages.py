@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RTMP as a publisher speaks it, without any I/O: handshake, chunks, the five commands, FLV tags.
+"""The RTMP messages of a publisher, without any I/O: handshake, chunks, five commands, FLV tags.
 
 Called by the RTMP publisher, which owns the socket. Sections are those of Adobe's RTMP
-specification 1.0 (chunks section 5.3, commands section 7) and AMF0's. It knows only what a
-publisher needs: FLV tags become messages, one to one, and of the server's commands results and
-status are understood.
+specification 1.0 (chunks section 5.3, commands section 7) and AMF0's. It implements only the part
+for a publisher: each FLV tag becomes one message, and of the server's commands results and status
+are read.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class FlvTags:
 
 @dataclass(slots=True)
 class _Incoming:
-    """What is known of one chunk stream."""
+    """The state of one chunk stream."""
 
     kind: int = 0
     length: int = 0
@@ -173,7 +173,7 @@ class _Incoming:
 
 
 class ChunkReader:
-    """Puts the server's chunks together."""
+    """Joins the server's chunks to messages."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

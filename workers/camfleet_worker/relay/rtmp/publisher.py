@@ -34,7 +34,7 @@ class PublishRefused(Exception):
 
 
 class RtmpPublisher:
-    """Publishes one stream; a context manager that hangs up."""
+    """Publishes one stream; as a context manager it closes the connection."""
 
     def __init__(self, target: RelayTarget, codec: Codec, timings: RelayTimings) -> None:
         self._timings = timings
@@ -69,7 +69,7 @@ class RtmpPublisher:
             self._socket.close()
 
     def send(self, flv: bytes) -> int:
-        """Send the tags in what the muxer wrote; answers how many octets that took."""
+        """Send the tags that the muxer wrote; returns how many octets that took."""
         data = b"".join(self._tags.messages(flv))
         if data:
             self._socket.sendall(data)
@@ -81,7 +81,7 @@ class RtmpPublisher:
         return unacknowledged_octets(self._socket.fileno())
 
     def listen(self) -> None:
-        """Now and then: answer pings, notice that the server hung up."""
+        """Answer pings, and notice that the server closed the connection. Called regularly."""
         now = time.monotonic()
         if now - self._listened_at < _LISTEN_EVERY_S:
             return
@@ -156,7 +156,7 @@ class RtmpPublisher:
         return stream
 
     def _await(self, name: str, transaction: int) -> messages.Command:
-        """The awaited answer; whatever else the server sends meanwhile is answered or ignored."""
+        """The awaited answer; other messages of the server are answered or ignored meanwhile."""
         deadline = time.monotonic() + self._timings.answer_s
         while time.monotonic() < deadline:
             data = self._socket.recv(_READ_BYTES)

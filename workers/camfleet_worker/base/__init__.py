@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every floor of the worker stands on: clocks, errors, waits.
+"""The modules that every package of the worker may use: clocks, errors, waits.
 
 It imports nothing else of the worker.
 """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exponential backoff with full jitter.
 
-Full jitter (uniform between zero and the bound) spreads a fleet that failed at the same moment;
-equal or no jitter keeps it in step. The caller decides when to reset: a supervisor only after a
-minute of healthy stream, because a camera that plays for two seconds and dies would otherwise be
-connected to thousands of times a day.
+Full jitter (uniform between zero and the bound) spreads the retries of a fleet that failed at the
+same moment; equal or no jitter keeps them together. The caller decides when to reset: a supervisor
+only after a minute of healthy stream, because a camera that plays for two seconds and dies would
+otherwise get thousands of connects a day.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Uniform = Callable[[float, float], float]
 
 
 class Backoff:
-    """Delays of one thing that is tried again and again."""
+    """The delays between retries."""
 
     def __init__(
         self, first_s: float = 1.0, most_s: float = 30.0, uniform: Uniform = random.uniform
@@ -33,5 +33,5 @@ class Backoff:
         return delay_s
 
     def reset(self) -> None:
-        """All is well again: the next delay is short."""
+        """Make the next delay short again, after a success."""
         self._bound_s = self._first_s

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS to cameras: no authority is asked, the certificate that was first seen is held on to.
+"""TLS to cameras: the certificate that was first seen is pinned; no authority is checked.
 
-Used by the doors for ONVIF and RTSP. Cameras sign their certificates themselves, name no host in
-them, let them expire and speak TLS 1.0; checking against authorities would refuse every one.
+Used for ONVIF and RTSP. Cameras sign their certificates themselves, name no host in them, let them
+expire and speak TLS 1.0; checking against authorities would refuse every one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from camfleet_worker.base.errors import IngestError, Retry
 
 
 def camera_tls() -> ssl.SSLContext:
-    """As old as cameras are: the pinned certificate protects, not the age of the cipher."""
+    """A context that allows old versions and ciphers; the pinned certificate protects."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The wall clock as a parameter.
 
-Intervals are measured with the event loop's time (monotonic); only what is shown to people needs
-this one. Tests hand in one that follows a loop of virtual time.
+Intervals are measured with the event loop's time (monotonic); only times for people need this one.
+Tests pass one that follows a loop of virtual time.
 """
 
 from __future__ import annotations
@@ -14,5 +14,5 @@ WallClock = Callable[[], datetime]
 
 
 def wall_clock() -> datetime:
-    """Now, in UTC, in whole seconds: metav1.Time has no fractions."""
+    """The time now in UTC, in whole seconds, because metav1.Time has no fractions."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong with a camera or a sink, as values.
+"""The failures of a camera or a sink, as values.
 
 Every failure that leaves a protocol package is an IngestError: the condition that is not True, a
-reason of the closed set, a retry class and a sentence for people. The doors to foreign libraries
-(onvif, rtsp, sinks, cluster) translate foreign exceptions at one place each; whatever is not
-translated is a bug and passes through loudly.
+reason of the closed set, a retry class and a sentence for people. The packages that use foreign
+libraries (onvif, rtsp, sinks, cluster) translate foreign exceptions at one place each; an exception
+that is not translated is a bug and is not caught.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from camfleet_api.conditions import REASONS, ConditionType, Reason
 
 
 class Retry(StrEnum):
-    """When trying again can help."""
+    """When a retry can help."""
 
     BACKOFF = "backoff"
-    """The world's fault: try again under backoff with full jitter."""
+    """The failure may pass by itself: try again under backoff with full jitter."""
     SLOW = "slow"
     """A person must act at the camera: try again rarely (30 min)."""
     ON_SECRET_CHANGE = "on-secret-change"  # noqa: S105 - not a secret
@@ -29,7 +29,7 @@ class Retry(StrEnum):
 
 
 class Quotation(str):
-    """Words of a camera, within a detail: they may hold anything, our password included."""
+    """A text of a camera within a detail; it may contain anything, even our password."""
 
     __slots__ = ()
 
@@ -92,7 +92,7 @@ class IngestError(Exception):
 
     @property
     def message(self) -> str:
-        """The detail, then the next action: what stands in the condition."""
+        """The detail and the next action: the message of the condition."""
         next_action = REASONS[self.reason].next_action
         return f"{self.detail}. {next_action}" if next_action else f"{self.detail}."
 
@@ -100,11 +100,11 @@ class IngestError(Exception):
 class ReportedError(IngestError):
     """A failure that a former worker reported: `detail` is its condition's whole message.
 
-    It is reported again word for word. Detail and next action are not taken apart: after an upgrade
-    the next action may be worded otherwise.
+    It is reported again unchanged. Detail and next action are not separated, because the text of
+    the next action may differ after an upgrade.
     """
 
     @property
     def message(self) -> str:
-        """What stands in the condition already."""
+        """The message that the condition already has."""
         return self.detail

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moments: microseconds since the epoch, and what they are to clocks, people and programs. Pure.
+"""Converts moments, in microseconds since the epoch, from and to other forms. Pure.
 
 Wherever a time of day is kept, compared or written, it is a whole number of microseconds since
-1970-01-01T00:00:00Z; this module alone turns other forms into it and back.
+1970-01-01T00:00:00Z; only this module converts it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _END_US = (datetime(5000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1
 
 
 def microseconds(seconds: float) -> int:
-    """Seconds of a clock in whole microseconds; the rest of one is cut off."""
+    """Seconds of a clock in whole microseconds; the fraction is dropped."""
     return int(seconds * SECOND_US)
 
 
@@ -28,7 +28,7 @@ def utc(at_us: int) -> datetime:
 
 
 def day_of(at_us: int) -> str:
-    """The UTC day of a moment, as in `2026-05-01`; what lies before 1970 counts as its first."""
+    """The UTC day of a moment, as in `2026-05-01`; a moment before 1970 counts as 1970-01-01."""
     return f"{utc(max(at_us, 0)):%Y-%m-%d}"
 
 

@@ -26,7 +26,7 @@ class SocketFailure(Enum):
     TIMEOUT = auto()
     """No answer came in time."""
     CLOSED = auto()
-    """The peer ended a connection that stood."""
+    """The peer closed an open connection."""
     TLS = auto()
     """The two sides do not agree on TLS, or the certificate does not verify."""
     OTHER = auto()
@@ -39,7 +39,7 @@ _NO_ROUTE = frozenset(
 
 
 def socket_failure(error: OSError) -> SocketFailure:
-    """What this error means. Never raises."""
+    """The class of this error. Never raises."""
     # Of TLS and of name resolution `errno` holds numbers of their own, not the system's.
     if isinstance(error, ssl.SSLError):
         return SocketFailure.TLS

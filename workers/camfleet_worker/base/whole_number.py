@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole number out of text that somebody else wrote: a header, a parameter, a file. Pure."""
+"""Reads a whole number from an untrusted text: a header, a parameter, a file. Pure."""
 
 from __future__ import annotations
 

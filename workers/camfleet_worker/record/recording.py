@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recording sink: access units of one camera become segments on a volume.
+"""The recording sink: it writes the access units of one camera to segments on a volume.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
 
 Called by the media loop alone (push, push_audio, tick, close). This module decides when a segment
-and a span begin and end, and what is dropped when the disk lags. What belongs to one segment is
-open_segment.py's, audio that waits recorded_audio.py's, what the volume's thread tells
-write_progress.py's; names and cuts are layout.py's, the disk is volume.py's.
+and a span begin and end, and what is dropped when the disk lags. open_segment.py has the state of
+one segment, recorded_audio.py the audio that waits, write_progress.py the results of the volume's
+thread; layout.py decides names and cuts, volume.py writes.
 
-Time: a span starts where the camera's timeline and our clock put its first access unit; within it
-the timeline alone counts. An access unit that comes late moves neither. Where our clock has been
-set in between, the span ends at the next cut, and another begins by the new time.
+Time: a span starts at the time of its first access unit by the camera's timeline and our clock;
+within the span only the timeline counts. An access unit that comes late moves neither. Where our
+clock was set in between, the span ends at the next cut, and another begins by the new time.
 
-Audio (AAC) follows: a unit is muxed when the access unit beside it has been, into its segment, and
-decides nothing about when an access unit is written.
+Audio (AAC) follows the video: a unit is muxed after the access unit beside it, into its segment,
+and has no effect on when an access unit is written.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from camfleet_worker.record.write_progress import WriteProgress
 
 _SILENCE_S = 5.0
 _GAP_90K = int(_SILENCE_S) * CLOCK_RATE
-"""No access unit for so long is a gap, not a slow camera: the span ends with the one before."""
+"""A pause of this length is a gap, not a slow camera: the span ends with the access unit before."""
 _BACKWARD_90K = 1 * CLOCK_RATE
-"""Timestamps that go back by less are pressed into order, by more are another timeline."""
+"""Timestamps that go back by less are forced into order; by more, they are another timeline."""
 _CLOCK_SET_US = 2_000_000
 _DEFAULT_DURATION_90K = CLOCK_RATE // 25
 _RETRY_S = 5.0
-"""After a failed write, this long until the next try: the disk is asked, not hammered."""
+"""The wait after a failed write, so that a failing disk is not overloaded."""
 _STALLED_S = 10.0
 _LAGGING_S = 30.0
 _HOUR_90K = 3600 * CLOCK_RATE
@@ -64,15 +64,15 @@ class RecordingSettings:
     new one announces none."""
     retention_days: int = 30
     site: str = ""
-    """The name of the Site whose bound on recordings holds; empty: no Site's does."""
+    """The name of the Site whose limit of recordings applies; empty where none does."""
     queue_bytes: int = 8 << 20
     """How many bytes may wait for the disk: half a minute at 2 Mbit/s."""
     format_changes_per_hour: int = 60
-    """A camera that renews its parameter sets at every key frame must not make a file of each."""
+    """The limit of files for a camera that changes its parameter sets at every key frame."""
 
 
 class _Tail:
-    """A segment that has all its access units, and waits a little for the rest of their audio."""
+    """A segment that has all its access units, and waits for the rest of their audio."""
 
     def __init__(self, segment: OpenSegment, end_pts: int, until: float) -> None:
         self.segment = segment
@@ -89,7 +89,7 @@ class RecordingSink:
     def __init__(self, settings: RecordingSettings, volume: VolumeWriter) -> None:
         self.counters = SinkCounters()
         self.delivery_log = DeliveryLog()
-        """Of what is in files; noted by the volume's thread."""
+        """The access units that are in files; the volume's thread notes them."""
         self._settings = settings
         self._volume = volume
         self._progress = WriteProgress(self.counters, self.delivery_log)
@@ -106,10 +106,10 @@ class RecordingSink:
         """The newest access unit, whose duration is known when the next one comes."""
         self._held_pts = self._held_dts = 0
         self._watched: AccessUnit | None = None
-        """What was held at the last tick."""
+        """The access unit that was held back at the last tick."""
         self._held_since = float("-inf")
         self._ended_us = 0
-        """The end of the span before; 0 where there was none."""
+        """The end of the last span; 0 where there was none."""
         self._format_changes: deque[int] = deque()
         volume.prepare(
             settings.prefix, settings.retention_days, settings.site, self._progress.failed
@@ -117,7 +117,7 @@ class RecordingSink:
 
     @property
     def state(self) -> SinkState:
-        """Working means: the last write reached the file."""
+        """The state; working means that the last write reached the file."""
         if self._stalled:
             return SinkState(
                 SinkPhase.FAILED, storage_failed("The recording volume does not answer")
@@ -152,8 +152,8 @@ class RecordingSink:
             self._finish_tail()
 
     def tick(self, now: float) -> None:
-        """Notice a disk that does not answer, audio that does not come, and a camera that has
-        fallen silent: what the muxer holds goes to the disk, and not only when it comes back."""
+        """Notice a disk that does not answer, missing audio, and a camera that stopped sending: the
+        muxer's data is then written at once, not when the camera comes back."""
         self._now = now
         if self._tail is not None and now >= self._tail.until:
             self._finish_tail()
@@ -191,7 +191,7 @@ class RecordingSink:
             self._end_span(segment)
             return
         if self._progress.queued_bytes > self._settings.queue_bytes:
-            # Mid-GOP: its head stays, decodable; its tail goes, up to a key frame with room.
+            # Within a GOP: its beginning stays, decodable; the rest is dropped, up to a key frame.
             self._drop_from_here(segment, unit)
             return
         # Nearly always the same object: comparing what is in it costs more than muxing does.
@@ -293,15 +293,15 @@ class RecordingSink:
         self._end_span_at(segment, end_pts)
 
     def _end_span_at(self, segment: OpenSegment, end_pts: int) -> None:
-        """What audio has come by now is in; a span's end waits for none."""
+        """End the span with the audio that has come by now, without a wait for more."""
         self._audio.move_to(segment, end_pts - 1)
         self._ended_us = segment.shown_us(end_pts)
         segment.close(self._ended_us)
         self._forget_span()
 
     def _leave_segment(self, segment: OpenSegment, end_pts: int) -> None:
-        """The span goes on in the next segment. Audio follows its access units by a moment: where
-        some flows, this one stays open for that long."""
+        """Go on with the span in the next segment. Audio comes shortly after its access units:
+        where there is some, this segment stays open for that time."""
         self._finish_tail()
         tail = _Tail(segment, end_pts, self._now + _AUDIO_LATE_S)
         complete = self._is_complete(tail)
@@ -311,7 +311,7 @@ class RecordingSink:
             self._tail = tail
 
     def _is_complete(self, tail: _Tail) -> bool:
-        """Whether all audio of the segment has come; what has come is in."""
+        """Whether all audio of the segment has come; adds the units that have come."""
         self._audio.move_to(tail.segment, tail.end_pts - 1)
         return self._audio.newest_pts >= tail.end_pts
 
@@ -321,7 +321,7 @@ class RecordingSink:
             tail.segment.close(None)
 
     def _abandon(self, segment: OpenSegment) -> None:
-        """Its file failed: what the muxer holds is lost."""
+        """Count the muxer's data as lost, because the file failed."""
         lost = segment.waiting
         held = int(self._held is not None)
         self._progress.dropped(lost.access_units + held, lost.audio_units, gops=1)
@@ -333,6 +333,6 @@ class RecordingSink:
         self._held = None
 
     def _has_room(self, resuming: bool) -> bool:
-        # Dropping ends at half: a disk at its limit would else lose every other GOP's tail.
+        # Dropping ends at half: a disk at its limit would else lose the end of every second GOP.
         limit = self._settings.queue_bytes // 2 if resuming else self._settings.queue_bytes
         return self._progress.queued_bytes <= limit

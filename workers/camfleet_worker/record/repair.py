@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a dead writer left behind: its last segment made whole, its last span closed.
+"""Repairs the files of a writer that died: completes its last segment and closes its last span.
 
-Called on the volume's writer thread before a camera is recorded. It touches no segment that
-somebody still writes, and none but the last.
+Called on the volume's writer thread before a camera is recorded. It changes only the last segment,
+and none that a process still writes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from camfleet_worker.record.layout import ObjectKey, spans
 def repair(root: Path, prefix: str) -> None:
     """Close the last span of a camera where its writer died without doing so.
 
-    A torn fragment at the end is cut off; what lies before it was whole already. A segment that
-    holds no whole fragment is removed. A segment that someone still writes is left alone.
+    A torn fragment at the end is cut off; everything before it is whole. A segment without a whole
+    fragment is removed. A segment that a process still writes is left alone.
     """
     last = retention.newest_hour(root / prefix)
     found = spans(key for _, key in last)

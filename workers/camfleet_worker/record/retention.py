@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deleting old recordings of a volume: by age, by what a site or all of them take, and when the
-disk is full.
+"""Deletes old recordings of a volume: by age, by the limits of sites and of the volume, and when
+the disk is full.
 
-Called by the volume's threads: housekeeping.py says when. A volume may be shared by several
-workers: a segment that someone still writes holds a lock (flock) and is left alone. What is no
-recording is never touched. How long a camera's recordings are kept, and what a site's may take, is
-read from declarations.py's files.
+Called by the volume's threads; housekeeping.py decides when. Several workers may share a volume: a
+segment that a process still writes has a lock (flock) and is left alone. Only recordings are ever
+deleted. The retention of cameras and the limits of sites are in declarations.py's files.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from camfleet_worker.record import declarations
 from camfleet_worker.record.layout import ObjectKey, is_day, parse_key
 
 _DEPTH = 3
-"""Folders between the root and the days: namespace, camera, and one to spare."""
+"""The most folders between the root and the days: namespace, camera, and one in reserve."""
 
 Deleted = Callable[[Path, int, int], None]
 """Called for each object with the folder of its camera, its size, which is 0 where nothing was
@@ -35,7 +34,7 @@ def _unnoticed(folder: Path, size: int, at_us: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BoundedSite:
-    """A site whose recordings have a bound, and where those of its cameras lie."""
+    """A site whose recordings have a limit, and the folders of its cameras."""
 
     name: str
     max_bytes: int
@@ -43,7 +42,7 @@ class BoundedSite:
 
 
 def bounded_sites(root: Path) -> list[BoundedSite]:
-    """The sites with a bound, each with all cameras whose recordings are of it."""
+    """The sites with a limit, each with all cameras whose recordings belong to it."""
     folders: dict[tuple[Path, str], list[Path]] = {}
     for folder in camera_folders(root):
         site = declarations.site_of(folder)
@@ -58,7 +57,7 @@ def bounded_sites(root: Path) -> list[BoundedSite]:
 
 
 def delete_expired(root: Path, now_us: int, deleted: Deleted = _unnoticed) -> int:
-    """Delete what is older than the retention declared beside it; answers bytes set free."""
+    """Delete recordings older than the retention declared beside them; returns the freed bytes."""
     freed = 0
     for folder in camera_folders(root):
         days = declarations.retention_days(folder)
@@ -79,9 +78,9 @@ def delete_oldest(
     folders: Iterable[Path] | None = None,
 ) -> int:
     """Delete the oldest objects of all cameras, or of those in `folders`, until `wanted_bytes` are
-    free; answers how many are.
+    freed; returns how many are.
 
-    Fewer than wanted when everything that remains is being written.
+    These are fewer than wanted where all remaining files are being written.
     """
     freed = 0
     among = camera_folders(root) if folders is None else folders
@@ -95,7 +94,7 @@ def delete_oldest(
 
 
 def used_by_camera(root: Path) -> dict[Path, int]:
-    """What lies in each camera's folder takes: its recordings, and beside the days its journal."""
+    """The bytes of each camera's folder: its recordings, and its journal beside the days."""
     return {
         folder: _beside_the_days_bytes(folder)
         + sum(_size(path) for path, _ in oldest_first(folder))
@@ -104,7 +103,7 @@ def used_by_camera(root: Path) -> dict[Path, int]:
 
 
 def camera_folders(root: Path) -> Iterator[Path]:
-    """The folders that hold days."""
+    """The folders of cameras, which have a folder for each day."""
     yield from _camera_folders(root, _DEPTH)
 
 
@@ -140,7 +139,7 @@ def newest_hour(folder: Path) -> list[tuple[Path, ObjectKey]]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[int | None]:
-    """An open descriptor that holds the segment's lock, or None where someone is writing it."""
+    """An open descriptor with the segment's lock, or None where a process is writing it."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -189,7 +188,7 @@ def _camera_folders(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _sorted_names(folder: Path) -> list[str]:
-    """Names in a folder; none where it is gone or is no folder: others delete at the same time."""
+    """Names in a folder; none where it is gone or no folder, because others may delete it."""
     try:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
@@ -197,7 +196,7 @@ def _sorted_names(folder: Path) -> list[str]:
 
 
 def _beside_the_days_bytes(folder: Path) -> int:
-    """Folders that are no days, in whole blocks, which is what a volume's limit counts."""
+    """The size of folders that are no days in whole blocks, which the limit of a volume counts."""
     return sum(
         _blocks_bytes(folder / name / file)
         for name in _sorted_names(folder)
@@ -221,7 +220,7 @@ def _size(path: Path) -> int:
 
 
 def _delete(path: Path) -> int:
-    """Delete one object and the folders it leaves empty; answers the bytes set free."""
+    """Delete one object and the folders that become empty; returns the freed bytes."""
     with locked(path) as descriptor:
         if descriptor is None:
             return 0
@@ -231,5 +230,5 @@ def _delete(path: Path) -> int:
         try:
             folder.rmdir()
         except OSError:
-            break  # not empty: that is what stops the climb
+            break  # the folder is not empty, and so are those above
     return size

@@ -29,8 +29,8 @@ _MOST_PARTS = os.sysconf("SC_IOV_MAX")
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a fragment holds: how many units, and when its access units had arrived, in microseconds
-    since the epoch. `begins`: no access unit of its span was handed over before."""
+    """The content of a fragment: how many units, and when its access units arrived, in microseconds
+    since the epoch. `begins`: no access unit of its span was submitted before."""
 
     units: Units
     first_us: int = 0
@@ -46,7 +46,7 @@ class WriteObserver(Protocol):
         """These bytes are in the file."""
 
     def lost(self, size: int, units: Units, error: IngestError | None) -> None:
-        """They are not; `error` where this write failed, None where an earlier one had."""
+        """These bytes are not; `error` where this write failed, None where an earlier one did."""
 
 
 class SegmentFile:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an error of the operating system on a recording volume means. Pure.
+"""Maps errors of the operating system on a recording volume to reasons. Pure.
 
-Called by whatever touches the volume: here alone errno becomes a reason of ours.
+All modules that use the volume call it; no other one maps errno of a disk.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def is_full(error: OSError) -> bool:
-    """Whether there is no room, for whomever it was meant."""
+    """Whether the disk or a quota is full."""
     return error.errno in _FULL
 
 
 def storage_error(error: OSError) -> IngestError:
-    """An error of the operating system, as ours."""
+    """The IngestError for an error of the operating system."""
     if is_full(error):
         return IngestError(
             ConditionType.RECORDING,
@@ -32,5 +32,5 @@ def storage_error(error: OSError) -> IngestError:
 
 
 def storage_failed(fact: str) -> IngestError:
-    """The volume does not do what it should."""
+    """StorageFailed with this detail."""
     return IngestError(ConditionType.RECORDING, Reason.STORAGE_FAILED, fact)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the recordings of each camera on a volume take: measured now and then, counted in between.
+"""Counts the bytes of each camera's recordings on a volume, between measurements.
 
-Used by the volume's threads and by the media loop. Others may write to the volume too, or delete:
-the count is as good as the last measurement.
+Used by the volume's threads and by the media loop. Other workers may write to the volume too, or
+delete: the count is as exact as the last measurement.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ class UsedBytes:
         self._lock = threading.Lock()
         self._by_folder: dict[Path, int] = {}
         self.known = False
-        """Whether it was ever measured: before that nothing is counted."""
+        """Whether the volume was measured; before that nothing is counted."""
 
     def measured(self, by_folder: Mapping[Path, int]) -> None:
-        """What there is, by looking."""
+        """Replace the counts by a measurement."""
         with self._lock:
             self._by_folder = dict(by_folder)
             self.known = True
 
     def add(self, folder: Path, size: int) -> None:
-        """So much was written, or will be."""
+        """Add bytes that were or will be written."""
         if self.known:
             with self._lock:
                 self._by_folder[folder] = self._by_folder.get(folder, 0) + size
 
     def subtract(self, folder: Path, size: int) -> None:
-        """So much was deleted."""
+        """Subtract bytes that were deleted."""
         self.add(folder, -size)
 
     def of(self, folders: Iterable[Path]) -> int:
-        """What these cameras' recordings take together."""
+        """The bytes of these cameras' recordings together."""
         with self._lock:
             return sum(self._by_folder.get(folder, 0) for folder in folders)

@@ -33,21 +33,21 @@ class WriteProgress:
     def __init__(self, counters: SinkCounters, delivery_log: DeliveryLog) -> None:
         self.counters = counters
         self.delivery_log = delivery_log
-        """Of what is in files."""
+        """The access units that are in files."""
         self.lock = threading.Lock()
-        """Around the counters: both threads write them."""
+        """The lock of the counters, which both threads write."""
         self.queued_bytes = 0
-        """Handed over, and neither in a file nor lost yet."""
+        """Bytes that were submitted and are neither in a file nor lost yet."""
         self.state = STARTING
-        """WORKING: the last write reached the file."""
+        """The state; WORKING means that the last write reached the file."""
 
     def handed_over(self, size: int) -> None:
-        """So many bytes are on their way."""
+        """Count bytes that were submitted."""
         with self.lock:
             self.queued_bytes += size
 
     def dropped(self, access_units: int, audio_units: int = 0, gops: int = 0) -> None:
-        """These were not handed over and never will be."""
+        """Count units that were not submitted and never will be."""
         counters = self.counters
         with self.lock:
             counters.dropped_access_units += access_units
@@ -55,7 +55,7 @@ class WriteProgress:
             counters.dropped_gops += gops
 
     def wrote(self, size: int, content: Content) -> None:
-        """Count what is in the file now."""
+        """Count the content that is in the file now."""
         units, counters = content.units, self.counters
         with self.lock:
             self.queued_bytes -= size
@@ -81,7 +81,7 @@ class WriteProgress:
             self.failed(error)
 
     def failed(self, error: IngestError) -> None:
-        """Nothing reaches the disk for now."""
+        """Note that no write reaches the disk for now."""
         self.state = SinkState(SinkPhase.FAILED, error)
         self.delivery_log.failed(Cause.DISK)
         self.delivery_log.broken()

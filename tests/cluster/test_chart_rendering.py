@@ -325,7 +325,7 @@ def _viewer_objects(**changes: Any) -> list[Object]:
     return list(yaml.safe_load_all(result.stdout))
 
 
-def test_metrics_are_for_everybody_unless_somebody_is_named() -> None:
+def test_metrics_are_open_unless_clients_are_named() -> None:
     made = _viewer_objects(metricsFrom=[])
     policies = [one["spec"] for one in made if one["kind"] == "NetworkPolicy"]
     assert all(_admitted(one, "metrics", "anywhere", {}) for one in policies)

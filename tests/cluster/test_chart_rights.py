@@ -114,7 +114,7 @@ def _granted(*values: str) -> dict[Right, Any]:
     return granted
 
 
-def test_what_is_granted_is_used_and_what_is_used_is_granted() -> None:
+def test_granted_rights_are_exactly_the_used_ones() -> None:
     assert sorted(_granted()) == sorted(USED)
 
 

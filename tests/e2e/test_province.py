@@ -115,7 +115,7 @@ def _is_ready(pod: dict[str, Any]) -> bool:
     return steps.condition(pod, "Ready").get("status") == "True"
 
 
-def test_a_worker_deployment_deleted_by_hand_heals(province: Province) -> None:
+def test_a_worker_deployment_deleted_by_hand_comes_back(province: Province) -> None:
     target = province.target
     before = {item["metadata"]["name"]: item["metadata"]["uid"] for item in _shards(province)}
     streams = figures.streams(province.target)

@@ -82,7 +82,7 @@ def test_every_field_of_a_spec_is_read(kind: Kind) -> None:
     assert unread == set(), "read them, or take them out of the contract"
 
 
-def test_what_is_excused_is_a_field() -> None:
+def test_each_field_for_people_only_exists() -> None:
     known = {field for kind in KINDS for field, _ in _fields(kind.spec)}
     assert FOR_PEOPLE.keys() <= known
 

@@ -102,7 +102,7 @@ def _last_name(node: ast.expr) -> str:
 # What a reason means: camfleet_api.conditions
 
 
-def test_what_a_reason_means_for_control_stands_in_its_row_and_in_no_list_beside() -> None:
+def test_the_effects_of_a_reason_are_in_its_row_and_in_no_other_list() -> None:
     """A list of reasons beside `REASONS` says no of each reason that it does not know."""
     assert _found(_lists_reasons, {"crds/camfleet_api/conditions.py": "the one place"}) == []
 

@@ -101,7 +101,7 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z0-9]+", apart.lower())) - {"a", "an", "the", "of"}
 
 
-def test_what_is_left_to_do_names_its_issue() -> None:
+def test_a_todo_names_its_issue() -> None:
     def nameless(module: Path) -> list[str]:
         marks = re.findall(r"#.*\b(?:TODO|FIXME|XXX)\b.*", module.read_text("utf-8"))
         return [mark for mark in marks if not re.search(r"#\d+", mark)]
@@ -109,7 +109,7 @@ def test_what_is_left_to_do_names_its_issue() -> None:
     assert _offences(MODULES, nameless) == []
 
 
-def test_nothing_is_swallowed() -> None:
+def test_no_exception_is_ignored() -> None:
     def swallowed(module: Path) -> list[str]:
         return [
             f"line {node.lineno}"
@@ -141,7 +141,7 @@ MAY_READ_IT = {
 }
 
 
-def test_what_a_socket_error_means_is_read_at_one_place() -> None:
+def test_socket_errors_are_classified_at_one_place() -> None:
     worker = PACKAGES["camfleet_worker"]
 
     def reads(module: Path) -> list[str]:

@@ -47,7 +47,7 @@ async def test_https_behind_an_http_address_is_found_and_learnt(
     await streams(gate, resolution, media_loop)
 
 
-async def test_what_was_learnt_is_asked_first(
+async def test_the_learnt_scheme_is_tried_first(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:
     gate = await simulator.add(camera("https-only"))

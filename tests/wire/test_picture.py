@@ -172,7 +172,7 @@ def test_a_sink_whose_pool_is_busy_asks_again_with_the_next_key_frame() -> None:
     assert busy.asked == 3 == sink.counters.dropped_access_units
 
 
-def test_what_cannot_be_decoded_is_counted_and_a_bug_ends_no_thread() -> None:
+def test_an_undecodable_key_frame_is_counted_and_a_bug_ends_no_thread() -> None:
     pool, unit = PicturePool(threads=1), next(access_units(prepared_clip("240p-h264")))
 
     def bug(_: Result | None) -> None:

@@ -148,7 +148,7 @@ def test_a_silent_camera_ends_its_span_and_the_next_picture_begins_another(
     assert second.start_us == int((START_S + 32) * 1e6)
 
 
-def test_what_a_camera_sent_before_it_fell_silent_goes_to_the_disk_while_it_is_silent(
+def test_access_units_before_a_silence_are_written_during_the_silence(
     h264: Clip, volume: VolumeWriter, tmp_path: Path
 ) -> None:
     sink = RecordingSink(RecordingSettings(PREFIX), volume)

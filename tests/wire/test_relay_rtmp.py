@@ -90,7 +90,7 @@ def test_a_player_sees_every_picture_with_its_bytes_and_its_time(
     assert sink.counters.dropped_access_units == 0
 
 
-def test_what_the_server_has_acknowledged_is_evidence(vms: RtmpServer) -> None:
+def test_access_units_that_the_server_has_acknowledged_count(vms: RtmpServer) -> None:
     sink = relay(vms.url("{camera}"))
 
     def until_us() -> int:

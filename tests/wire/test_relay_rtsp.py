@@ -407,7 +407,7 @@ def arrived_us(unit: AccessUnit) -> int:
     return int(unit.arrived_at * 1_000_000)
 
 
-def test_what_a_slow_vms_has_not_acknowledged_is_no_evidence(resolver: Resolver) -> None:
+def test_access_units_that_a_slow_vms_has_not_acknowledged_do_not_count(resolver: Resolver) -> None:
     with GrantingVms(awake=False) as vms:
         sink = relay(vms.url, resolver)
         with MediaPump(access_units(prepared_clip("720p-h264")), sink) as pump:

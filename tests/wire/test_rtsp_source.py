@@ -346,7 +346,7 @@ async def connect_error(host: str, port: int) -> IngestError:
     ],
     ids=["http", "hang-up", "no-h264", "redirect", "unknown-scheme"],
 )
-async def test_what_is_no_usable_rtsp_ends_in_its_reason(
+async def test_unusable_rtsp_answers_have_their_reasons(
     answer: bytes, condition: ConditionType, reason: Reason
 ) -> None:
     async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -87,7 +87,7 @@ async def test_a_camera_that_sends_over_udp_only_plays_where_the_profile_allows_
 
 
 @pytest.mark.quirk(32)
-async def test_what_was_learnt_about_udp_saves_the_question_for_tcp(
+async def test_learnt_udp_saves_the_request_for_tcp(
     simulator: Simulator, media_loop: MediaLoop
 ) -> None:
     camera = await simulator.add(camera_settings(faults=("udp-only",)))

@@ -43,7 +43,7 @@ def test_every_number_is_found_lost_or_before(there: set[int]) -> None:
     assert set(found.lost).isdisjoint(there)
 
 
-def test_what_is_lost_at_the_end_is_lost() -> None:
+def test_pictures_missing_at_the_end_are_lost() -> None:
     found = account("gate", 10, sightings([0, 1, 2, 5, 6, 7]))
     assert found.lost == (3, 4, 8, 9)
     assert runs(found.lost) == [(3, 2), (8, 2)]

@@ -26,7 +26,7 @@ GOOD = Result(
 MORE = replace(GOOD, case=Case(Reader.OURS, Task.RELAY, 110), pss_mb=200.0)
 
 
-def test_what_reaches_its_goals_has_no_shortcomings() -> None:
+def test_results_that_reach_the_goals_have_no_shortcomings() -> None:
     assert shortcomings([GOOD, MORE]) == []
 
 

@@ -41,6 +41,6 @@ def test_messages_are_whole_however_they_are_cut(cuts: list[int]) -> None:
     ],
     ids=["no request line", "no header", "negative length", "huge length", "endless"],
 )
-def test_what_is_no_request_is_refused(data: bytes) -> None:
+def test_invalid_requests_are_refused(data: bytes) -> None:
     with pytest.raises(MessageInvalid):
         list(MessageReader().feed(data))

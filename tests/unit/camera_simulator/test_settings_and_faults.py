@@ -16,7 +16,7 @@ GATE = CameraSettings("gate", password="s3cret")
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_each_fault_changes_the_camera_and_taking_it_away_heals_it(fault: Fault) -> None:
+def test_each_fault_changes_the_camera_and_removing_it_restores_the_camera(fault: Fault) -> None:
     broken = dataclasses.replace(GATE, faults=(fault.name,))
     if fault.played_by in ("vms", "worker"):
         with pytest.raises(SettingsInvalid, match=fault.name):

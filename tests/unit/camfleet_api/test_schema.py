@@ -72,7 +72,7 @@ def test_an_enumeration_keeps_its_values_and_needs_no_length() -> None:
     }
 
 
-def test_what_may_be_none_is_simply_not_required() -> None:
+def test_an_optional_field_is_not_required() -> None:
     class Outer(Model):
         field: ShortText | None = None
         needed: ShortText
@@ -139,7 +139,7 @@ def test_an_exclusive_bound_is_refused() -> None:
         ),
     ],
 )
-def test_what_has_no_greatest_size_is_refused(annotation: object, complaint: str) -> None:
+def test_a_field_without_a_maximum_is_refused(annotation: object, complaint: str) -> None:
     model = type("Outer", (Model,), {"__annotations__": {"field": annotation}})
     with pytest.raises(SchemaError, match=complaint):
         structural_schema(model)

@@ -93,7 +93,7 @@ async def test_a_change_of_spec_ends_the_wait_of_a_failed_key(
     assert await next_of(queue) == "a"
 
 
-async def test_a_ring_for_later_is_not_given_out_before(
+async def test_a_key_that_is_due_later_is_not_returned_before(
     queue: NamespaceQueue, clock: Clock
 ) -> None:
     queue.enqueue("a", Priority.SPEC, in_s=10)

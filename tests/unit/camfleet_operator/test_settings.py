@@ -25,7 +25,7 @@ def test_four_variables_are_enough() -> None:
 
 
 @pytest.mark.parametrize("name", LEAST)
-def test_each_of_them_must_be_there(name: str) -> None:
+def test_each_required_variable_must_be_set(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is not set"):
         settings_from_env({key: value for key, value in LEAST.items() if key != name})
 

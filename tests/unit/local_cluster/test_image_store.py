@@ -50,7 +50,7 @@ def test_a_lost_blob_makes_an_image_incomplete(tmp_path: Path) -> None:
     assert not image_store.is_complete("localhost/a:1")
 
 
-def test_what_no_tag_leads_to_is_forgotten(tmp_path: Path) -> None:
+def test_blobs_without_a_tag_are_removed(tmp_path: Path) -> None:
     old = make("localhost/a:1", tmp_path, b"old")
     other = make("localhost/b:1", tmp_path, b"old")
     new = make("localhost/a:1", tmp_path, b"new")

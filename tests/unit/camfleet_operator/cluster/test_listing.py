@@ -95,7 +95,7 @@ async def test_nothing_is_repaired_where_nothing_differs(world: World) -> None:
     assert heard == []
 
 
-async def test_what_was_made_after_the_listing_is_not_taken_for_deleted(world: World) -> None:
+async def test_an_object_made_after_the_listing_does_not_count_as_deleted(world: World) -> None:
     cluster, store, _, listing = world
     newer = camera("ns", "late")
     newer["metadata"] |= {"uid": "late", "resourceVersion": "99"}

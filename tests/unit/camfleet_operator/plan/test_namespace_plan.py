@@ -445,7 +445,7 @@ def test_the_last_camera_gone_the_worker_lets_go_first_and_then_everything_goes(
         assert province.names(kind) == []
 
 
-def test_what_has_no_owner_left_is_removed_with_its_shard(province: Any) -> None:
+def test_objects_without_an_owner_are_removed_with_their_shard(province: Any) -> None:
     running(province, count=1)
     orphan = copy.deepcopy(province.get("Role", only_shard(province)))
     orphan["metadata"].pop("ownerReferences")

@@ -42,7 +42,7 @@ def test_cameras_are_found_by_their_own_secret_and_by_that_of_their_vms() -> Non
     assert index.with_secret("unknown") == []
 
 
-def test_what_left_the_shard_is_found_no_more() -> None:
+def test_a_camera_that_left_the_shard_is_not_found() -> None:
     index = index_of(GATE, LOBBY)
     index.hold({LOBBY.uid: LOBBY})
     assert names(index.at_device(GATE.device)) == {"lobby"}

@@ -53,7 +53,7 @@ def test_sinks_that_stay_the_same_are_not_replaced() -> None:
     assert replaced == [(picture,)]
 
 
-def test_what_a_former_worker_saw_holds_until_the_picture_is_known_and_not_after() -> None:
+def test_a_former_workers_picture_failure_holds_until_a_verdict_and_not_after() -> None:
     sinks, picture, _ = with_picture()
     sinks.recall_picture([STALE])
     assert sinks.picture_failure() == STALE

@@ -39,7 +39,7 @@ def test_a_person_who_declares_the_new_serial_number_confirms_the_exchange() -> 
     assert (watch.device, watch.failure) == (OTHER, None)
 
 
-def test_what_the_device_leaves_out_today_stays() -> None:
+def test_an_identifier_that_is_missing_now_is_kept() -> None:
     watch = watch_of(GATE)
     watch.see(DeviceStatus(manufacturer="Maker", serial_number="AB123456"), None)
     assert watch.device == GATE

@@ -7,7 +7,7 @@ from camfleet_worker.camera.received_totals import ReceivedTotals
 from camfleet_worker.media.counters import StreamCounters
 
 
-def test_what_a_session_counted_stays_when_it_has_ended() -> None:
+def test_the_counts_of_a_session_stay_when_it_has_ended() -> None:
     totals = ReceivedTotals()
     first = StreamCounters()
     totals.begin(first)

@@ -182,7 +182,7 @@ def test_the_journal_follows_the_sinks_that_were_made() -> None:
     assert journal.followed == [tape.sinks]
 
 
-def test_what_was_learnt_goes_straight_to_rtsp() -> None:
+def test_a_learnt_stream_is_opened_without_asking_onvif() -> None:
     tape = Tape()
     tape.plays_s = 5.0
     play(tape, 60.0)

@@ -53,7 +53,7 @@ def test_a_token_is_read_however_the_field_is_written(field: str, token: str) ->
         pytest.param(("Bearer abc", "Bearer abc"), id="two fields"),
     ],
 )
-def test_what_is_no_token_is_none(fields: tuple[str, ...]) -> None:
+def test_an_invalid_authorization_has_no_token(fields: tuple[str, ...]) -> None:
     assert bearer_token(fields) is None
 
 

@@ -93,7 +93,7 @@ async def test_only_entries_that_ended_since_a_moment_are_returned(
     assert yard["entries"] == [fields_of(TODAY), fields_of(COUNTED)]
 
 
-async def test_what_is_acknowledged_is_let_go_of_by_whole_days(client: httpx.AsyncClient) -> None:
+async def test_acknowledged_entries_are_removed_by_whole_days(client: httpx.AsyncClient) -> None:
     answer = await client.post(f"/journal/acknowledge?until={DAY_US + 7}&camera=gate")
     assert answer.status_code == HTTPStatus.NO_CONTENT
     gate, yard = (await client.get("/journal")).json()["cameras"]

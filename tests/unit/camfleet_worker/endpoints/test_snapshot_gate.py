@@ -167,7 +167,7 @@ async def test_strangers_fill_few_places_of_an_api_server_that_is_slow(api: Revi
     assert await viewer is OK
 
 
-async def test_what_is_logged_and_counted_names_no_token(
+async def test_logs_and_metrics_contain_no_token(
     api: Reviewer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -137,7 +137,7 @@ def test_pictures_that_arrive_in_a_window_are_there() -> None:
     assert whose(played, ON_DISK, 300) == [(0, 300, "span")]
 
 
-def test_a_picture_that_nobody_can_use_is_planned_in_a_window() -> None:
+def test_an_unusable_picture_is_planned_in_a_window() -> None:
     played = Played()
     played.journal.declare_windows([planned(100, 200)])
     played.passes(0, 300).until(50)

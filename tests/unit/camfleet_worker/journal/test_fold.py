@@ -97,7 +97,7 @@ def test_of_two_observations_at_one_instant_the_gap_holds() -> None:
     assert held_at(folded(seen), 400) == down(Cause.CAMERA)
 
 
-def test_what_held_for_no_time_breaks_no_period() -> None:
+def test_an_observation_that_held_for_no_time_ends_no_period() -> None:
     gap = down(Cause.CAMERA)
     seen = [Observation(BEGAN, gap), Observation(300, UP), Observation(300, gap)]
     assert folded(seen) == [Period(ARRIVING, gap, BEGAN, ENDS)]
@@ -115,7 +115,7 @@ def test_a_late_observation_holds_from_where_time_is_not_settled() -> None:
     ]
 
 
-def test_what_is_older_than_what_is_known_changes_nothing() -> None:
+def test_an_observation_older_than_the_known_state_changes_nothing() -> None:
     fold = Fold(ARRIVING, BEGAN, TOLERANCE)
     fold.observe(Observation(300, UP))
     fold.settle(500)

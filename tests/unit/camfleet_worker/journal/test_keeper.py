@@ -323,7 +323,7 @@ def test_a_disk_that_takes_nothing_costs_no_line_and_no_other_thing(tmp_path: Pa
     assert worker.journals.counters.dropped_lines == 0
 
 
-def test_what_exceeds_the_memory_for_a_disk_that_takes_nothing_is_counted(
+def test_entries_beyond_the_memory_for_a_stalled_disk_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("camfleet_worker.journal.keeper._WAITING_ENTRIES", 20)
@@ -574,7 +574,7 @@ def test_a_stopped_camera_ends_at_its_stop_however_late_the_disk_is_written(
     ]
 
 
-def test_what_was_given_up_for_a_line_that_the_disk_then_refused_is_counted(
+def test_bytes_removed_for_a_line_that_the_disk_refused_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = Worker(tmp_path)

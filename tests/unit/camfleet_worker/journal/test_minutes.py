@@ -75,7 +75,7 @@ def test_a_short_gap_leaves_a_minute_good_and_is_named_all_the_same() -> None:
         [on_disk(UP, -1.0, 0.0), on_disk(UP, 1.0, 2.0)],
     ],
 )
-def test_what_is_unknown_is_not_up(known: list[Period]) -> None:
+def test_a_minute_with_unknown_time_is_not_good(known: list[Period]) -> None:
     assert judge(START, known, 30).verdict is Verdict.UNKNOWN
 
 
@@ -94,7 +94,7 @@ def test_a_minute_that_lacks_only_planned_time_is_planned() -> None:
     assert (minute.verdict, minute.causes) == (Verdict.PLANNED, frozenset({Cause.PLANNED}))
 
 
-def test_planned_work_excuses_nothing_beside_it() -> None:
+def test_planned_work_changes_no_gap_outside_its_window() -> None:
     planned = down(Cause.PLANNED)
     late = [on_disk(planned, 0.0, 0.5), on_disk(down(Cause.LINE), 0.5)]
     assert judge(START, late, 0).verdict is Verdict.NOT_GOOD

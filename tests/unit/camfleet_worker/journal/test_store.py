@@ -80,7 +80,7 @@ def test_an_hour_that_is_none_is_read_over(counts: bytes) -> None:
 
 
 @given(st.lists(periods(), max_size=5, unique=True))
-def test_what_was_appended_is_read_once_and_the_same(written: list[Period]) -> None:
+def test_appended_entries_are_read_once_and_unchanged(written: list[Period]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = JournalStore(Path(folder))
         for period in [*written, *written]:
@@ -99,7 +99,7 @@ def test_half_a_line_is_no_period(period: Period, data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     "line", [b"[]", b"null", b'{"v":2}', b'{"v":1}', b"[" * 9999, b"\xff", b""]
 )
-def test_what_is_no_line_of_this_version_is_read_over(line: bytes) -> None:
+def test_lines_of_another_version_are_skipped(line: bytes) -> None:
     assert entry_of(line) is None
 
 

@@ -72,7 +72,9 @@ def test_every_moment_keeps_its_state_and_is_planned_only_in_a_window(
 
 
 @given(timelines(), windows)
-def test_what_was_planned_stays_as_it_is(told: list[Period], declared: list[Window]) -> None:
+def test_applying_windows_again_changes_no_planned_part(
+    told: list[Period], declared: list[Window]
+) -> None:
     once = with_planned_gaps(told, declared)
     again = with_planned_gaps(once, declared)
     assert [one for one in again if one.condition.cause is not Cause.PLANNED] == [

@@ -107,7 +107,7 @@ async def test_a_secret_of_another_type_is_never_opened(secret: Following) -> No
     assert secret.accounts.values() == set()
 
 
-async def test_what_is_missing_is_named(secret: Following) -> None:
+async def test_a_missing_secret_or_key_is_named(secret: Following) -> None:
     await secret.vanish()
     with pytest.raises(IngestError, match="Secret site does not exist"):
         secret.accounts.camera_login(CAMERA_1)

@@ -128,7 +128,7 @@ def test_the_channels_of_a_recorder_wait_for_the_first_login_and_profit_from_it(
     run_virtual(main())
 
 
-def test_what_rtsp_refused_is_not_tried_by_the_next_channel() -> None:
+def test_credentials_that_rtsp_refused_are_not_tried_by_the_next_channel() -> None:
     async def main() -> None:
         ledger = AttemptLedger(VirtualClock())
         async with ledger.login(KEY, Written()) as login:

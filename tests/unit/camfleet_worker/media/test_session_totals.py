@@ -32,7 +32,7 @@ def test_every_counter_survives_a_reconnect() -> None:
             assert total == before + now, field.name
 
 
-def test_what_a_session_knew_of_the_cameras_clock_ends_with_it() -> None:
+def test_the_cameras_clock_is_unknown_after_a_session() -> None:
     ended = added(counted(1), StreamCounters())
     assert ended.camera_clock_offset_s is None
     assert ended.drift_ppm is None

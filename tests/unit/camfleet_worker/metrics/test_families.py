@@ -56,7 +56,7 @@ def test_the_bug_counter_holds_the_faults_of_every_part() -> None:
     assert [sample.value for sample in bugs.samples] == [6]
 
 
-def test_what_is_not_known_has_no_series() -> None:
+def test_an_unknown_value_has_no_series() -> None:
     scrape = Scrape(families.SCRAPED)
     scrape.add_fields(families.STREAM, StreamCounters(packets=7), ("phu-yen", "hotel", "gate"))
     series = {one.name: [s.value for s in one.samples] for one in scrape.metrics()}

@@ -76,7 +76,9 @@ def test_another_question_is_asked(
     [(SOAP, STREAM), (PAGE, PROFILES)],
     ids=["its own stream", "a web server that stumbled"],
 )
-def test_what_each_channel_asks_itself(answer: SoapAnswer, question: tuple[str, str, str]) -> None:
+def test_each_channel_sends_these_questions_itself(
+    answer: SoapAnswer, question: tuple[str, str, str]
+) -> None:
     async def two_channels(cache: AnswerCache, ask: Send) -> None:
         await cache.of_channel("account", "1")(question, ask)
         await cache.of_channel("account", "2")(question, ask)

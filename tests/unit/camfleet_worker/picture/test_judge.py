@@ -104,7 +104,7 @@ def test_a_fault_is_suspected_at_once_stated_when_it_lasts_and_withdrawn_when_it
 
 
 @pytest.mark.parametrize("fault", ON_SIGHT)
-def test_what_passes_is_never_stated(
+def test_a_short_fault_is_never_stated(
     watch: Watch, room: Luma, harms: dict[Fault, Luma], fault: Fault
 ) -> None:
     for _ in range(5):

@@ -51,7 +51,7 @@ def test_names_sort_as_times_do(instants: list[int]) -> None:
     ],
     ids=["no fraction", "short fraction", "leap second"],
 )
-def test_what_other_writers_may_spell_is_read(text: str, at_us: int) -> None:
+def test_keys_of_other_writers_are_read(text: str, at_us: int) -> None:
     key = parse_key(text)
     assert key is not None
     assert key.at_us == at_us

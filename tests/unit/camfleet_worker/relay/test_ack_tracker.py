@@ -34,7 +34,7 @@ def test_an_access_unit_of_which_an_octet_is_missing_is_not_there() -> None:
     assert evidence.under_way == (10 * SECOND, 12 * SECOND)
 
 
-def test_what_was_under_way_when_the_connection_broke_never_counts() -> None:
+def test_access_units_under_way_when_the_connection_broke_never_count() -> None:
     evidence = DeliveryLog()
     acks = AckTracker(evidence)
     acks.sent(100, [unit(10, key=True)])

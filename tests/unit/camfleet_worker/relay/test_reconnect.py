@@ -36,7 +36,7 @@ def test_a_system_that_was_away_for_long_is_tried_often_enough_to_be_back_in_ten
     assert reconnect.may_connect(1000.0 * (failures - 1) + 7.0)
 
 
-def test_only_a_minute_of_health_makes_a_failure_the_first_again() -> None:
+def test_only_a_healthy_minute_resets_the_backoff() -> None:
     reconnect = Reconnect(lambda: 0.999)
     for _ in range(5):
         reconnect.failed(0.0, Retry.BACKOFF)
@@ -56,7 +56,7 @@ def test_refused_credentials_are_tried_again_rarely(share: float) -> None:
     assert reconnect.may_connect(SLOW_S)
 
 
-def test_what_only_a_declaration_can_help_is_not_tried_again() -> None:
+def test_a_failure_that_only_a_declaration_can_end_is_not_tried_again() -> None:
     reconnect = Reconnect(lambda: 0.0)
     reconnect.failed(0.0, Retry.ON_SPEC_CHANGE)
     assert not reconnect.may_connect(1e12)

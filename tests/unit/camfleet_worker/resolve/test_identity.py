@@ -95,7 +95,7 @@ def test_another_device_is_reported_with_old_and_new_identifier() -> None:
     )
 
 
-def test_what_a_status_holds_is_compared_like_an_answer() -> None:
+def test_a_stored_identity_is_compared_like_an_answer() -> None:
     status = DeviceStatus(serial_number=GATE.serial_number, mac_address=GATE.mac_address)
     assert judge(status, GATE).likeness is Likeness.SAME
     assert judge(status, LOBBY).changed
@@ -225,7 +225,7 @@ def test_two_devices_without_usable_identifiers_are_no_clones(one: DeviceStatus)
 
 
 @given(identities, identities)
-def test_what_a_device_leaves_out_today_is_not_forgotten(
+def test_an_identifier_that_is_missing_once_is_not_forgotten(
     before: DeviceStatus, now: DeviceStatus
 ) -> None:
     assume(judge(before, now).likeness is not Likeness.CHANGED)

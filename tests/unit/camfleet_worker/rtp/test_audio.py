@@ -117,7 +117,7 @@ def test_fragments_are_put_together(units: list[bytes], step: int) -> None:
 
 
 @given(UNITS, st.integers(1, 90), st.data())
-def test_what_comes_out_after_losses_was_sent_and_is_in_order(
+def test_units_after_losses_were_sent_and_are_in_order(
     units: list[bytes], step: int, data: st.DataObject
 ) -> None:
     numbered = [number.to_bytes(2, "big") + unit for number, unit in enumerate(units)]
@@ -297,7 +297,7 @@ def test_widths_that_are_not_written_are_those_of_the_mode() -> None:
         ("MPEG4-GENERIC", 16_000, 1, HBR | {"mode": "CELP-cbr"}),
     ],
 )
-def test_what_we_do_not_take_is_refused(
+def test_unsupported_audio_is_refused(
     encoding: str, clock_hz: int, channels: int, parameters: Mapping[str, str]
 ) -> None:
     assert audio_payload(encoding, clock_hz, channels, parameters) is None

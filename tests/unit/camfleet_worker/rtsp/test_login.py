@@ -75,7 +75,7 @@ def test_a_stale_nonce_costs_no_further_attempt() -> None:
     ],
     ids=["nothing-at-hand", "another-scheme", "locked"],
 )
-def test_what_cannot_succeed_costs_no_attempt(
+def test_a_login_that_cannot_succeed_costs_no_attempt(
     challenge: Response, credentials: bool, reason: Reason
 ) -> None:
     camera = Camera(credentials=credentials)

@@ -71,7 +71,7 @@ def test_a_response_is_read_with_status_headers_and_body() -> None:
         pytest.param(b"RTSP/1.0 200 OK\r\nServer: \xe1\xe9\r\nCSeq: 3\r\n\r\n", id="not-utf-8"),
     ],
 )
-def test_what_sloppy_cameras_send_is_read(data: bytes) -> None:
+def test_malformed_responses_of_cameras_are_read(data: bytes) -> None:
     (response,) = read_all(data)
     assert isinstance(response, Response)
     assert (response.status, response.cseq) == (200, 3)
@@ -115,7 +115,7 @@ def test_frames_and_messages_come_out_in_the_order_received() -> None:
         pytest.param(b"A" * MAX_HEAD_BYTES, id="endless-header"),
     ],
 )
-def test_what_is_no_message_is_refused(data: bytes) -> None:
+def test_invalid_messages_are_refused(data: bytes) -> None:
     with pytest.raises(MessageError):
         read_all(data)
 
@@ -196,6 +196,8 @@ def test_a_web_server_on_the_rtsp_port_is_none() -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 255))
-def test_what_is_found_behind_garbage_is_a_beginning_or_the_end(data: bytes, channel: int) -> None:
+def test_after_garbage_the_next_frame_or_answer_or_the_end_is_found(
+    data: bytes, channel: int
+) -> None:
     at = next_beginning(data, 0, len(data), {channel})
     assert at == len(data) or data[at] == 0x24 or data[at:].startswith(b"RTSP/1.")

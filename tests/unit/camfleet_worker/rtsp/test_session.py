@@ -109,7 +109,7 @@ def test_an_accepted_repetition_starts_the_count_of_refusals_anew() -> None:
 
 
 @pytest.mark.parametrize("challenges", [[CHALLENGE], []], ids=["challenged", "just-refused"])
-def test_options_answered_to_anybody_does_not_excuse_a_refused_get_parameter(
+def test_options_without_a_login_does_not_reset_a_refused_get_parameter(
     challenges: list[tuple[str, str]],
 ) -> None:
     session = playing_session()

@@ -15,8 +15,10 @@ UV := $(CAMFLEET_CACHE)/uv/bin/uv
 UV_VERSION := 0.13.9
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
-# Tests on the wire wait for cameras most of their time; a file's tests stay together.
+# A file's tests stay together. Tests on the wire wait for cameras most of their time, so there are
+# more of them at once than cores.
 IN_PARALLEL := -n 3 --dist loadfile
+MANY_IN_PARALLEL := -n 5 --dist loadfile
 
 .PHONY: help
 help: ## Show this list
@@ -132,7 +134,7 @@ unit: setup ## Pure tests and rules of the house, seconds
 
 .PHONY: wire
 wire: prerequisites compiled ## Real sockets: cameras, GStreamer, nginx-rtmp
-	@$(AS_SHIPPED) $(PYTEST) $(IN_PARALLEL) tests/wire
+	@$(AS_SHIPPED) $(PYTEST) $(MANY_IN_PARALLEL) tests/wire
 
 .PHONY: cluster
 cluster: prerequisites compiled ## Contract, operator and worker against a real API server
@@ -149,8 +151,8 @@ fuzz: compiled ## Hostile input for every parser, conversations with hostile cam
 .PHONY: test
 test: prerequisites compiled lint types ## All tests; what CI runs
 	@$(PYTEST) $(IN_PARALLEL) tests/unit tests/house
-	@$(AS_SHIPPED) $(PYTEST) $(IN_PARALLEL) tests/wire
-	@$(AS_SHIPPED) $(PYTEST) tests/cluster tests/e2e
+	@$(AS_SHIPPED) $(PYTEST) $(MANY_IN_PARALLEL) tests/wire
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=line cluster e2e
 
 # ---- measurements -------------------------------------------------------------------------
 

@@ -139,6 +139,7 @@ class Reason(StrEnum):
     RELAYING = "Relaying"
     VMS_UNREACHABLE = "VmsUnreachable"
     VMS_REJECTED = "VmsRejected"
+    VMS_NAME_IN_USE = "VmsNameInUse"
     VMS_CREDENTIALS_MISSING = "VmsCredentialsMissing"
     VMS_CODEC_UNSUPPORTED = "VmsCodecUnsupported"
     VMS_TOO_SLOW = "VmsTooSlow"
@@ -390,7 +391,7 @@ _ROWS: dict[Reason, ReasonRow] = {
     ),
     _R.CREDENTIALS_REJECTED: ReasonRow(
         (_C.AUTHENTICATED,),
-        "The camera's ONVIF service refuses the user name or password; attempts have stopped.",
+        "The camera refuses the user name or password; attempts have stopped.",
         "Put the right password into the Secret and the account among the camera's ONVIF users; "
         "the next attempt follows the Secret's change.",
         Cause.CAMERA,
@@ -507,6 +508,14 @@ _ROWS: dict[Reason, ReasonRow] = {
         (_C.RELAYING,),
         "The monitoring system refuses the stream or the login.",
         "Check the path and the account that the monitoring system expects.",
+        Cause.VMS,
+        _E.NONE,
+    ),
+    _R.VMS_NAME_IN_USE: ReasonRow(
+        (_C.RELAYING,),
+        "The monitoring system already has a publisher under the stream's name.",
+        "Wait until it drops the connection that was lost; if that lasts, find out who else "
+        "publishes under this name.",
         Cause.VMS,
         _E.NONE,
     ),

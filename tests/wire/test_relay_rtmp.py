@@ -26,7 +26,7 @@ from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
-from camfleet_worker.relay.rtmp.messages import ChunkReader, as_command, command
+from camfleet_worker.relay.rtmp.messages import ChunkReader, as_command, command, message
 from camfleet_worker.relay.rtmp.relay import RtmpRelay
 from camfleet_worker.relay.target import StreamNames, relay_target
 from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
@@ -194,17 +194,22 @@ def test_a_vms_that_takes_connections_but_never_answers_is_unreachable() -> None
             eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
 
 
-class RefusingVms:
-    """Shakes hands, hears what is published under which name and refuses: nginx needs a second
-    server to decide about logins."""
+class ScriptedVms:
+    """Shakes hands, notes what is published under which name and answers as told: nginx needs a
+    second server to decide about logins, and knows few codes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *codes: str, at_fc_publish: bytes = b"") -> None:
+        """`codes`: of the answers to publish, the last one again and again; a code that ends in
+        Start grants it. `at_fc_publish`: what is sent when FCPublish comes."""
         self.published: list[str] = []
+        self.media_octets = 0
+        self._codes = codes
+        self._at_fc_publish = at_fc_publish
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"rtmp://127.0.0.1:{self._listener.getsockname()[1]}/live/{{camera}}"
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> RefusingVms:
+    def __enter__(self) -> ScriptedVms:
         self._thread.start()
         return self
 
@@ -234,19 +239,23 @@ class RefusingVms:
             for item in reader.feed(data):
                 heard = as_command(item)
                 if heard is None:
+                    self.media_octets += len(item.body) if item.kind == 9 else 0
                     continue
                 if heard.name == "connect":
                     peer.sendall(command("_result", 1, None, {"code": "Connected"}))
                 elif heard.name == "createStream":
                     peer.sendall(command("_result", 4, None, 1.0))
+                elif heard.name == "FCPublish":
+                    peer.sendall(self._at_fc_publish)
                 elif heard.name == "publish":
                     self.published.append(str(heard.values[1]))
-                    refusal = {"level": "error", "code": "NetStream.Publish.Unauthorized"}
-                    peer.sendall(command("onStatus", 0, None, dict(refusal)))
+                    code = self._codes[min(len(self.published), len(self._codes)) - 1]
+                    level = "status" if code.endswith("Start") else "error"
+                    peer.sendall(command("onStatus", 0, None, {"level": level, "code": code}))
 
 
 def test_a_refused_login_is_tried_once_and_stands_in_no_message() -> None:
-    with RefusingVms() as vms:
+    with ScriptedVms("NetStream.Publish.Unauthorized") as vms:
         sink = relay(vms.url, login=("push", "p/&w"))
         with MediaPump(access_units(prepared_clip("240p-h264")), sink) as pump:
             eventually(lambda: reason(sink) is Reason.VMS_REJECTED)
@@ -257,6 +266,39 @@ def test_a_refused_login_is_tried_once_and_stands_in_no_message() -> None:
             assert "Unauthorized" in sink.state.error.message
             assert "p/&w" not in sink.state.error.message + repr(sink._target)
             assert "p%2F" not in sink.state.error.message
+
+
+def test_a_name_that_a_dead_connection_still_holds_is_asked_for_again_within_seconds() -> None:
+    codes = ("NetStream.Publish.BadName",) * 3 + ("NetStream.Publish.Start",)
+    with ScriptedVms(*codes) as vms:
+        sink = relay(vms.url, login=("push", "p/&w"))
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: reason(sink) is Reason.VMS_NAME_IN_USE)
+            eventually(lambda: working(sink) and vms.media_octets > 1000, within_s=30)
+    assert len(vms.published) == 4
+
+
+_A_DATE = b"\x0b" + bytes(10)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        command("_error", 3, None, {"level": "error", "code": "NetConnection.Call.Failed"}),
+        command("_error", 2, None),
+        message(20, b"\x02\x00\x0bonFCPublish"),
+        message(20, b"\x02\x00\x0bonFCPublish" + bytes(9) + _A_DATE),
+        message(20, _A_DATE),
+        message(17, b"\x00\x02\x00\x0bonFCPublish" + bytes(9)),
+        message(17, b"\x11\xff"),
+    ],
+)
+def test_what_a_server_sends_unasked_is_passed_over(sent: bytes) -> None:
+    with ScriptedVms("NetStream.Publish.Start", at_fc_publish=sent) as vms:
+        sink = relay(vms.url)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: working(sink) and vms.media_octets > 1000)
+    assert len(vms.published) == 1
 
 
 def with_audio(sink: RtmpRelay, from_s: float = 0.0, codec: Audio = "aac") -> Iterator[AccessUnit]:

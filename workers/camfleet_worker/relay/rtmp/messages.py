@@ -2,9 +2,9 @@
 """The RTMP messages of a publisher, without any I/O: handshake, chunks, five commands, FLV tags.
 
 Called by the RTMP publisher, which owns the socket. Sections are those of Adobe's RTMP
-specification 1.0 (chunks section 5.3, commands section 7) and AMF0's. It implements only the part
-for a publisher: each FLV tag becomes one message, and of the server's commands results and status
-are read.
+specification 1.0 (chunks section 5.3, commands section 7). It implements only the part for a
+publisher: each FLV tag becomes one message, and of the server's commands results and status are
+read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from camfleet_worker.relay.rtmp import amf0
+from camfleet_worker.relay.rtmp.amf0 import AmfValue
+
 HANDSHAKE_BYTES = 1536
 _VERSION = b"\x03"
 
@@ -21,6 +24,7 @@ _SET_CHUNK_SIZE = 1
 _USER_CONTROL = 4
 _AUDIO_VIDEO = (8, 9)
 _SCRIPT_DATA = 18
+_COMMAND_AMF3 = 17
 _COMMAND = 20
 _PING, _PONG = 6, 7
 
@@ -28,8 +32,6 @@ _OUR_CHUNK_BYTES = 65_536
 _CONTROL_STREAM, _COMMAND_STREAM, _MEDIA_STREAM = 2, 3, 4
 _MAX_MESSAGE_BYTES = 1 << 20
 """A server's messages to a publisher are short; a longer one is not RTMP."""
-
-AmfValue = float | bool | str | None | dict[str, "AmfValue"] | list["AmfValue"]
 
 
 class RtmpError(ValueError):
@@ -100,7 +102,7 @@ def set_chunk_size() -> bytes:
 
 def command(name: str, transaction: int, *values: AmfValue, stream: int = 0) -> bytes:
     """One command (section 7)."""
-    body = b"".join(_amf(value) for value in (name, float(transaction), *values))
+    body = b"".join(amf0.encode(value) for value in (name, float(transaction), *values))
     return message(_COMMAND, body, stream=stream)
 
 
@@ -113,13 +115,23 @@ def pong(ping: Message) -> bytes | None:
 
 
 def as_command(item: Message) -> Command | None:
-    """The command in a message, or None where it holds none."""
-    if item.kind != _COMMAND:
+    """The command in a message; None where it holds none, or none that can be read.
+
+    Servers send commands that nobody awaits, some without a transaction. Of a command whose values
+    cannot all be read, those before the first unreadable one count.
+    """
+    if item.kind == _COMMAND:
+        body = item.body
+    elif item.kind == _COMMAND_AMF3 and item.body[:1] == b"\0":
+        body = item.body[1:]  # AMF0 behind an octet (section 7.1.1); real AMF3 is not spoken to us
+    else:
         return None
-    values = list(_amf_values(item.body))
-    if len(values) < 2 or not isinstance(values[0], str) or not isinstance(values[1], float):
-        raise RtmpError("a command without name and transaction")
-    return Command(values[0], values[1], tuple(values[2:]))
+    values = tuple(amf0.values(body))
+    if not values or not isinstance(values[0], str):
+        return None
+    if len(values) > 1 and isinstance(values[1], float):
+        return Command(values[0], values[1], values[2:])
+    return Command(values[0], 0.0, values[1:])
 
 
 class FlvTags:
@@ -156,7 +168,7 @@ class FlvTags:
 
     def _message(self, kind: int, timestamp: int, body: bytes) -> bytes:
         if kind == _SCRIPT_DATA:
-            body = _amf("@setDataFrame") + body
+            body = amf0.encode("@setDataFrame") + body
         elif kind not in _AUDIO_VIDEO:
             raise RtmpError("the muxer wrote a tag of another kind")
         return message(kind, body, timestamp, self._stream, _MEDIA_STREAM)
@@ -225,76 +237,3 @@ class ChunkReader:
         whole = Message(kind, bytes(known.body))
         known.body.clear()
         return at + size, whole
-
-
-def _amf(value: AmfValue) -> bytes:
-    """AMF0 section 2."""
-    if value is None:
-        return b"\x05"
-    if isinstance(value, bool):
-        return b"\x01" + bytes((value,))
-    if isinstance(value, float):
-        return b"\x00" + struct.pack("!d", value)
-    if isinstance(value, str):
-        return b"\x02" + _amf_name(value)
-    if isinstance(value, list):
-        return b"\x0a" + struct.pack("!I", len(value)) + b"".join(_amf(item) for item in value)
-    pairs = (_amf_name(name) + _amf(item) for name, item in value.items())
-    return b"\x03" + b"".join(pairs) + b"\0\0\x09"
-
-
-def _amf_name(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack("!H", len(data)) + data
-
-
-def _amf_values(data: bytes) -> Iterator[AmfValue]:
-    at = 0
-    try:
-        while at < len(data):
-            value, at = _amf_value(data, at, depth=0)
-            yield value
-    except (IndexError, struct.error, UnicodeDecodeError) as error:
-        raise RtmpError("values that are not AMF0") from error
-
-
-def _amf_value(data: bytes, at: int, depth: int) -> tuple[AmfValue, int]:
-    marker, at = data[at], at + 1
-    if depth > 8:
-        raise RtmpError("values nested without end")
-    if marker == 0:
-        return struct.unpack_from("!d", data, at)[0], at + 8
-    if marker == 1:
-        return data[at] != 0, at + 1
-    if marker == 2:
-        return _amf_text(data, at)
-    if marker in (3, 8):
-        return _amf_object(data, at + (4 if marker == 8 else 0), depth)
-    if marker in (5, 6):
-        return None, at
-    if marker == 10:
-        (count,) = struct.unpack_from("!I", data, at)
-        at += 4
-        items: list[AmfValue] = []
-        while len(items) < count:
-            item, at = _amf_value(data, at, depth + 1)
-            items.append(item)
-        return items, at
-    raise RtmpError("a value of a kind that no answer needs")
-
-
-def _amf_object(data: bytes, at: int, depth: int) -> tuple[dict[str, AmfValue], int]:
-    found: dict[str, AmfValue] = {}
-    while True:
-        name, at = _amf_text(data, at)
-        if not name and data[at] == 9:
-            return found, at + 1
-        found[name], at = _amf_value(data, at, depth + 1)
-
-
-def _amf_text(data: bytes, at: int) -> tuple[str, int]:
-    (length,) = struct.unpack_from("!H", data, at)
-    text = data[at + 2 : at + 2 + length]
-    if len(text) < length:
-        raise IndexError
-    return text.decode(), at + 2 + length

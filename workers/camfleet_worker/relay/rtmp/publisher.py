@@ -3,8 +3,8 @@
 
 Called by the RTMP relay's thread. av can open rtmp:// by itself, but gives its output neither a
 timeout nor a way to interrupt it (18.1, tried: a frozen server held the thread for ever), so av
-only makes the FLV tags and the socket is ours. OSError and RtmpError leave it as they are;
-PublishRefused carries the server's code.
+only makes the FLV tags and the socket is ours. OSError and RtmpError leave it as they are; a
+refusal is a PublishRefused (refusal.py).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from urllib.parse import quote
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 from camfleet_worker.relay.rtmp import messages
+from camfleet_worker.relay.rtmp.amf0 import AmfValue
+from camfleet_worker.relay.rtmp.refusal import CONNECT, CREATE_STREAM, PUBLISH, refusal
 from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.relay.tcp_unacked import unacknowledged_octets
 from camfleet_worker.relay.timings import RelayTimings
@@ -26,11 +28,6 @@ from camfleet_worker.relay.vms_tls import vms_tls
 
 _LISTEN_EVERY_S = 1.0
 _READ_BYTES = 65_536
-_CONNECT, _CREATE_STREAM, _PUBLISH = 1, 4, 5
-
-
-class PublishRefused(Exception):
-    """The server refused. The message is its status code; its text may echo our URL."""
 
 
 class RtmpPublisher:
@@ -103,8 +100,8 @@ class RtmpPublisher:
         if answer is not None:
             self._socket.sendall(answer)
         received = messages.as_command(item)
-        if received is not None and (received.name == "_error" or _is_refusal(received)):
-            raise PublishRefused(received.code or "no code")
+        if received is not None and _is_refusal(received):
+            raise refusal(received.values, received.transaction)
         return received
 
     def _shake_hands(self) -> None:
@@ -127,7 +124,7 @@ class RtmpPublisher:
 
     def _publish(self, target: RelayTarget, codec: Codec) -> int:
         application, name = _application_and_name(target)
-        about: dict[str, messages.AmfValue] = {
+        about: dict[str, AmfValue] = {
             "app": application,
             "type": "nonprivate",
             "flashVer": "FMLE/3.0 (compatible; camfleet)",
@@ -137,20 +134,20 @@ class RtmpPublisher:
         if four_cc is not None:
             about["fourCcList"] = [four_cc]  # Enhanced RTMP v1
         self._socket.sendall(
-            messages.set_chunk_size() + messages.command("connect", _CONNECT, about)
+            messages.set_chunk_size() + messages.command("connect", CONNECT, about)
         )
-        self._await("_result", _CONNECT)
+        self._await("_result", CONNECT)
         self._socket.sendall(
             # Older servers want the first two; all others ignore them.
             messages.command("releaseStream", 2, None, name)
             + messages.command("FCPublish", 3, None, name)
-            + messages.command("createStream", _CREATE_STREAM, None)
+            + messages.command("createStream", CREATE_STREAM, None)
         )
-        created = self._await("_result", _CREATE_STREAM)
+        created = self._await("_result", CREATE_STREAM)
         number = created.values[1] if len(created.values) > 1 else None
         stream = int(number) if isinstance(number, float) else 1
         self._socket.sendall(
-            messages.command("publish", _PUBLISH, None, name, "live", stream=stream)
+            messages.command("publish", PUBLISH, None, name, "live", stream=stream)
         )
         self._await("onStatus", 0)
         return stream
@@ -206,6 +203,8 @@ def _application_and_name(target: RelayTarget) -> tuple[str, str]:
 
 
 def _is_refusal(received: messages.Command) -> bool:
+    if received.name == "_error":
+        return received.transaction in (CONNECT, CREATE_STREAM, PUBLISH)
     return received.name == "onStatus" and any(
         isinstance(value, dict) and value.get("level") == "error" for value in received.values
     )

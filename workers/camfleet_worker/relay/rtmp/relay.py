@@ -40,7 +40,8 @@ from camfleet_worker.relay.connection_failure import connection_failure
 from camfleet_worker.relay.gop_queue import BATCH_BYTES, QUEUE_BYTES, GopQueue
 from camfleet_worker.relay.reconnect import Reconnect
 from camfleet_worker.relay.rtmp.messages import RtmpError
-from camfleet_worker.relay.rtmp.publisher import PublishRefused, RtmpPublisher
+from camfleet_worker.relay.rtmp.publisher import RtmpPublisher
+from camfleet_worker.relay.rtmp.refusal import PublishRefused, meaning
 from camfleet_worker.relay.target import RelayTarget, unsupported_codec
 from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from camfleet_worker.relay.vms_tls import vms_tls
@@ -240,13 +241,8 @@ class RtmpRelay:
         """Foreign exceptions as ours."""
         try:
             yield
-        except PublishRefused as refusal:
-            # One attempt for one account: servers lock it after a handful.
-            logged_in = self._target.credentials is not None
-            retry = Retry.ON_SECRET_CHANGE if logged_in else Retry.BACKOFF
-            raise self._target.failure(
-                Reason.VMS_REJECTED, f"refuses the stream with {refusal}", retry
-            ) from refusal
+        except PublishRefused as refused:
+            raise meaning(refused, self._target) from refused
         except RtmpError as error:
             raise self._target.failure(
                 Reason.VMS_REJECTED, "does not speak RTMP", Retry.SLOW

@@ -155,7 +155,8 @@ class RecordSession:
         return self._target.failure(
             Reason.VMS_REJECTED,
             f"answered {self.step.name} with {status}",
-            Retry.SLOW if status == 403 else Retry.BACKOFF,
+            # Only an account can be locked by asking again.
+            Retry.SLOW if status == 403 and self._logins else Retry.BACKOFF,
         )
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camfleet_worker.relay.rtmp.amf0 import AmfValue
 from camfleet_worker.relay.rtmp.messages import (
-    AmfValue,
     ChunkReader,
     Command,
     FlvTags,

@@ -18,7 +18,7 @@ from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
-from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
+from camfleet_worker.rtsp.client import BeforeAttempt, LoginAccepted, PlayingStream, StreamTarget
 
 LEARNED = LearnedStatus(
     auth_scheme="digest",
@@ -84,6 +84,7 @@ class DeviceTape:
         *,
         deadline_s: float,
         before_attempt: BeforeAttempt,
+        accepted: LoginAccepted,
     ) -> PlayingStream:
         self.opened_at.append(_now())
         self.paths.append(target.path)

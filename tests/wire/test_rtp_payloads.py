@@ -43,6 +43,21 @@ async def test_every_picture_arrives_whole_however_it_is_packed(
     assert ingest.counters.skipped_access_units == 0
 
 
+@pytest.mark.quirk(50)
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+async def test_padding_behind_the_units_of_a_packet_damages_no_picture(
+    simulator: Simulator, media_loop: MediaLoop, codec: str
+) -> None:
+    camera = await simulator.add(
+        camera_settings(codec=codec, faults=("aggregated-packets-padded",))
+    )
+    ingest = Ingest(camera, media_loop)
+    await ingest.play()
+    await ingest.received(60)
+    assert is_the_clip(ingest.units, camera)
+    assert ingest.counters.skipped_access_units == 0
+
+
 @pytest.mark.quirk(35)
 async def test_another_picture_size_begins_a_segment_and_ends_no_session(
     simulator: Simulator, media_loop: MediaLoop, tmp_path: Path

@@ -286,6 +286,34 @@ async def test_a_camera_without_a_free_session_gives_session_limit(simulator: Si
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.SESSION_LIMIT)
 
 
+@pytest.mark.quirk(49)
+async def test_a_login_counts_as_accepted_also_where_no_stream_can_be_had(
+    simulator: Simulator,
+) -> None:
+    camera = await simulator.add(camera_settings(max_sessions=1))
+    first = await opened(camera)
+    accepted: list[str] = []
+    for path in (camera.stream_path(), "/no/such/stream"):
+        target = StreamTarget(camera.host, camera.rtsp_port, path)
+        with pytest.raises(IngestError):
+            await open_stream(target, RIGHT, deadline_s=5, accepted=partial(accepted.append, path))
+    first.socket.close()
+    assert accepted == [camera.stream_path(), "/no/such/stream"]
+
+
+async def test_a_refused_login_is_not_accepted(simulator: Simulator) -> None:
+    camera = await simulator.add(camera_settings())
+    target = StreamTarget(camera.host, camera.rtsp_port, camera.stream_path())
+
+    def accepted() -> None:
+        raise AssertionError("the password is wrong")
+
+    with pytest.raises(IngestError):
+        await open_stream(
+            target, Credentials("ingest", "wrong", "1"), deadline_s=5, accepted=accepted
+        )
+
+
 async def test_a_stream_that_does_not_exist_is_refused(simulator: Simulator) -> None:
     camera = await simulator.add(camera_settings())
     target = StreamTarget(camera.host, camera.rtsp_port, "/no/such/stream")

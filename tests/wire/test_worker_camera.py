@@ -66,6 +66,37 @@ async def test_a_wrong_password_is_tried_twice_at_most_and_reported_at_once(
     assert camera.counters.refused() <= 2
 
 
+@pytest.mark.quirk(49)
+async def test_restarts_before_an_open_onvif_and_a_protected_rtsp_spend_no_attempt(
+    tmp_path: Path, simulator: Simulator, objects: CameraObjects, secrets: SecretObjects
+) -> None:
+    settings = CameraSettings("gate", password=PASSWORD, faults=("onvif-without-login",))
+    camera = await simulator.add(settings)
+    for session in range(1, 11):
+        async with WorkerParts(tmp_path, objects, secrets) as worker:
+            await worker.run(policy_to(None), entry(objects, camera))
+            await eventually_async(sessions_check(camera, session), within_s=30)
+            await eventually_async(ready_check(objects, "gate"), within_s=30)
+        attempts = objects.objects["gate"]["status"]["attempts"]
+        assert (attempts["count"], attempts["proven"]) == (1, True)
+    assert camera.counters.refused() == 0
+
+
+@pytest.mark.quirk(49)
+async def test_a_wrong_rtsp_password_behind_an_open_onvif_is_a_wrong_password(
+    worker: WorkerParts, simulator: Simulator, objects: CameraObjects, secrets: SecretObjects
+) -> None:
+    settings = CameraSettings("gate", password="another", faults=("onvif-without-login",))
+    camera = await simulator.add(settings)
+    await worker.run(policy_to(None), entry(objects, camera))
+    rejected = ("False", "CredentialsRejected")
+    await eventually_async(lambda: objects.ready("gate") == rejected, within_s=20)
+    assert 1 <= camera.counters.refused() <= 2
+
+    secrets.put("cameras", username="ingest", password="another")
+    await eventually_async(ready_check(objects, "gate"), within_s=20)
+
+
 async def test_a_clock_half_a_year_behind_is_reported_and_the_camera_streams(
     worker: WorkerParts, simulator: Simulator, objects: CameraObjects
 ) -> None:

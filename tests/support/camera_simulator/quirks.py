@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What installed cameras do to an ingest: 48 quirks, each with what we do about it.
+"""What installed cameras do to an ingest, each quirk with what we do about it.
 
 The table in workers/QUIRKS.md is made from here, from the faults that name a quirk (faults/) and
 from the tests that carry its number (`@pytest.mark.quirk(28)`):
@@ -395,5 +395,20 @@ QUIRKS = (
         "How far pictures change places is read from the SPS, and from the pictures where it is "
         "silent or wrong. Decoding times rise and no picture waits: recordings and RTMP carry "
         "both times, RTSP the presentation time in decoding order.",
+    ),
+    Quirk(
+        49,
+        "ONVIF requires no login, RTSP does",
+        "observed at an ONVIF implementation of another maker beside a protected RTSP server",
+        "A login that RTSP accepts proves the account as one over ONVIF does, so restarts and "
+        "reconnects spend no attempt. Refused there, it is CredentialsRejected after one "
+        "attempt for each scheme, for nothing has accepted these credentials.",
+    ),
+    Quirk(
+        50,
+        "Padding in a packet of several units",
+        "bluenviron/gortsplib#559",
+        "A size of 0 ends the packet, and a unit of its header alone is passed over: neither "
+        "damages the access unit.",
     ),
 )

@@ -31,7 +31,7 @@ AudioSetup = Literal[
 """What a camera does about the SETUP of its audio."""
 Payloads = Literal[
     "plain", "marker-on-each-unit", "no-marker", "annex-b", "empty-packets",
-    "changing-fragment-type", "aggregated",
+    "changing-fragment-type", "aggregated", "aggregated-padded",
 ]  # fmt: skip
 """How pictures lie in RTP packets."""
 WebAnswers = Literal["whole", "fin", "half", "empty", "garbage", "chunk-cut", "silent"]
@@ -91,6 +91,7 @@ class CameraSettings:
     password: str | None = field(default=None, repr=False)
     realm: str = ""
     """Of its challenges; its model and serial number where empty."""
+    # Empty: ONVIF requires no login, whatever RTSP requires.
     onvif_schemes: tuple[AuthScheme, ...] = ("wsse", "digest")
     media_schemes: tuple[AuthScheme, ...] = ()
     """Of the media services, where they differ from the device service's."""

@@ -26,8 +26,15 @@ from camfleet_worker.camera.status_mapping import stream_target
 from camfleet_worker.camera.timings import CameraTimings
 from camfleet_worker.login.attempts import AttemptLedger, Login
 from camfleet_worker.login.credentials import Credentials
-from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest, revealed
-from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget, no_gate
+from camfleet_worker.resolve import AttemptGate, AuthScheme, Resolution, ResolveRequest, revealed
+from camfleet_worker.rtsp.client import (
+    BeforeAttempt,
+    LoginAccepted,
+    PlayingStream,
+    StreamTarget,
+    no_gate,
+    not_noted,
+)
 
 
 class Resolver(Protocol):
@@ -49,6 +56,7 @@ class StreamOpener(Protocol):
         *,
         deadline_s: float,
         before_attempt: BeforeAttempt,
+        accepted: LoginAccepted,
     ) -> PlayingStream:
         """A playing stream, or IngestError."""
 
@@ -201,13 +209,15 @@ class Connector:
                 self._credentials,
                 deadline_s=self._timings.rtsp_s,
                 before_attempt=no_gate if login is None else login.before_rtsp_attempt,
+                accepted=not_noted if login is None else login.rtsp_accepted,
             )
         except IngestError as error:
             if login is not None and REASONS[error.reason].has(Effect.REFUSES_RTSP_LOGIN):
-                login.rtsp_rejected(error)
+                is_open = self._learnt.status.auth_scheme == AuthScheme.NONE
+                error = login.rtsp_rejected(error, onvif_is_open=is_open)
             raise await self._refused_port(assignment, error) or error from None
         if login is not None:
-            login.rtsp_taken()
+            login.rtsp_plays()
         return stream
 
     async def _refused_port(self, assignment: Assignment, error: IngestError) -> IngestError | None:

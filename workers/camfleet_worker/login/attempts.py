@@ -10,8 +10,9 @@ lost counts, because the camera has counted it. An account that the camera calls
 locked, gets no second attempt. After that, an attempt is made when the Secret's values change, or
 every half hour.
 
-Credentials that ONVIF accepts and RTSP refuses are counted apart: they are proven, but each channel
-of a recorder that tries them on RTSP makes another bad login.
+A login that the device accepts proves the account, over ONVIF or over RTSP: some cameras require
+none over ONVIF. Credentials that ONVIF accepts and RTSP refuses are counted apart: they are proven,
+but each channel of a recorder that tries them on RTSP makes another bad login.
 """
 
 from __future__ import annotations
@@ -209,13 +210,26 @@ class Login:
         self._ledger.check_rtsp(self._key)
         await self.before_attempt("rtsp")
 
-    def rtsp_taken(self) -> None:
-        """Record that RTSP plays, so the credentials are right, even where it required none."""
+    def rtsp_accepted(self) -> None:
+        """Record that RTSP required a login and accepted the credentials."""
+        self._ledger.prove(self._key)
+
+    def rtsp_plays(self) -> None:
+        """Record that RTSP plays with these credentials, also where it required none."""
         self._ledger.prove_rtsp(self._key)
 
-    def rtsp_rejected(self, error: IngestError) -> None:
-        """Record that RTSP refused these credentials."""
-        self._ledger.refuse_rtsp(self._key, error)
+    def rtsp_rejected(self, error: IngestError, *, onvif_is_open: bool) -> IngestError:
+        """Record that RTSP refused these credentials; returns the error that a person should read.
+
+        `onvif_is_open`: ONVIF required no login. Then nothing has accepted these credentials beside
+        RTSP, and "ONVIF takes the credentials" would be untrue.
+        """
+        if onvif_is_open and error.reason is Reason.RTSP_CREDENTIALS_REJECTED:
+            error = _wrong_at_rtsp()
+            self._ledger.refuse(self._key, error)
+        else:
+            self._ledger.refuse_rtsp(self._key, error)
+        return error
 
 
 def _ends_logins(error: IngestError) -> bool:
@@ -229,6 +243,15 @@ def _spent(account: _Account) -> IngestError:
         ConditionType.AUTHENTICATED,
         Reason.PENDING,
         "No answer came to the logins that were tried; the next one follows within half an hour",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def _wrong_at_rtsp() -> IngestError:
+    return IngestError(
+        ConditionType.AUTHENTICATED,
+        Reason.CREDENTIALS_REJECTED,
+        "RTSP refuses the user name or the password, ONVIF asks for none",
         Retry.ON_SECRET_CHANGE,
     )
 

@@ -403,10 +403,13 @@ class H264Depacketiser(Depacketiser):
             while at + 3 < end:
                 size = view[at] << 8 | view[at + 1]
                 at += 2
-                if size < 2 or at + size > end:
+                if size == 0:
+                    return  # padding behind the last unit (quirk 50)
+                if at + size > end:
                     self._damaged = True
                     return
-                self._add_unit(view[at] & 0x1F, view, at, at + size, view[at + 1])
+                if size > 1:  # else a unit of its header alone, which says nothing to us
+                    self._add_unit(view[at] & 0x1F, view, at, at + size, view[at + 1])
                 at += size
         else:
             self._add_unit(kind, view, start, end, view[start + 1])
@@ -444,10 +447,13 @@ class H265Depacketiser(Depacketiser):
             while at + 4 < end:
                 size = view[at] << 8 | view[at + 1]
                 at += 2
-                if size < 3 or at + size > end:
+                if size == 0:
+                    return
+                if at + size > end:
                     self._damaged = True
                     return
-                self._add_unit(view[at] >> 1 & 0x3F, view, at, at + size, view[at + 2])
+                if size > 2:
+                    self._add_unit(view[at] >> 1 & 0x3F, view, at, at + size, view[at + 2])
                 at += size
         else:
             self._add_unit(kind, view, start, end, view[start + 2])

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.rtsp.auth import Authorizer
-from camfleet_worker.rtsp.login import BeforeAttempt, RtspLogin
+from camfleet_worker.rtsp.login import BeforeAttempt, LoginAccepted, RtspLogin
 from camfleet_worker.rtsp.session import RtspSession
 from camfleet_worker.rtsp.target import StreamTarget
 
@@ -23,13 +23,14 @@ class Attempt:
         target: StreamTarget,
         credentials: Credentials | None,
         before_attempt: BeforeAttempt,
+        accepted: LoginAccepted,
     ) -> None:
         self.target = target
         """The address to ask now; a redirect changes its path."""
         self.session = RtspSession(
             Authorizer(credentials.username, credentials.password) if credentials else None
         )
-        self.login = RtspLogin(self.session, credentials is not None, before_attempt)
+        self.login = RtspLogin(self.session, credentials is not None, before_attempt, accepted)
         self.answered = False
         """Whether the camera has answered anything."""
         self.silence = ""

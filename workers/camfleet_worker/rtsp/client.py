@@ -20,13 +20,21 @@ from camfleet_worker.rtsp.handshake import (
     Handshake,
     HandshakeTimings,
 )
-from camfleet_worker.rtsp.login import BeforeAttempt
+from camfleet_worker.rtsp.login import BeforeAttempt, LoginAccepted
 from camfleet_worker.rtsp.message import MessageError
 from camfleet_worker.rtsp.playing import PlayingStream
 from camfleet_worker.rtsp.refusal import protocol_error, too_many_redirects
 from camfleet_worker.rtsp.target import StreamTarget
 
-__all__ = ["BeforeAttempt", "PlayingStream", "StreamTarget", "no_gate", "open_stream"]
+__all__ = [
+    "BeforeAttempt",
+    "LoginAccepted",
+    "PlayingStream",
+    "StreamTarget",
+    "no_gate",
+    "not_noted",
+    "open_stream",
+]
 
 _MOST_REDIRECTS = 2
 
@@ -35,17 +43,22 @@ async def no_gate() -> None:
     """The gate of a caller that counts no attempts."""
 
 
+def not_noted() -> None:
+    """For a caller that does not note which credentials were accepted."""
+
+
 async def open_stream(
     target: StreamTarget,
     credentials: Credentials | None,
     *,
     deadline_s: float,
     before_attempt: BeforeAttempt = no_gate,
+    accepted: LoginAccepted = not_noted,
     timings: HandshakeTimings = DEFAULT_TIMINGS,
 ) -> PlayingStream:
     """Open and start the first H.264 or H.265 video at `target`."""
     deadline = asyncio.get_running_loop().time() + deadline_s
-    attempt = Attempt(target, credentials, before_attempt)
+    attempt = Attempt(target, credentials, before_attempt, accepted)
     redirects = 0
     while redirects <= _MOST_REDIRECTS:
         connection = await connect(attempt.target, deadline)

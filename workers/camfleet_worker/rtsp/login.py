@@ -24,6 +24,9 @@ BeforeAttempt = Callable[[], Awaitable[None]]
 """Awaited right before credentials are first sent: the attempt is written down before it is made.
 It may raise IngestError when none is left."""
 
+LoginAccepted = Callable[[], None]
+"""Called when the camera has accepted the credentials, whatever becomes of the stream then."""
+
 Ask = Callable[[], Awaitable[Response]]
 """Sends the refused request once more, with the credentials that the session then has."""
 
@@ -32,11 +35,16 @@ class RtspLogin:
     """The login of one attempt to play, over all its connections."""
 
     def __init__(
-        self, session: RtspSession, has_credentials: bool, before_attempt: BeforeAttempt
+        self,
+        session: RtspSession,
+        has_credentials: bool,
+        before_attempt: BeforeAttempt,
+        accepted: LoginAccepted,
     ) -> None:
         self._session = session
         self._has_credentials = has_credentials
         self._before_attempt = before_attempt
+        self._accepted = accepted
         self._taken = False
         """Whether a request with credentials was answered with anything but 401."""
 
@@ -60,6 +68,8 @@ class RtspLogin:
             response = await self._try(offer, ask)
             if response.status != 401:
                 self._taken = True
+                if refusal.accepts_login(response):
+                    self._accepted()
                 break
         if not tried:
             raise refusal.protocol_error(

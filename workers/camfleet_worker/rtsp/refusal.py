@@ -34,6 +34,16 @@ def locked(response: Response) -> bool:
     return lockout.says_locked(_text(response))
 
 
+_AFTER_LOGIN = frozenset({404, 415, 451, 453, 454, 455, 457, 459, 460, 461})
+"""Refusals of what was asked for. Asked without credentials for the same, the camera answered 401,
+so it has accepted them. 400, 403 and 5xx may be about the credentials."""
+
+
+def accepts_login(response: Response) -> bool:
+    """Whether this answer to a request with credentials shows that the camera accepts them."""
+    return response.status < 400 or response.status in _AFTER_LOGIN
+
+
 def refused(method: str, response: Response, session_timeout_s: float = 0.0) -> IngestError:
     """The failure for a status other than 200."""
     status = response.status

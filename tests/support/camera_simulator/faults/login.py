@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clocks, logins, SOAP manners: what stands before the ONVIF services (quirks 1–11, 25–27)."""
+"""Clocks, logins, SOAP manners: what stands before the ONVIF services (quirks 1–11, 25–27, 49)."""
 
 from __future__ import annotations
 
@@ -102,6 +102,14 @@ FAULTS = (
         "both",
         {"password": "changed-at-the-camera"},
         "home-assistant/core#147404",
+    ),
+    Fault(
+        "onvif-without-login",
+        "ONVIF answers everybody; RTSP requires the login.",
+        "onvif",
+        {"onvif_schemes": ()},
+        "observed at an ONVIF implementation of another maker beside a protected RTSP server",
+        quirk=49,
     ),
     Fault(
         "locks-after-5",

@@ -167,6 +167,14 @@ FAULTS = (
         quirk=34,
     ),
     Fault(
+        "aggregated-packets-padded",
+        "Parameter sets and small units share a packet, with four zero octets behind them.",
+        "replay",
+        {"payloads": "aggregated-padded"},
+        "bluenviron/gortsplib#559",
+        quirk=50,
+    ),
+    Fault(
         "picture-size-flips",
         "Every second group of pictures has another size and other parameter sets.",
         "replay",

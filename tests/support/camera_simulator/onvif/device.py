@@ -148,7 +148,7 @@ def _refusal(request: Request, call: soap.Call, camera: OnvifState) -> Response 
     open_to_all = call.operation in _PRE_AUTH and not (
         settings.date_needs_login and call.operation == "GetSystemDateAndTime"
     )
-    if open_to_all or settings.password is None:
+    if open_to_all or settings.password is None or not settings.onvif_schemes:
         return None
     if settings.media_schemes and call.namespace in (soap.MEDIA, soap.MEDIA2):
         settings = dataclasses.replace(settings, onvif_schemes=settings.media_schemes)
@@ -212,7 +212,7 @@ def _http_refusal(
 
 
 def _snapshot(request: Request, camera: OnvifState) -> Response:
-    if camera.effective.password is not None:
+    if camera.effective.password is not None and camera.effective.onvif_schemes:
         settings = _with_onvif_users(camera.effective)
         refusal = _http_refusal(request, camera, settings)
         if refusal is not None:

@@ -70,8 +70,8 @@ def packetised(frame: AccessUnit, codec: Codec, how: Payloads) -> FramePackets:
         if how == "changing-fragment-type" and len(cut) > 1:
             cut = [cut[0], *(_of_another_type(part, codec) for part in cut[1:])]
         payloads += [(payload, payload is cut[-1]) for payload in cut]
-    if how == "aggregated" and len(units) > 1:
-        payloads = _aggregated(units, codec)
+    if how in ("aggregated", "aggregated-padded") and len(units) > 1:
+        payloads = _aggregated(units, codec, padding=4 if how == "aggregated-padded" else 0)
     last = len(payloads) - 1
     marked = [
         how != "no-marker" and (number == last or (how == "marker-on-each-unit" and ends))
@@ -80,12 +80,15 @@ def packetised(frame: AccessUnit, codec: Codec, how: Payloads) -> FramePackets:
     return _as_packets([payload for payload, _ in payloads], marked, frame.key)
 
 
-def _aggregated(units: tuple[bytes, ...], codec: Codec) -> list[tuple[bytes, bool]]:
-    """All but the last unit in one packet: STAP-A (RFC 6184 §5.7.1), AP (RFC 7798 §4.4.2)."""
+def _aggregated(units: tuple[bytes, ...], codec: Codec, padding: int) -> list[tuple[bytes, bool]]:
+    """All but the last unit in one packet: STAP-A (RFC 6184 §5.7.1), AP (RFC 7798 §4.4.2).
+
+    `padding`: octets of zero behind them.
+    """
     head = b"\x78" if codec == "h264" else b"\x60\x01"
     body = b"".join(struct.pack("!H", len(unit)) + unit for unit in units[:-1])
     rest = list(payloads_of(units[-1], codec))
-    return [(head + body, True), *((part, part is rest[-1]) for part in rest)]
+    return [(head + body + bytes(padding), True), *((part, part is rest[-1]) for part in rest)]
 
 
 def _of_another_type(payload: bytes, codec: Codec) -> bytes:

@@ -42,7 +42,7 @@ from camfleet_worker.media_types.delivery_log import DeliveryLog
 from camfleet_worker.media_types.sink import Sink
 from camfleet_worker.reporter.reporter import Reporter
 from camfleet_worker.resolve import AttemptGate, Resolution, ResolveRequest
-from camfleet_worker.rtsp.client import BeforeAttempt, PlayingStream, StreamTarget
+from camfleet_worker.rtsp.client import BeforeAttempt, LoginAccepted, PlayingStream, StreamTarget
 from camfleet_worker.settings import Settings
 from device_tape import LEARNED
 from forgetful_journals import ForgetfulJournals
@@ -82,6 +82,7 @@ class Line:
         *,
         deadline_s: float,
         before_attempt: BeforeAttempt,
+        accepted: LoginAccepted,
     ) -> PlayingStream:
         self.opened.append((_now(), target.host))
         self.pending[target.host] += 1

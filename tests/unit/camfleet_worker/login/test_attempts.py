@@ -120,7 +120,7 @@ def test_the_channels_of_a_recorder_wait_for_the_first_login_and_profit_from_it(
                 attempts += len(written.counts) - before
                 await asyncio.sleep(1)
                 await login.proven("digest")
-                login.rtsp_taken()
+                login.rtsp_plays()
 
         await asyncio.gather(*(channel() for _ in range(16)))
         assert attempts == 1
@@ -135,7 +135,7 @@ def test_credentials_that_rtsp_refused_are_not_tried_by_the_next_channel() -> No
             await login.before_attempt("digest")
             await login.proven("digest")
             await login.before_rtsp_attempt()
-            login.rtsp_rejected(refused(Reason.RTSP_CREDENTIALS_REJECTED))
+            login.rtsp_rejected(refused(Reason.RTSP_CREDENTIALS_REJECTED), onvif_is_open=False)
         async with ledger.login(KEY, Written()) as login:
             with pytest.raises(IngestError) as caught:
                 await login.before_rtsp_attempt()
@@ -143,6 +143,58 @@ def test_credentials_that_rtsp_refused_are_not_tried_by_the_next_channel() -> No
         await asyncio.sleep(SLOW_RETRY.total_seconds())
         async with ledger.login(KEY, Written()) as login:
             await login.before_rtsp_attempt()
+
+    run_virtual(main())
+
+
+def test_a_login_that_rtsp_accepts_proves_the_account_also_for_the_next_worker() -> None:
+    async def main() -> None:
+        ledger, written = AttemptLedger(VirtualClock()), Written()
+        async with ledger.login(KEY, written) as login:
+            await login.before_rtsp_attempt()
+            login.rtsp_accepted()
+        for _ in range(5):
+            held = ledger.of(KEY)
+            assert held is not None
+            ledger = AttemptLedger(VirtualClock())
+            ledger.restore(held, None)
+            async with ledger.login(KEY, written) as login:
+                await login.before_rtsp_attempt()
+        assert written.counts == [1]
+
+    run_virtual(main())
+
+
+def test_credentials_refused_by_rtsp_behind_an_open_onvif_are_wrong_and_tried_twice() -> None:
+    async def main() -> None:
+        ledger, written = AttemptLedger(VirtualClock()), Written()
+        for _ in range(MOST_ATTEMPTS):
+            async with ledger.login(KEY, written) as login:
+                await login.before_rtsp_attempt()
+                refusal = refused(Reason.RTSP_CREDENTIALS_REJECTED)
+                error = login.rtsp_rejected(refusal, onvif_is_open=True)
+                assert error.reason is Reason.CREDENTIALS_REJECTED
+        async with ledger.login(KEY, written) as login:
+            with pytest.raises(IngestError) as caught:
+                await login.before_rtsp_attempt()
+        assert caught.value.reason is Reason.CREDENTIALS_REJECTED
+        assert written.counts == [1, 2]
+
+    run_virtual(main())
+
+
+def test_a_password_changed_behind_an_open_onvif_is_no_longer_proven() -> None:
+    async def main() -> None:
+        ledger = AttemptLedger(VirtualClock())
+        ledger.restore(Attempts(account=KEY, count=1, proven=True, last=START), None)
+        async with ledger.login(KEY, Written()) as login:
+            await login.before_rtsp_attempt()
+            refusal = refused(Reason.RTSP_CREDENTIALS_REJECTED)
+            assert (
+                login.rtsp_rejected(refusal, onvif_is_open=True).reason
+                is Reason.CREDENTIALS_REJECTED
+            )
+        assert not ledger.proven(KEY)
 
     run_virtual(main())
 
@@ -226,7 +278,7 @@ def test_an_account_locked_on_rtsp_is_not_tried_on_onvif() -> None:
         ledger.restore(Attempts(account=KEY, count=1, proven=True, last=START), None)
         async with ledger.login(KEY, Written()) as login:
             await login.before_rtsp_attempt()
-            login.rtsp_rejected(refused(Reason.ACCOUNT_LOCKED))
+            login.rtsp_rejected(refused(Reason.ACCOUNT_LOCKED), onvif_is_open=False)
         for door in ("onvif", "rtsp"):
             async with ledger.login(KEY, Written()) as login:
                 with pytest.raises(IngestError) as caught:

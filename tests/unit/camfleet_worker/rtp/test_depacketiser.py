@@ -123,7 +123,9 @@ def packetise(
 ) -> Iterator[Packet]:
     payloads: list[tuple[bytes, bool]] = []
     if together and all(len(nal) <= size for nal in nals):
-        payloads = [(aggregate(codec, nals), True)]
+        end_of_sequence = unit(codec, 10 if codec is Codec.H264 else 36, b"")
+        padded = aggregate(codec, [*nals, end_of_sequence]) + bytes(size % 7)
+        payloads = [(padded if size % 2 else aggregate(codec, nals), True)]
     else:
         for nal in nals:
             parts = [nal] if len(nal) <= size else fragments(codec, nal, size)

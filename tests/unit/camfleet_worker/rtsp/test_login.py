@@ -28,11 +28,15 @@ class Camera:
     def __init__(self, *answers: Response, credentials: bool = True) -> None:
         self.answers = list(answers)
         self.attempts = 0
+        self.accepted = 0
         session = RtspSession(Authorizer("user", "secret") if credentials else None)
-        self.login = RtspLogin(session, credentials, self.count)
+        self.login = RtspLogin(session, credentials, self.count, self.note_accepted)
 
     async def count(self) -> None:
         self.attempts += 1
+
+    def note_accepted(self) -> None:
+        self.accepted += 1
 
     async def ask(self) -> Response:
         return self.answers.pop(0)
@@ -46,6 +50,18 @@ def test_right_credentials_cost_one_attempt_and_a_nonce_for_each_url_none() -> N
     assert camera.challenge(refusal(DIGEST)).status == 200
     assert camera.challenge(refusal(DIGEST)).status == 200
     assert camera.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "accepted"),
+    [(200, 1), (302, 1), (404, 1), (453, 1), (461, 1), (401, 0), (400, 0), (403, 0), (500, 0)],
+)
+def test_a_login_is_accepted_where_the_answer_is_about_something_else(
+    status: int, accepted: int
+) -> None:
+    camera = Camera(Response(status, ""))
+    camera.challenge(refusal(DIGEST))
+    assert camera.accepted == accepted
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ KNOW_A_SYNTAX = {
     "relay/rtsp/audio.py",
     "relay/rtsp/messages.py",
     "relay/rtsp/packets.py",
-    "rtp/audio.py",
+    "rtp/audio_description.py",
     "rtp/depacketiser.py",
     "rtp/parameter_sets.py",
     "rtsp/sdp.py",

@@ -37,7 +37,7 @@ ALL = [
     pytest.param("opus", "single", AudioFormat(AudioCodec.OPUS, 48_000, 2), id="opus"),
     *(
         pytest.param("aac", packing, AudioFormat(AudioCodec.AAC, 16_000, 1, AAC_16K), id=packing)
-        for packing in ("single", "aggregated", "fragmented")
+        for packing in ("single", "aggregated", "fragmented", "adts")
     ),
 ]
 
@@ -61,6 +61,7 @@ async def heard(ingest: Ingest, seconds: float, within_s: float = 20.0) -> None:
     assert not ingest.errors, ingest.errors
 
 
+@pytest.mark.quirk(52)
 @pytest.mark.parametrize(("audio", "packing", "audio_format"), ALL)
 async def test_every_audio_unit_arrives_in_order_beside_the_video(
     simulator: Simulator,

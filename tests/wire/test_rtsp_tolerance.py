@@ -20,6 +20,7 @@ from rtsp_ingest import Ingest, camera_settings, is_the_clip
 
 
 @pytest.mark.quirk(33)
+@pytest.mark.quirk(51)
 @pytest.mark.parametrize("dialect", typing.get_args(Dialect))
 async def test_each_dialect_is_understood_from_the_first_request_to_the_last(
     simulator: Simulator, media_loop: MediaLoop, dialect: str
@@ -77,6 +78,19 @@ async def test_a_redirect_to_another_host_is_refused_by_its_name(
     assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REFUSED)
     assert error.detail == (
         "The camera redirects the stream to 192.168.1.88, which was not declared"
+    )
+    assert camera.counters.rtsp_connects == 1
+
+
+@pytest.mark.quirk(13)
+async def test_a_redirect_to_another_port_of_the_camera_is_refused_by_its_number(
+    simulator: Simulator, media_loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings(faults=("redirects-to-another-port",)))
+    error = await Ingest(camera, media_loop).refused()
+    assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REFUSED)
+    assert error.detail == (
+        "The camera redirects the stream to port 9 of the same host, which was not declared"
     )
     assert camera.counters.rtsp_connects == 1
 

@@ -13,11 +13,10 @@ from ipaddress import IPv4Network
 
 from ..figures import Figures, percentile
 from .connects import Connect, busiest_second
-from .running_fleet import CONNECTS_PER_WORKER, Failed, RunningFleet, say
+from .running_fleet import CONNECTS_PER_WORKER, RECEIVED, Failed, RunningFleet, say
 
 GOAL_S = 60.0
 PATIENCE_S = 240.0
-RECEIVED = "camfleet_ingest_access_units_total"
 
 
 class LineCut:

@@ -30,7 +30,9 @@ from .source_process import SourceProcess
 from .worker import ROOT, Metrics, Worker
 
 CONNECTS_PER_WORKER = WORKER_PER_S
+RECEIVED = "camfleet_ingest_access_units_total"
 _POLL_S = 0.5
+_EQUAL_READINGS, _REST_WITHIN_S = 3, 30.0
 
 
 def say(text: str) -> None:
@@ -158,11 +160,22 @@ class RunningFleet:
         hold their breath for it."""
         every = [one.name for one in self.declared.cameras]
         self.source.change({name: {"freeze": True} for name in every})
-        time.sleep(1.0)  # what is under way arrives: a worker looks ten times a second
-        received = self.by_camera("camfleet_ingest_access_units_total")
+        received = self._received_at_rest()
         counters = self.source.counters()
         self.source.change({name: {"freeze": False} for name in every})
         return {name: counters[name]["frames_sent"] - received.get(name, 0) for name in every}
+
+    def _received_at_rest(self) -> dict[str, int]:
+        """Frames received, once all that is under way has arrived: on a busy machine a worker may
+        not look for a second."""
+        received, equal = self.by_camera(RECEIVED), 0
+        until = time.monotonic() + _REST_WITHIN_S
+        while equal < _EQUAL_READINGS and time.monotonic() < until:
+            time.sleep(0.5)
+            again = self.by_camera(RECEIVED)
+            equal = equal + 1 if again == received else 0
+            received = again
+        return received
 
     def api_requests(self) -> dict[str, int]:
         """What the API server has answered: requests by verb, resource and subresource."""

@@ -411,4 +411,21 @@ QUIRKS = (
         "A size of 0 ends the packet, and a unit of its header alone is passed over: neither "
         "damages the access unit.",
     ),
+    Quirk(
+        51,
+        "A description or an answer lacks a part, or has one that makes no sense",
+        "scottlamb/moonfire-nvr#238, bluenviron/gortsplib#142, bluenviron/mediamtx#840, "
+        "aler9/rtsp-simple-server#683",
+        "A medium that cannot be read is skipped with its attributes, and of several payload types "
+        "the first that we know is played. Without channels in Transport those asked for count, "
+        "without a session id requests name none; a control that is a query belongs to the URL "
+        "before it, and a session's absolute control is the base where no header states one.",
+    ),
+    Quirk(
+        52,
+        "Units of AAC begin with an ADTS header",
+        "bluenviron/mediamtx#855, AlexxIT/go2rtc#1328",
+        "The header is taken off, so that recordings and relays hold AAC as its description says; "
+        "a unit whose header does not fit it is dropped and counted.",
+    ),
 )

@@ -23,8 +23,9 @@ Server = Literal["replay", "gstreamer"]
 Web = Literal["onvif", "closed", "page", "not-found"]
 Media = Literal["whole", "p-frames-only", "audio-without-picture", "audio-only"]
 Audio = Literal["none", "pcmu", "pcma", "aac", "opus", "latm"]
-AudioPacking = Literal["single", "aggregated", "fragmented", "hostile"]
-"""How AAC lies in packets; "hostile": with packets between that make no sense."""
+AudioPacking = Literal["single", "aggregated", "fragmented", "hostile", "adts"]
+"""How AAC lies in packets; "hostile": with packets between that make no sense; "adts": each unit
+behind an ADTS header."""
 AudioSetup = Literal[
     "taken", "unsupported", "refused", "closes", "hangs", "play-fails", "on-video-channel"
 ]
@@ -64,6 +65,12 @@ Dialect = Literal[
     "bad-rtp-info",
     "requests-of-its-own",
     "garbage-between-packets",
+    "unreadable-medium",
+    "query-control",
+    "session-control-base",
+    "several-payload-types",
+    "setup-without-session",
+    "transport-without-ids",
 ]
 """Ways of writing RTSP and SDP that are wrong and seen in the field."""
 

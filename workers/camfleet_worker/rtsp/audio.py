@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from camfleet_worker.rtp.audio import AudioPayload, audio_payload
+from camfleet_worker.rtp.audio import AudioPayload
+from camfleet_worker.rtp.audio_description import audio_payload
 from camfleet_worker.rtsp.sdp import Description, MediaSection
 
 

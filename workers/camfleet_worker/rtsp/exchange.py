@@ -83,9 +83,11 @@ class Exchange:
         """The redirect on the same device, or the error for one to another host."""
         location = response.headers.get("location") or ""
         host, path = refusal.redirected_host(location), path_of(location)
-        declared = self._attempt.target.host
-        if not path or (host and normalised_host(host) != normalised_host(declared)):
+        port, declared = refusal.redirected_port(location), self._attempt.target
+        if not path or (host and normalised_host(host) != normalised_host(declared.host)):
             return refusal.redirect_refused(host)
+        if port is not None and port != declared.port:
+            return refusal.redirect_refused(host, port)
         return Redirected(path)
 
     async def ask(self, method: str, url: str, headers: list[tuple[str, str]]) -> Response:

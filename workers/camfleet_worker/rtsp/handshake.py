@@ -24,6 +24,7 @@ from camfleet_worker.rtsp.headers import (
     is_udp,
     parse_interleaved,
     parse_server_ports,
+    settled_ids,
 )
 from camfleet_worker.rtsp.message import (
     MessageError,
@@ -35,7 +36,9 @@ from camfleet_worker.rtsp.sdp import (
     MediaSection,
     base_path,
     control_path,
+    media_base,
     parse_description,
+    path_of,
 )
 from camfleet_worker.rtsp.video import choose_video
 
@@ -82,11 +85,11 @@ class Handshake:
         description = parse_description(described.body)
         video, codec = choose_video(description, self._target.codecs)
         headers = described.headers
-        base = base_path(
-            [headers.get("content-base"), headers.get("content-location"), self._target.path]
-        )
-        ids = await self._set_up(control_path(base, video.control))
-        audio = await self._set_up_audio(description, video, base, ids)
+        stated = [headers.get("content-base"), headers.get("content-location")]
+        base = base_path([*stated, self._target.path])
+        of_media = media_base(base, any(map(path_of, stated)), description)
+        ids = await self._set_up(control_path(of_media, video.control))
+        audio = await self._set_up_audio(description, video, of_media, ids)
         self._session.aggregate_url = self._target.url(control_path(base, description.control))
         self._exchange.expect_frames()
         await self._play(with_audio=audio is not None)
@@ -168,9 +171,8 @@ class Handshake:
         response = await self._ask_to_set_up(url, asked)
         if response is None:
             return None
-        # Without a Transport header the camera has taken what was asked for.
         settled = response.headers.get("transport") or asked
-        ids = parse_interleaved(settled)
+        ids = settled_ids(settled, free)
         if ids is None and is_udp(settled):
             await self._take_back(url)
         elif ids is None:
@@ -205,11 +207,7 @@ class Handshake:
         response = await self._exchange.request(
             "SETUP", url, [("Transport", transport)], but=_UNSUPPORTED_TRANSPORT
         )
-        if response.status == _UNSUPPORTED_TRANSPORT:
-            return None
-        if not self._session.session_id:
-            raise refusal.protocol_error("The camera's answer to SETUP names no session")
-        return response
+        return None if response.status == _UNSUPPORTED_TRANSPORT else response
 
     async def _set_up_audio(
         self, description: Description, video: MediaSection, base: str, taken: InterleavedIds
@@ -237,7 +235,7 @@ class Handshake:
             return None
         except (OSError, MessageError) as error:  # TimeoutError is one
             raise AudioSetupFailed("asking for it ends the conversation") from error
-        ids = parse_interleaved(response.headers.get("transport") or asked)
+        ids = settled_ids(response.headers.get("transport") or asked, free)
         if ids is None:
             self._attempt.silence = "the camera sends it over UDP only"
             return None

@@ -62,6 +62,18 @@ def parse_interleaved(value: str) -> InterleavedIds | None:
     return InterleavedIds(numbers[0], numbers[1] if len(numbers) > 1 else numbers[0] + 1 & 0xFF)
 
 
+def settled_ids(value: str, asked: InterleavedIds) -> InterleavedIds | None:
+    """The channels after SETUP; None where the Transport header settles on something else.
+
+    An answer that names TCP and no channels means those that were asked for: RFC 2326 section 12.39
+    lets a server leave out what it does not change.
+    """
+    ids = parse_interleaved(value)
+    if ids is None and "TCP" in value.split(",")[0].split(";")[0].upper():
+        return asked
+    return ids
+
+
 @dataclass(frozen=True, slots=True)
 class UdpPorts:
     """The ports of one side."""

@@ -24,6 +24,14 @@ def redirected_host(location: str) -> str:
         return ""
 
 
+def redirected_port(location: str) -> int | None:
+    """The port that a Location names; None where it names none, or none that makes sense."""
+    try:
+        return urlsplit(location.strip()).port
+    except ValueError:
+        return None
+
+
 def attempts_left(response: Response) -> int | None:
     """How many more logins the camera says it accepts; None where the words name no number."""
     return lockout.attempts_left(_text(response))
@@ -89,9 +97,11 @@ def _patience_s(response: Response, session_timeout_s: float) -> float:
     return min(session_timeout_s or DEFAULT_SESSION_TIMEOUT_S, _LONGEST_WAIT_S)
 
 
-def redirect_refused(host: str) -> IngestError:
-    """The failure where a camera redirects to another host."""
+def redirect_refused(host: str, port: int | None = None) -> IngestError:
+    """The failure where a camera redirects to another host, or to this other port of its own."""
     printable = "".join(filter(str.isprintable, host))
+    if port is not None:
+        printable = f"port {port} of the same host"
     return IngestError(
         ConditionType.STREAMING,
         Reason.STREAM_REFUSED,

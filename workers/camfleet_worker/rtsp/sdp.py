@@ -17,6 +17,8 @@ from camfleet_worker.base.whole_number import whole_number
 from camfleet_worker.media_types.access_unit import Codec
 
 _MAX_LINES = 1000
+_MOST_FORMATS = 16
+"""Payload types of one medium; a camera names one or two."""
 _STATIC_AUDIO = {0: "PCMU", 8: "PCMA"}
 """Payload types that need no a=rtpmap (RFC 3551 table 4)."""
 _PARAMETER_SET_KEYS = {
@@ -28,7 +30,7 @@ _PARAMETER_SET_KEYS = {
 
 @dataclass(slots=True)
 class MediaSection:
-    """One `m=` section."""
+    """One payload type of an `m=` section: who plays takes the first that it can."""
 
     kind: str
     payload_type: int
@@ -75,56 +77,61 @@ class Description:
 
 
 def parse_description(body: bytes) -> Description:
-    """Read a description; lines that make no sense are skipped."""
+    """Read a description; lines that make no sense are skipped.
+
+    A medium whose own line cannot be read is skipped with its attributes: they are neither those of
+    the session nor those of the medium before.
+    """
     description = Description()
-    section: MediaSection | None = None
+    section: _Section | None = None
     for line in body.decode("utf-8", "replace").splitlines()[:_MAX_LINES]:
         kind, equals, value = line.strip().partition("=")
         if not equals:
             continue
         if kind == "m":
-            section = _media_section(value)
-            if section is not None:
-                description.media.append(section)
+            section = _Section(value)
+            description.media += section.formats
+        elif kind == "a" and section is not None:
+            section.read_attribute(value.strip())
         elif kind == "a":
-            _read_attribute(description, section, value.strip())
+            name, _, rest = value.strip().partition(":")
+            if name == "control":
+                description.control = rest.strip()
     return description
 
 
-def _media_section(value: str) -> MediaSection | None:
-    """`video 0 RTP/AVP 96`: of several payload types the first is what a camera sends."""
-    words = value.split()
-    payload_type = whole_number(words[3], digits=3) if len(words) > 3 else None
-    if payload_type is None:
-        return None
-    section = MediaSection(words[0].lower(), payload_type)
-    if section.kind == "audio" and section.payload_type in _STATIC_AUDIO:
-        section.encoding, section.clock_hz = _STATIC_AUDIO[section.payload_type], 8000
-    return section
+class _Section:
+    """One `m=` section: `video 0 RTP/AVP 96 97`."""
+
+    def __init__(self, value: str) -> None:
+        words = value.split()
+        numbers = [whole_number(word, digits=3) for word in words[3:]]
+        self.formats = [
+            MediaSection(words[0].lower(), number)
+            for number in numbers[:_MOST_FORMATS]
+            if number is not None
+        ]
+        """None where the line cannot be read."""
+        for one in self.formats:
+            if one.kind == "audio" and one.payload_type in _STATIC_AUDIO:
+                one.encoding, one.clock_hz = _STATIC_AUDIO[one.payload_type], 8000
+
+    def read_attribute(self, value: str) -> None:
+        """`a=`: of the whole section, or of one payload type."""
+        name, _, rest = value.partition(":")
+        number, _, of_format = rest.strip().partition(" ")
+        for one in self.formats:
+            if name == "control":
+                one.control = rest.strip()
+            elif name == "sendonly":
+                one.send_only = True
+            elif name == "rtpmap" and number == str(one.payload_type):
+                _read_rtpmap(one, of_format)
+            elif name == "fmtp" and number == str(one.payload_type):
+                one.parameters |= _parameters(of_format)
 
 
-def _read_attribute(description: Description, section: MediaSection | None, value: str) -> None:
-    name, _, rest = value.partition(":")
-    rest = rest.strip()
-    if section is None:
-        if name == "control":
-            description.control = rest
-    elif name == "control":
-        section.control = rest
-    elif name == "sendonly":
-        section.send_only = True
-    elif name == "rtpmap":
-        _read_rtpmap(section, rest)
-    elif name == "fmtp":
-        payload_type, _, parameters = rest.partition(" ")
-        if payload_type == str(section.payload_type):
-            section.parameters |= _parameters(parameters)
-
-
-def _read_rtpmap(section: MediaSection, value: str) -> None:
-    payload_type, _, encoding = value.partition(" ")
-    if payload_type != str(section.payload_type):
-        return
+def _read_rtpmap(section: MediaSection, encoding: str) -> None:
     name, _, rest = encoding.strip().partition("/")
     clock, _, channels = rest.partition("/")
     section.encoding = name.strip().upper()
@@ -174,11 +181,22 @@ def path_of(url: str | None) -> str:
     return url[len(head) :] if not head or set(head) & set(".:") else f"/{url}"
 
 
+def media_base(base: str, stated: bool, description: Description) -> str:
+    """What the controls of media are relative to.
+
+    `stated`: a header of the answer names the base. Else an absolute control of the session does
+    (RFC 2326 section C.1.1), and the URL that was asked for where there is none.
+    """
+    session = description.control
+    return path_of(session) if not stated and "://" in session else base
+
+
 def control_path(base: str, control: str) -> str:
     """Where to send SETUP or PLAY for a control attribute (RFC 2326 section C.1.1).
 
     A relative control is appended, also behind a query, as ffmpeg and live555 do; replacing the
-    last segment, as RFC 3986 would, names a stream that cameras do not know.
+    last segment, as RFC 3986 would, names a stream that cameras do not know. One that is a query
+    alone belongs to the base itself.
     """
     if control in ("", "*"):
         return base
@@ -186,4 +204,6 @@ def control_path(base: str, control: str) -> str:
         return path_of(control)
     if control.startswith("/"):
         return control
+    if control.startswith("?"):
+        return base + control
     return base + control if base.endswith("/") else f"{base}/{control}"

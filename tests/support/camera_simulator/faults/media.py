@@ -167,6 +167,14 @@ FAULTS = (
         quirk=34,
     ),
     Fault(
+        "aac-with-adts-headers",
+        "Each unit of AAC has the header that files of AAC alone have.",
+        "replay",
+        {"audio": "aac", "audio_packing": "adts"},
+        "bluenviron/mediamtx#855, AlexxIT/go2rtc#1328",
+        quirk=52,
+    ),
+    Fault(
         "aggregated-packets-padded",
         "Parameter sets and small units share a packet, with four zero octets behind them.",
         "replay",

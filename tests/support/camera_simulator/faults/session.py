@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RTSP sessions: transports, keepalive, limits, headers (quirks 28–33, 39)."""
+"""RTSP sessions: transports, keepalive, limits, headers (quirks 28–33, 39, 51)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,26 @@ _DIALECTS = {
     "bad-rtp-info": "RTP-Info has empty and endless numbers.",
     "requests-of-its-own": "The camera sends requests between its packets.",
     "garbage-between-packets": "Octets that belong to nothing stand between packets.",
+}
+_INCOMPLETE = {
+    "unreadable-medium": (
+        "A third medium has no payload type, and the session no control.",
+        "scottlamb/moonfire-nvr#238, bluenviron/mediamtx#990, bluenviron/gortsplib#509",
+    ),
+    "query-control": ("The control of the track is a query alone.", "bluenviron/gortsplib"),
+    "session-control-base": (
+        "The control of the session is another URL, and that of the track relative to it.",
+        "aler9/rtsp-simple-server#683",
+    ),
+    "several-payload-types": (
+        "The video has two payload types, the first of a codec that nobody knows.",
+        "RFC 4566 section 5.14",
+    ),
+    "setup-without-session": ("Answers name no session.", "bluenviron/mediamtx#840"),
+    "transport-without-ids": (
+        "The answer to SETUP names TCP and no channels.",
+        "bluenviron/gortsplib#142",
+    ),
 }
 
 FAULTS = (
@@ -198,6 +218,18 @@ FAULTS = (
     *(
         Fault(f"rtsp-{name}", sentence, "replay", {"rtsp_dialect": (name,)}, _RETINA, quirk=33)
         for name, sentence in _DIALECTS.items()
+    ),
+    *(
+        Fault(f"rtsp-{name}", sentence, "replay", {"rtsp_dialect": (name,)}, evidence, quirk=51)
+        for name, (sentence, evidence) in _INCOMPLETE.items()
+    ),
+    Fault(
+        "redirects-to-another-port",
+        "DESCRIBE is answered 302 with another port of the same host.",
+        "replay",
+        {"redirect_to": "rtsp://127.0.0.1:9/live/main"},
+        "AlexxIT/go2rtc#1881",
+        quirk=13,
     ),
     Fault(
         "redirects-to-itself",

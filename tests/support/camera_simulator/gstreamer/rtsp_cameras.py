@@ -164,10 +164,11 @@ class ClipFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi h
         )
 
     def _configured(self, factory: Any, media: Any) -> None:
-        self._source = media.get_element().get_by_name("source")
         self._next = 0
         if self._audio is not None:
             self._audio.begin(media.get_element().get_by_name("tone"))
+        # Last: this is a client's thread, and the main loop feeds whatever has a source.
+        self._source = media.get_element().get_by_name("source")
         media.connect("unprepared", self._unwatched, self._source)
 
     def _unwatched(self, media: Any, source: Any) -> None:

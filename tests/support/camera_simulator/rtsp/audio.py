@@ -196,8 +196,16 @@ def _aac(audio: Audio, packing: AudioPacking) -> AudioTrack:
         "aggregated": _aggregated(units, _AGGREGATED),
         "fragmented": _fragmented(units),
         "hostile": _hostile(units),
+        "adts": _aggregated(tuple(_adts_header(len(unit)) + unit for unit in units), 1),
     }[packing]
     return _track(97, 16_000, 1024, units, packets, lines, config)
+
+
+def _adts_header(size: int) -> bytes:
+    """ISO/IEC 14496-3 section 1.A.2.2, without a checksum: AAC LC, 16 kHz, one channel."""
+    length = size + 7
+    sized = (0x40 | length >> 11, length >> 3 & 0xFF, 0x1F | length << 5 & 0xFF)
+    return bytes((0xFF, 0xF1, 0x60, *sized, 0xFC))
 
 
 def _headers(sizes: list[int]) -> bytes:

@@ -44,8 +44,6 @@ _PHRASES = {
     501: "Not Implemented",
     503: "Service Unavailable",
 }
-_MOVED = "/moved"
-"""Under here a camera that redirects has its streams."""
 _KEEPALIVES = ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER")
 _GHOST_EVERY_S = 0.02
 _GARBAGE_EVERY_FRAMES = 7
@@ -254,7 +252,7 @@ class RtspConnection(asyncio.Protocol):
             self._send(message, 404)
             return
         settings = self._camera.effective
-        if settings.redirect_to and not urlsplit(message.target).path.startswith(_MOVED):
+        if settings.redirect_to and not urlsplit(message.target).path.startswith(sdp.MOVED):
             self._send(message, 302, [("Location", self._elsewhere(settings.redirect_to))])
             return
         host = settings.advertised_host or self._local_host
@@ -281,7 +279,7 @@ class RtspConnection(asyncio.Protocol):
         settings, counters = self._camera.effective, self._camera.counters
         stream = self._stream(message.target)
         transport = message.headers.get("transport", "")
-        if stream is None:
+        if stream is None or not sdp.is_of_medium(message.target, settings.rtsp_dialect):
             self._send(message, 404)
         elif self._session is None and "session" in message.headers:
             self._send(message, 454)
@@ -371,6 +369,8 @@ class RtspConnection(asyncio.Protocol):
         counters.sessions += 1
         counters.sessions_open += 1
         ssrc = dialect.ssrc(session.ssrc, self._camera.effective.rtsp_dialect)
+        if "transport-without-ids" in self._camera.effective.rtsp_dialect:
+            transport = transport.partition(";interleaved")[0]
         transport_header = ("Transport", f"{transport};ssrc={ssrc}")
         self._send(message, 200, [transport_header, self._session_header(session)])
 
@@ -414,6 +414,8 @@ class RtspConnection(asyncio.Protocol):
 
     def _own_session(self, message: Message) -> Session | None:
         """The session that the request names, or None after 454 has been sent."""
+        if "setup-without-session" in self._camera.effective.rtsp_dialect:
+            return self._session
         if self._session is None or _session_id(message) != self._session.ident:
             self._send(message, 454)
             return None
@@ -445,7 +447,7 @@ class RtspConnection(asyncio.Protocol):
         """`main` or `sub` of rtsp://…/live/main[/track1]; None for every other URL."""
         path = urlsplit(target).path.rstrip("/").removesuffix(f"/{sdp.TRACK}")
         path = path.removesuffix(f"/{TRACK}")
-        path = path.removeprefix(_MOVED)
+        path = path.removeprefix(sdp.MOVED)
         stream = path.removeprefix("/live/").rpartition("/")[2]  # a recorder's channel before it
         return stream if path.startswith("/live/") and stream in self._camera.clips else None
 

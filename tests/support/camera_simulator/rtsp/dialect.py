@@ -25,6 +25,8 @@ def written(
         cseq = "1"
     if "no-cseq" not in dialect:
         headers = [("CSeq", cseq), *headers]
+    if "setup-without-session" in dialect:
+        headers = [(name, value) for name, value in headers if name != "Session"]
     if body:
         headers = [*headers, ("Content-Length", str(len(body)))]
     lines = [f"{version} {status} {phrase}", *(_line(name, v, dialect) for name, v in headers)]
@@ -49,7 +51,8 @@ def content_base(base: str, dialect: tuple[str, ...]) -> Headers:
         base = base.partition("://")[2]
     if "inner-base" in dialect:
         base = "rtsp://192.168.1.88:554/" + base.partition("://")[2].partition("/")[2]
-    headers = [] if "no-content-base" in dialect else [("Content-Base", base)]
+    baseless = {"no-content-base", "query-control", "session-control-base"} & set(dialect)
+    headers = [] if baseless else [("Content-Base", base)]
     if "no-content-type" not in dialect:
         headers.append(("Content-Type", "application/sdp"))
     return headers

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from camera_simulator.clips import CLOCK_HZ, Clip, nal_type
 from camera_simulator.rtsp.packets import PAYLOAD_TYPE
 
 TRACK = "track1"
+MOVED = "/moved"
+"""Under here a camera that redirects has its streams, and one whose session control says so."""
 
 
 def describe(
@@ -30,9 +33,9 @@ def describe(
         "s=Media Presentation",
         "c=IN IP4 0.0.0.0",
         "t=0 0",
-        "a=control:*",
+        *_session_control(dialect, base),
         "a=range:npt=now-",
-        f"m=video 0 RTP/AVP {PAYLOAD_TYPE}",
+        f"m=video 0 RTP/AVP {'35 ' if 'several-payload-types' in dialect else ''}{PAYLOAD_TYPE}",
         f"b=AS:{clip.bitrate_kbps}",
         f"a=rtpmap:{PAYLOAD_TYPE} {encoding}/{CLOCK_HZ}",
         *([f"a=fmtp:{PAYLOAD_TYPE} {format_parameters}"] if format_parameters else []),
@@ -41,6 +44,12 @@ def describe(
     ]
     if "bare-sdp" in dialect:
         lines = [line for line in lines if line[0] in "ma" and line != "a=control:*"]
+    if "several-payload-types" in dialect:
+        lines += ["a=rtpmap:35 X-VENDOR/90000", "a=fmtp:35 packetization-mode=0"]
+    if "unreadable-medium" in dialect:
+        # As TP-Link's cameras have it: no number where the payload type should be.
+        lines += ["m=application/TP-LINK 0 RTP/AVP smart/1/90000", "a=rtpmap:95 TP-LINK/90000"]
+        lines += ["a=control:track3", "a=sendonly"]
     lines += audio
     if "audio" in media and not audio:
         lines += ["m=audio 0 RTP/AVP 8", "a=rtpmap:8 PCMA/8000", "a=control:track2"]
@@ -50,11 +59,30 @@ def describe(
     return end.join(lines) + end
 
 
+def is_of_medium(target: str, dialect: tuple[str, ...]) -> bool:
+    """Whether SETUP for this URL follows the description."""
+    url = urlsplit(target)
+    if "query-control" in dialect:
+        return url.query == "ctype=video" and not url.path.endswith("/")
+    return "session-control-base" not in dialect or url.path.startswith(MOVED)
+
+
+def _session_control(dialect: tuple[str, ...], base: str) -> list[str]:
+    if "unreadable-medium" in dialect:
+        return []
+    if "session-control-base" in dialect:
+        path = base.partition("://")[2].partition("/")[2]
+        return [f"a=control:rtsp://192.168.1.88:554{MOVED}/{path}"]
+    return ["a=control:*"]
+
+
 def _control(dialect: tuple[str, ...], base: str) -> list[str]:
     if "no-control" in dialect:
         return []
     if "star-control" in dialect:
         return ["a=control:*"]
+    if "query-control" in dialect:
+        return ["a=control:?ctype=video"]
     if "inner-control" in dialect:
         path = base.partition("://")[2].partition("/")[2]
         return [f"a=control:rtsp://192.168.1.88:554/{path}{TRACK}"]

@@ -5,33 +5,27 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.rtp.audio import (
     AacDepacketiser,
     AacPacking,
     AudioDepacketiser,
     AudioFrame,
-    AudioPayload,
     WholePackets,
-    audio_depacketiser,
-    audio_payload,
 )
 
-HBR = {
-    "mode": "AAC-hbr",
-    "sizelength": "13",
-    "indexlength": "3",
-    "indexdeltalength": "3",
-    "config": "1408",
-}
 PACKING = AacPacking(13, 3, 3, 1024)
-UNITS = st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=40)
+UNITS = st.lists(
+    # No access unit of AAC begins like an ADTS header.
+    st.binary(min_size=1, max_size=200).filter(lambda unit: unit[0] != 0xFF),
+    min_size=1,
+    max_size=40,
+)
 
 Packet = tuple[bytes, int, bool]
 """Payload, timestamp, marker."""
@@ -167,6 +161,31 @@ def test_a_packet_that_contradicts_itself_is_dropped_whole_and_counted(payload: 
     assert [frame.data for frame in fed(depacketiser, [(good, 1024, True)])] == [b"good"]
 
 
+@given(UNITS, st.booleans(), st.integers(1, 90))
+def test_an_adts_header_is_taken_off_each_unit(
+    units: list[bytes], with_checksum: bool, step: int
+) -> None:
+    def framed(unit: bytes) -> bytes:
+        size = len(unit) + (9 if with_checksum else 7)
+        fields = (0x40 | size >> 11, size >> 3 & 0xFF, 0x1F | size << 5 & 0xFF, 0xFC)
+        checksum = b"\xab\xcd" if with_checksum else b""
+        return bytes((0xFF, 0xF0 if with_checksum else 0xF1, 0x60, *fields)) + checksum + unit
+
+    sent = list(map(framed, units))
+    for packets in (aggregated(sent, [3]), fragmented(sent, step)):
+        depacketiser = AacDepacketiser(PACKING)
+        assert [frame.data for frame in fed(depacketiser, list(packets))] == units
+        assert depacketiser.damaged == 0
+
+
+@pytest.mark.parametrize("cut", [1, 30])
+def test_a_unit_whose_adts_header_does_not_fit_it_is_dropped_and_counted(cut: int) -> None:
+    frame = bytes((0xFF, 0xF1, 0x60, 0x40, 0x06, 0x5F, 0xFC)) + bytes(43)
+    depacketiser = AacDepacketiser(PACKING)
+    assert fed(depacketiser, list(aggregated([frame[:-cut], b"next"], [2])))[0].data == b"next"
+    assert depacketiser.damaged == 1
+
+
 def test_interleaved_units_are_refused() -> None:
     depacketiser = AacDepacketiser(PACKING)
     payload = b"\x00\x20" + struct.pack("!HH", 1 << 3, 1 << 3 | 2) + b"ab"
@@ -205,116 +224,3 @@ def test_a_packet_of_g711_or_opus_is_a_unit(payloads: list[bytes]) -> None:
     frames = fed(depacketiser, packets)
     assert [(f.data, f.timestamp) for f in frames] == [(p, t) for p, t, _ in packets if p]
     assert depacketiser.damaged == payloads.count(b"")
-
-
-@pytest.mark.parametrize(
-    ("encoding", "clock_hz", "channels", "codec"),
-    [
-        ("PCMU", 8000, 1, AudioCodec.PCMU),
-        ("PCMA", 8000, 1, AudioCodec.PCMA),
-        ("PCMA", 16_000, 2, AudioCodec.PCMA),
-        ("OPUS", 48_000, 2, AudioCodec.OPUS),
-    ],
-)
-def test_codecs_whose_packets_are_units(
-    encoding: str, clock_hz: int, channels: int, codec: AudioCodec
-) -> None:
-    payload = audio_payload(encoding, clock_hz, channels, {})
-    assert payload == AudioPayload(AudioFormat(codec, clock_hz, channels))
-    assert isinstance(audio_depacketiser(payload), WholePackets)
-
-
-@pytest.mark.parametrize(
-    ("config", "clock_hz", "channels", "ticks"),
-    [
-        ("1408", 16_000, 1, 1024),
-        ("1190", 48_000, 2, 1024),
-        ("140C", 16_000, 1, 960),
-        ("2B8A0800", 44_100, 1, 2048),
-        ("EB8A0800", 44_100, 1, 2048),
-        ("2B8A0800", 22_050, 1, 1024),
-        ("17801F4008", 16_000, 1, 1024),
-        ("1438", 16_000, 8, 1024),
-        ("1400", 16_000, 6, 1024),
-    ],
-    ids=[
-        "mono", "stereo", "short-units", "sbr", "ps", "sbr-by-the-core's-clock",
-        "explicit-frequency", "seven-point-one", "channels-told-elsewhere",
-    ],
-)  # fmt: skip
-def test_the_configuration_of_aac_has_channels_and_unit_duration(
-    config: str, clock_hz: int, channels: int, ticks: int
-) -> None:
-    payload = audio_payload("MPEG4-GENERIC", clock_hz, 6, HBR | {"config": config})
-    assert payload is not None
-    assert payload.format == AudioFormat(AudioCodec.AAC, clock_hz, channels, bytes.fromhex(config))
-    assert payload.packing == AacPacking(13, 3, 3, ticks)
-
-
-@pytest.mark.parametrize(
-    ("changes", "packing"),
-    [
-        ({"mode": "aac-HBR"}, AacPacking(13, 3, 3, 1024)),
-        ({"mode": "AAC-lbr", "sizelength": "6", "indexlength": "2", "indexdeltalength": "2"},
-         AacPacking(6, 2, 2, 1024)),
-        ({"constantduration": "512"}, AacPacking(13, 3, 3, 512)),
-        ({"auxiliarydatasizelength": "0"}, AacPacking(13, 3, 3, 1024)),
-    ],
-)  # fmt: skip
-def test_packing_is_read_as_it_is_written(changes: dict[str, str], packing: AacPacking) -> None:
-    payload = audio_payload("MPEG4-GENERIC", 16_000, 1, HBR | changes)
-    assert payload is not None
-    assert payload.packing == packing
-
-
-def test_widths_that_are_not_written_are_those_of_the_mode() -> None:
-    payload = audio_payload("MPEG4-GENERIC", 16_000, 1, {"config": "1408"})
-    assert payload is not None
-    assert payload.packing == PACKING
-
-
-@pytest.mark.parametrize(
-    ("encoding", "clock_hz", "channels", "parameters"),
-    [
-        ("MP4A-LATM", 16_000, 1, {"config": "400028103FC0"}),
-        ("G726-32", 8000, 1, {}),
-        ("", 0, 1, {}),
-        ("PCMA", 0, 1, {}),
-        ("PCMA", 8000, 0, {}),
-        ("PCMA", 8000, 99, {}),
-        ("OPUS", 16_000, 2, {}),
-        ("MPEG4-GENERIC", 0, 1, HBR),
-        ("MPEG4-GENERIC", 16_000, 1, {}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"config": "14"}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"config": "xyz"}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"config": "BC08"}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"config": "1688"}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"config": "1780000008"}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"sizelength": "0"}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"sizelength": "\u00b2"}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"indexlength": "40"}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"ctsdeltalength": "16"}),
-        ("MPEG4-GENERIC", 16_000, 1, HBR | {"mode": "CELP-cbr"}),
-    ],
-)
-def test_unsupported_audio_is_refused(
-    encoding: str, clock_hz: int, channels: int, parameters: Mapping[str, str]
-) -> None:
-    assert audio_payload(encoding, clock_hz, channels, parameters) is None
-
-
-@given(
-    st.sampled_from(["MPEG4-GENERIC", "PCMA", "OPUS"]) | st.text(max_size=8),
-    st.integers(0, 999_999_999),
-    st.integers(0, 999),
-    st.dictionaries(
-        st.sampled_from([*HBR, "constantduration"]),
-        st.text(max_size=12) | st.binary(max_size=8).map(bytes.hex) | st.just("AAC-hbr"),
-    ),
-)
-def test_no_description_breaks_it(
-    encoding: str, clock_hz: int, channels: int, parameters: dict[str, str]
-) -> None:
-    payload = audio_payload(encoding, clock_hz, channels, parameters)
-    if payload is not None:
-        fed(audio_depacketiser(payload), [(bytes(range(64)), 0, True)])

@@ -11,7 +11,15 @@ from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.audio_unit import AudioCodec
 from camfleet_worker.rtsp.audio import offered_audio
 from camfleet_worker.rtsp.client import StreamTarget
-from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description, path_of
+from camfleet_worker.rtsp.sdp import (
+    Description,
+    base_path,
+    control_path,
+    media_base,
+    parse_description,
+    path_of,
+)
+from camfleet_worker.rtsp.video import choose_video
 
 H264 = b"""v=0\r
 o=- 1 1 IN IP4 192.168.1.88\r
@@ -99,10 +107,64 @@ def test_the_base_is_the_first_that_has_a_path(candidates: list[str | None], bas
         ("/a/", "", "/a/"),
         ("/a/", "/b/track", "/b/track"),
         ("/a/", "rtsp://10.9.9.9/b/track?x=1", "/b/track?x=1"),
+        ("/a", "?ctype=video", "/a?ctype=video"),
+        ("/a/", "?ctype=video", "/a/?ctype=video"),
     ],
 )
 def test_controls_are_resolved_as_players_do(base: str, control: str, path: str) -> None:
     assert control_path(base, control) == path
+
+
+@pytest.mark.parametrize(
+    ("stated", "control", "base"),
+    [
+        (False, "rtsp://10.9.9.9/real/live/", "/real/live/"),
+        (True, "rtsp://10.9.9.9/real/live/", "/asked"),
+        (False, "*", "/asked"),
+        (False, "", "/asked"),
+        (False, "track", "/asked"),
+    ],
+)
+def test_an_absolute_control_of_the_session_is_the_base_where_none_is_stated(
+    stated: bool, control: str, base: str
+) -> None:
+    assert media_base("/asked", stated, Description(control)) == base
+
+
+VIDEO = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=control:track1\n"
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        "m=application/TP-LINK 0 RTP/AVP smart/1/90000",
+        "m=application 0 RTP/AVP",
+        "m=application",
+        "m=",
+        "m=video 0 RTP/AVP x",
+        "m=audio 0 RTP/AVP -1",
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_medium_that_cannot_be_read_takes_nothing_else_with_it(media: str, first: bool) -> None:
+    other = f"{media}\na=rtpmap:96 H265/90000\na=control:track3\na=sendonly\n"
+    text = f"v=0\n{other}{VIDEO}" if first else f"v=0\n{VIDEO}{other}"
+    described = parse_description(text.encode())
+    assert described.control == ""
+    (video,) = described.media
+    assert (video.encoding, video.control, video.send_only) == ("H264", "track1", False)
+
+
+def test_of_several_payload_types_each_has_its_own_attributes() -> None:
+    described = parse_description(
+        b"m=video 0 RTP/AVP 35 96 97\na=rtpmap:35 X-VENDOR/90000\na=rtpmap:96 H265/90000\n"
+        b"a=rtpmap:97 H264/90000\na=fmtp:97 packetization-mode=1\na=control:track1\n"
+    )
+    assert [one.encoding for one in described.media] == ["X-VENDOR", "H265", "H264"]
+    assert {one.control for one in described.media} == {"track1"}
+    section, codec = choose_video(described, (Codec.H264,))
+    assert (section.payload_type, codec) == (97, Codec.H264)
+    assert section.parameters == {"packetization-mode": "1"}
 
 
 @given(st.text(max_size=60), st.text(max_size=60))

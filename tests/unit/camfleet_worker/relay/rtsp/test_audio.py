@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat, AudioUnit
 from camfleet_worker.relay.rtsp.audio import AudioPacketiser, describe_audio
 from camfleet_worker.relay.rtsp.packets import MAX_PAYLOAD
-from camfleet_worker.rtp.audio import AudioFrame, audio_depacketiser, audio_payload
+from camfleet_worker.rtp.audio import AudioFrame, audio_depacketiser
+from camfleet_worker.rtp.audio_description import audio_payload
 
 FORMATS = [
     AudioFormat(AudioCodec.AAC, 16_000, 1, bytes.fromhex("1408")),

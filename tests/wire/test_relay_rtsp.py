@@ -28,6 +28,7 @@ from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.relay.gop_queue import QUEUE_BYTES
 from camfleet_worker.relay.name_resolver import Address, Resolver
+from camfleet_worker.relay.reconnect import SHORT_IN_A_ROW
 from camfleet_worker.relay.rtsp.relay import RtspRelay
 from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
@@ -385,6 +386,28 @@ def test_a_vms_that_reads_no_more_is_dead_after_a_while(resolver: Resolver) -> N
             eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE)
             assert sink.state.error is not None
             assert "takes no more data" in sink.state.error.detail
+
+
+def test_a_vms_whose_sessions_end_again_and_again_is_not_working_between_them(
+    resolver: Resolver, caplog: pytest.LogCaptureFixture
+) -> None:
+    with GrantingVms() as vms:
+        sink = relay(vms.url, resolver)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            for session in range(1, SHORT_IN_A_ROW + 1):
+                eventually(lambda: working(sink), within_s=20)
+                assert sink.counters.connects == session
+                vms.hang_up()
+                eventually(lambda: not working(sink))
+            connects = sink.counters.connects
+            eventually(lambda: sink.counters.connects > connects, within_s=20)
+            sent = sink.counters.access_units
+            eventually(lambda: sink.counters.access_units > sent + 50)
+            assert reason(sink) is Reason.VMS_UNREACHABLE
+    assert sink.counters.short_sessions == SHORT_IN_A_ROW
+    assert [record.message for record in caplog.records if "again" in record.message] == [
+        "sessions at the monitoring system end within a minute, again and again"
+    ]
 
 
 def test_a_vms_that_leaves_in_the_kernel_what_a_silent_camera_sent_last_is_dead_too(

@@ -50,5 +50,7 @@ class SinkCounters:
     dropped_access_units: int = 0
     dropped_gops: int = 0
     connects: int = 0
+    short_sessions: int = 0
+    """Those at a monitoring system that ended before they had lasted for a minute."""
     audio_units: int = 0
     dropped_audio_units: int = 0

@@ -204,6 +204,12 @@ SINKS: dict[str, Family] = {
         "Where it rises, read condition Relaying of the Camera and the monitoring system's log.",
         *SINK,
     ),
+    "short_sessions": _counter(
+        "camfleet_sink_short_sessions",
+        "Sessions at the monitoring system that ended within a minute.",
+        "Where it rises, the monitoring system takes streams and does not keep them: read its log.",
+        *SINK,
+    ),
     "audio_units": _counter(
         "camfleet_sink_audio_units", "Audio units passed.", _NOTHING, *SINK, audio=True
     ),

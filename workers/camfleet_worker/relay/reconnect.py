@@ -22,6 +22,10 @@ SLOW_S = 1800.0
 """The wait where a person has to act, because servers lock accounts after a few refusals."""
 HEALTHY_S = 60.0
 """After a stream was healthy for this time, the next failure counts as the first."""
+SHORT_IN_A_ROW = 3
+"""After so many sessions in a row that ended before they were healthy for that time, the relay does
+not work until one is: a monitoring system that grants RECORD and then reads nothing would else be
+down for the few seconds between two sessions only, and no status would ever say so."""
 
 
 class Reconnect:
@@ -32,6 +36,7 @@ class Reconnect:
         self._failures = 0
         self._not_before = float("-inf")
         self._healthy_since: float | None = None
+        self._short_sessions = 0
 
     def may_connect(self, now: float) -> bool:
         """Whether the wait is over."""
@@ -42,10 +47,23 @@ class Reconnect:
         if self._healthy_since is None:
             self._healthy_since = now
 
+    @property
+    def short_sessions(self) -> int:
+        """How many sessions in a row have ended before they were healthy for a minute."""
+        return self._short_sessions
+
+    def unsteady(self, now: float) -> bool:
+        """Whether sessions end again and again, and the present one has not lasted yet."""
+        since = self._healthy_since
+        lasts = since is not None and now - since >= HEALTHY_S
+        return self._short_sessions >= SHORT_IN_A_ROW and not lasts
+
     def failed(self, now: float, retry: Retry) -> None:
         """Note a failure, after which the relay waits."""
-        if self._healthy_since is not None and now - self._healthy_since >= HEALTHY_S:
-            self._failures = 0
+        if self._healthy_since is not None:
+            lasted = now - self._healthy_since >= HEALTHY_S
+            self._short_sessions = 0 if lasted else self._short_sessions + 1
+            self._failures = 0 if lasted else self._failures
         self._healthy_since = None
         if retry is Retry.BACKOFF:
             longest = min(LONGEST_S, FIRST_S * 2.0 ** min(self._failures, 10))

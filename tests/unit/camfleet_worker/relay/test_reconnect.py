@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.base.errors import Retry
-from camfleet_worker.relay.reconnect import FIRST_S, LONGEST_S, SLOW_S, Reconnect
+from camfleet_worker.relay.reconnect import (
+    FIRST_S,
+    HEALTHY_S,
+    LONGEST_S,
+    SHORT_IN_A_ROW,
+    SLOW_S,
+    Reconnect,
+)
 
 SHARES = st.floats(0, 1, exclude_max=True)
 
@@ -46,6 +53,30 @@ def test_only_a_healthy_minute_resets_the_backoff() -> None:
     reconnect.healthy(300.0)
     reconnect.failed(361.0, Retry.BACKOFF)
     assert reconnect.may_connect(361.0 + FIRST_S)
+
+
+@given(st.lists(st.integers(0, int(HEALTHY_S) - 1), max_size=8))
+def test_sessions_that_end_within_a_minute_again_and_again_are_unsteady(
+    lasted: list[int],
+) -> None:
+    reconnect, now = Reconnect(lambda: 0.0), 0.0
+    for number, session_s in enumerate(lasted):
+        assert reconnect.unsteady(now) == (number >= SHORT_IN_A_ROW)
+        reconnect.healthy(now)
+        assert reconnect.unsteady(now) == (number >= SHORT_IN_A_ROW)
+        now += session_s
+        reconnect.failed(now, Retry.BACKOFF)
+    reconnect.healthy(now)
+    assert not reconnect.unsteady(now + HEALTHY_S + 0.001)
+    reconnect.failed(now + HEALTHY_S + 0.001, Retry.BACKOFF)
+    assert reconnect.short_sessions == 0
+
+
+def test_attempts_that_never_open_a_session_are_no_short_sessions() -> None:
+    reconnect = Reconnect(lambda: 0.0)
+    for second in range(10):
+        reconnect.failed(float(second), Retry.BACKOFF)
+    assert not reconnect.unsteady(10.0)
 
 
 @given(SHARES)

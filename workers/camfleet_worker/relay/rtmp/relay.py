@@ -42,6 +42,7 @@ from camfleet_worker.relay.reconnect import Reconnect
 from camfleet_worker.relay.rtmp.messages import RtmpError
 from camfleet_worker.relay.rtmp.publisher import RtmpPublisher
 from camfleet_worker.relay.rtmp.refusal import PublishRefused, meaning
+from camfleet_worker.relay.session_end import note_end
 from camfleet_worker.relay.target import RelayTarget, unsupported_codec
 from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from camfleet_worker.relay.vms_tls import vms_tls
@@ -77,6 +78,7 @@ class RtmpRelay:
         self._not_relayed: AudioCodec | None = None
         self._reconnect = Reconnect(jitter)  # the thread's own
         self._state = STARTING
+        self._last_failure: IngestError | None = None
         self._refused_codec: SinkState | None = None
         self._video: VideoFormat | None = None
         self._publishing = False
@@ -88,10 +90,12 @@ class RtmpRelay:
 
     @property
     def state(self) -> SinkState:
-        """Working means: the connection takes what is written."""
+        """Working means: the connection takes what is written, and connections last."""
         if self._refused_codec is not None:
             return self._refused_codec
         state = self._state
+        if state.phase is SinkPhase.WORKING and self._reconnect.unsteady(self._now):
+            return SinkState(SinkPhase.FAILED, self._last_failure)
         if state.phase is SinkPhase.WORKING and self._now < self._too_slow_until:
             return SinkState(
                 SinkPhase.FAILED,
@@ -167,8 +171,9 @@ class RtmpRelay:
                 self._publish(first.format)
             except IngestError as error:
                 self._state = SinkState(SinkPhase.FAILED, error)
+                self._last_failure = error
                 self.delivery_log.failed(cause_of(error.reason))
-                self._reconnect.failed(time.monotonic(), error.retry)
+                note_end(self._reconnect, time.monotonic(), error, self.counters)
             finally:
                 self._publishing = False
 

@@ -20,7 +20,7 @@ from camfleet_worker.relay.rtsp.audio import AUDIO_IDS, describe_audio
 from camfleet_worker.relay.rtsp.packets import PAYLOAD_TYPE, VIDEO_IDS
 from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.rtsp.auth import Authorizer
-from camfleet_worker.rtsp.headers import InterleavedIds
+from camfleet_worker.rtsp.headers import InterleavedIds, is_udp, settled_ids
 from camfleet_worker.rtsp.message import Response
 from camfleet_worker.rtsp.session import RtspSession
 
@@ -38,6 +38,9 @@ class Step(Enum):
     SETUP_AUDIO = auto()
     RECORD = auto()
     RECORDING = auto()
+
+
+_ASKED_IDS = {Step.SETUP: VIDEO_IDS, Step.SETUP_AUDIO: AUDIO_IDS}
 
 
 class RecordSession:
@@ -77,6 +80,8 @@ class RecordSession:
             return self._request_for_step()
         if not 200 <= response.status < 300:
             raise self._refused(response.status)
+        if self.step in _ASKED_IDS:
+            self._require_interleaved(response, _ASKED_IDS[self.step])
         self._session.learn(response)
         if self.step is Step.ANNOUNCE:
             self.step = Step.SETUP
@@ -146,6 +151,22 @@ class RecordSession:
             )
         self._logins += 1
         return self._request_for_step()
+
+    def _require_interleaved(self, response: Response, asked: InterleavedIds) -> None:
+        """IngestError where the answer to SETUP settles on something else than was asked for: what
+        is sent would reach nobody, and RECORD would be granted all the same."""
+        settled = response.headers.get("transport")
+        if settled is None:
+            return
+        if is_udp(settled):
+            what = "answers SETUP over TCP with UDP"
+        elif settled_ids(settled, asked) is None:
+            what = "answers SETUP with a Transport that is not RTP over this connection"
+        elif settled_ids(settled, asked) != asked:
+            what = "answers SETUP with other channels than were asked for"
+        else:
+            return
+        raise self._target.failure(Reason.VMS_REJECTED, what)
 
     def _refused(self, status: int) -> IngestError:
         if status == 415:

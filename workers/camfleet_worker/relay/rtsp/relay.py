@@ -36,6 +36,7 @@ from camfleet_worker.relay.gop_queue import BATCH_BYTES, QUEUE_BYTES, GopQueue
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.relay.reconnect import Reconnect
 from camfleet_worker.relay.rtsp.publisher import RtspPublisher
+from camfleet_worker.relay.session_end import note_end
 from camfleet_worker.relay.target import RelayTarget, unsupported_codec
 from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from camfleet_worker.relay.vms_tls import vms_tls
@@ -73,6 +74,7 @@ class RtspRelay:
         self._jitter = jitter
         self._reconnect = Reconnect(jitter)
         self._state = STARTING
+        self._last_failure: IngestError | None = None
         self._now = float("-inf")
         self._too_slow_until = float("-inf")
         self._judge_at = float("-inf")
@@ -84,8 +86,11 @@ class RtspRelay:
 
     @property
     def state(self) -> SinkState:
-        """Working means: RECORD was granted, and the other side acknowledges what we send."""
+        """Working means: RECORD was granted, the other side acknowledges what we send, and sessions
+        last."""
         state = self._state
+        if state.phase is SinkPhase.WORKING and self._reconnect.unsteady(self._now):
+            return SinkState(SinkPhase.FAILED, self._last_failure)
         if state.phase is SinkPhase.WORKING and self._now < self._too_slow_until:
             return SinkState(
                 SinkPhase.FAILED,
@@ -243,8 +248,9 @@ class RtspRelay:
 
     def _fail(self, error: IngestError, now: float) -> None:
         self._state = SinkState(SinkPhase.FAILED, error)
+        self._last_failure = error
         self.delivery_log.failed(cause_of(error.reason))
-        self._reconnect.failed(now, error.retry)
+        note_end(self._reconnect, now, error, self.counters)
         self._hang_up()
 
     def _hang_up(self) -> None:

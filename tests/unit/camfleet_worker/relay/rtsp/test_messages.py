@@ -146,6 +146,58 @@ def test_audio_is_set_up_beside_the_pictures_and_its_refusal_stops_nothing(statu
     assert session.audio_accepted == (status == 200)
 
 
+@pytest.mark.parametrize(
+    ("transport", "refusal"),
+    [
+        ("RTP/AVP/TCP;unicast;interleaved=0-1;mode=record", ""),
+        ("RTP/AVP/TCP;unicast", ""),
+        ("RTP/AVP;unicast;client_port=9000-9001;server_port=9002-9003", "UDP"),
+        ("RTP/AVP/UDP;unicast;server_port=9002-9003", "UDP"),
+        ("RTP/AVP/TCP;unicast;interleaved=4-5", "other channels"),
+        ("RAW/RAW/UDP;unicast", "not RTP over this connection"),
+        ("", "not RTP over this connection"),
+    ],
+)
+@pytest.mark.parametrize("of_audio", [False, True])
+def test_what_setup_settles_on_is_read_before_anything_is_sent(
+    transport: str, refusal: str, of_audio: bool
+) -> None:
+    audio = AudioFormat(AudioCodec.PCMU, 8_000, 1)
+    session = record_session(login=False, audio=audio)
+    setup = read(session.answered(answer(200, read(session.open()))))
+    if of_audio:
+        setup = read(session.answered(answer(200, setup, ("Session", "77"))))
+        transport = transport.replace("interleaved=0-1", "interleaved=2-3")
+    answered = answer(200, setup, ("Session", "77"), ("Transport", transport))
+    if not refusal:
+        assert session.answered(answered)
+        return
+    with pytest.raises(IngestError) as caught:
+        session.answered(answered)
+    assert caught.value.reason is Reason.VMS_REJECTED
+    assert refusal in caught.value.detail
+
+
+def test_a_session_that_is_given_at_announce_is_named_from_then_on() -> None:
+    session = record_session(login=False)
+    setup = read(session.answered(answer(200, read(session.open()), ("Session", "77"))))
+    assert setup.headers.get("session") == "77"
+    record = read(session.answered(answer(200, setup)))
+    assert (record.method, record.headers.get("session")) == ("RECORD", "77")
+
+
+@pytest.mark.parametrize(("login", "retry"), [(True, Retry.SLOW), (False, Retry.BACKOFF)])
+def test_403_is_about_an_account_only_where_one_was_sent(login: bool, retry: Retry) -> None:
+    session = record_session(login=login)
+    announce = read(session.open())
+    if login:
+        challenge = answer(401, announce, ("WWW-Authenticate", DIGEST))
+        announce = read(session.answered(challenge))
+    with pytest.raises(IngestError) as caught:
+        session.answered(answer(403, announce))
+    assert (caught.value.reason, caught.value.retry) == (Reason.VMS_REJECTED, retry)
+
+
 def recording_session(session_header: str) -> RecordSession:
     session = record_session()
     announce = read(session.open())

@@ -149,6 +149,21 @@ async def test_a_camera_is_resolved_without_one_refused_login(
     assert camera.counters.refused() == 0
 
 
+@pytest.mark.quirk(53)
+@pytest.mark.parametrize(
+    "text", ["bare-ampersand", "other-encoding", "undeclared-prefix", "control-character"]
+)
+async def test_a_bad_character_in_an_answer_does_not_cost_the_camera(
+    simulator: Simulator, resolver: OnvifResolver, text: str
+) -> None:
+    camera = await gate(simulator, f"soap-{text}")
+    resolution = await resolver.resolve(of(camera), ACCOUNT, attempts=Ledger())
+    query = "?user=a&stream=0" if text == "bare-ampersand" else ""
+    assert resolution.learned.stream_path == camera.stream_path() + query
+    assert (resolution.learned.codec, resolution.learned.width) == ("H264", 640)
+    assert resolution.device.model.startswith("SIM-2")
+
+
 async def test_the_identity_and_the_stream_of_a_device_are_learnt(
     simulator: Simulator, resolver: OnvifResolver
 ) -> None:

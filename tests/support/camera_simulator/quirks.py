@@ -428,4 +428,12 @@ QUIRKS = (
         "The header is taken off, so that recordings and relays hold AAC as its description says; "
         "a unit whose header does not fit it is dropped and counted.",
     ),
+    Quirk(
+        53,
+        "SOAP answers are not well-formed",
+        "ZoneMinder/zoneminder#3767, home-assistant/core#89620, quatanium/python-onvif#48",
+        "What changes no structure is mended: octets of another encoding, characters that XML does "
+        "not have, a bare ampersand, a prefix that is declared nowhere. A document type is refused "
+        "as before, and an answer that is cut off stays a ProtocolError.",
+    ),
 )

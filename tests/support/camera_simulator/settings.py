@@ -37,6 +37,10 @@ Payloads = Literal[
 """How pictures lie in RTP packets."""
 WebAnswers = Literal["whole", "fin", "half", "empty", "garbage", "chunk-cut", "silent"]
 """How answers of the web port come; all but "fin" and "silent" one time out of five."""
+SoapText = Literal[
+    "right", "bare-ampersand", "other-encoding", "undeclared-prefix", "control-character"
+]
+"""What is wrong in the text of SOAP answers, none of which changes their structure."""
 Timestamps = Literal[
     "true", "jump-back", "jump-ahead", "backwards", "constant", "random", "wrap", "too-fast"
 ]
@@ -98,6 +102,7 @@ class CameraSettings:
     password: str | None = field(default=None, repr=False)
     realm: str = ""
     """Of its challenges; its model and serial number where empty."""
+    soap_text: SoapText = "right"
     # Empty: ONVIF requires no login, whatever RTSP requires.
     onvif_schemes: tuple[AuthScheme, ...] = ("wsse", "digest")
     media_schemes: tuple[AuthScheme, ...] = ()

@@ -21,6 +21,7 @@ from zeep.wsse.username import UsernameToken
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import wsdl
+from camfleet_worker.onvif.mended_xml import mended
 from camfleet_worker.onvif.transport import HttpAnswer, protocol_error
 from camfleet_worker.resolve.refusal import Fault
 from camfleet_worker.resolve.text import printable
@@ -123,7 +124,27 @@ def _parse(answer: HttpAnswer) -> Any | None:
         if b"Envelope" not in body:
             return None
         raise protocol_error("The camera's SOAP answer holds a document type definition")
-    parser = etree.XMLParser(
+    try:
+        root = _well_formed(body)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        if "soap" in answer.content_type.lower() or b"Envelope" in body:
+            raise protocol_error("The camera's SOAP answer is not well-formed XML") from error
+        return None
+    if root.getroottree().docinfo.doctype:
+        raise protocol_error("The camera's SOAP answer holds a document type definition")
+    return root
+
+
+def _well_formed(body: bytes) -> Any:
+    """The root element, of the document mended where it is not well-formed as it came."""
+    try:
+        return etree.fromstring(body, _parser())
+    except (etree.XMLSyntaxError, ValueError):
+        return etree.fromstring(mended(body), _parser())
+
+
+def _parser() -> etree.XMLParser:
+    return etree.XMLParser(
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
@@ -133,15 +154,6 @@ def _parse(answer: HttpAnswer) -> Any | None:
         remove_comments=True,
         remove_pis=True,
     )
-    try:
-        root = etree.fromstring(body, parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        if "soap" in answer.content_type.lower() or b"Envelope" in body:
-            raise protocol_error("The camera's SOAP answer is not well-formed XML") from error
-        return None
-    if root.getroottree().docinfo.doctype:
-        raise protocol_error("The camera's SOAP answer holds a document type definition")
-    return root
 
 
 def _fault(root: Any) -> Fault | None:

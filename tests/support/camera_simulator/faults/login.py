@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clocks, logins, SOAP manners: what stands before the ONVIF services (quirks 1–11, 25–27, 49)."""
+"""Clocks, logins, SOAP manners: what stands before the ONVIF services (quirks 1–11, 25–27, 49,
+53)."""
 
 from __future__ import annotations
 
@@ -110,6 +111,19 @@ FAULTS = (
         {"onvif_schemes": ()},
         "observed at an ONVIF implementation of another maker beside a protected RTSP server",
         quirk=49,
+    ),
+    *(
+        Fault(f"soap-{text}", sentence, "onvif", {"soap_text": text}, evidence, quirk=53)
+        for text, sentence, evidence in (
+            ("bare-ampersand", "Stream addresses have & where &amp; belongs.", "ZoneMinder#3767"),
+            ("other-encoding", "Names are in GBK in a document in UTF-8.", "home-assistant#89620"),
+            ("undeclared-prefix", "Elements have a prefix that is declared nowhere.", "Reolink"),
+            (
+                "control-character",
+                "Names hold characters that XML has not.",
+                "python-onvif#48",
+            ),
+        )
     ),
     Fault(
         "locks-after-5",

@@ -87,7 +87,28 @@ def answer(request: Request, camera: OnvifState) -> Response:
     if moved and call.operation not in _OF_THE_DEFAULT_PATH:
         return _nothing_here(request.path, settings)
     response = _refusal(request, call, camera) or _dispatch(request, call, camera)
-    return _dated(response, camera)
+    return _dated(_as_written(response, settings), camera)
+
+
+_IN_NAMES = (b"</tt:Name>", b"</tds:Manufacturer>", b"</tds:Model>")
+_WRITTEN = {
+    "bare-ampersand": ((b"</tt:Uri>",), b"?user=a&stream=0"),
+    "other-encoding": (_IN_NAMES, "\u6444\u50cf\u673a".encode("gbk")),
+    "control-character": (_IN_NAMES, b"\x0b\x1b"),
+    "undeclared-prefix": ((b"</tds:Service>", b"</trt:Profiles>"), b"<rlk:Extra rlk:a='1'/>"),
+}
+"""Before which ends of elements stands what should not."""
+
+
+def _as_written(response: Response, settings: CameraSettings) -> Response:
+    """The answer with what is wrong in its text."""
+    if settings.soap_text == "right":
+        return response
+    ends, wrong = _WRITTEN[settings.soap_text]
+    body = response.body
+    for end in ends:
+        body = body.replace(end, wrong + end)
+    return dataclasses.replace(response, body=body)
 
 
 def _dated(response: Response, camera: OnvifState) -> Response:

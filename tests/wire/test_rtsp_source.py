@@ -301,6 +301,29 @@ async def test_a_login_counts_as_accepted_also_where_no_stream_can_be_had(
     assert accepted == [camera.stream_path(), "/no/such/stream"]
 
 
+@pytest.mark.quirk(54)
+@pytest.mark.parametrize("how", ["announced", "silently"])
+async def test_a_challenge_that_closes_the_connection_is_answered_on_another(
+    simulator: Simulator, how: str
+) -> None:
+    camera = await simulator.add(camera_settings(faults=(f"closes-{how}-after-401",)))
+    attempts = 0
+
+    async def note_attempt() -> None:
+        nonlocal attempts
+        attempts += 1
+
+    target = StreamTarget(camera.host, camera.rtsp_port, camera.stream_path())
+    stream = await open_stream(target, RIGHT, deadline_s=5, before_attempt=note_attempt)
+    stream.socket.close()
+    assert attempts == 1
+    assert camera.counters.rtsp_connects == 2
+    assert camera.counters.refused("rtsp") == 0
+    error = await refusal(camera, Credentials("ingest", "wrong", "1"))
+    assert error.reason is Reason.RTSP_CREDENTIALS_REJECTED
+    assert camera.counters.refused("rtsp") == 1
+
+
 async def test_a_refused_login_is_not_accepted(simulator: Simulator) -> None:
     camera = await simulator.add(camera_settings())
     target = StreamTarget(camera.host, camera.rtsp_port, camera.stream_path())

@@ -436,4 +436,11 @@ QUIRKS = (
         "not have, a bare ampersand, a prefix that is declared nowhere. A document type is refused "
         "as before, and an answer that is cut off stays a ProtocolError.",
     ),
+    Quirk(
+        54,
+        "RTSP closes the connection behind a challenge",
+        "scottlamb/retina#45, ngraziano/SharpRTSP#127",
+        "The login goes out on another connection, so that it reaches the camera and no attempt is "
+        "spent for nothing; no second scheme is tried behind a refusal that closes.",
+    ),
 )

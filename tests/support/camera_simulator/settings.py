@@ -108,6 +108,7 @@ class CameraSettings:
     media_schemes: tuple[AuthScheme, ...] = ()
     """Of the media services, where they differ from the device service's."""
     rtsp_schemes: tuple[AuthScheme, ...] = ("digest",)
+    closes_after_401: Literal["", "announced", "silently"] = ""
     wsse_window_s: float = 60.0
     refuses_old_created: bool = False
     """A Created that is older than the newest one taken is a replay."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.rtsp.auth import Authorizer
 from camfleet_worker.rtsp.login import BeforeAttempt, LoginAccepted, RtspLogin
+from camfleet_worker.rtsp.message import Response
 from camfleet_worker.rtsp.session import RtspSession
 from camfleet_worker.rtsp.target import StreamTarget
 
@@ -33,8 +34,23 @@ class Attempt:
         self.login = RtspLogin(self.session, credentials is not None, before_attempt, accepted)
         self.answered = False
         """Whether the camera has answered anything."""
+        self._challenge: Response | None = None
+        self._kept_challenge = False
         self.silence = ""
         """Why there is no audio although it was asked for; else empty."""
+
+    def keep_challenge(self, challenge: Response) -> bool:
+        """Answer this challenge with the next request, on another connection; False where that was
+        done before, for a camera that closes behind each of its challenges is never through."""
+        if self._kept_challenge:
+            return False
+        self._challenge, self._kept_challenge = challenge, True
+        return True
+
+    def take_challenge(self) -> Response | None:
+        """The challenge to answer instead of asking without credentials, if there is one."""
+        challenge, self._challenge = self._challenge, None
+        return challenge
 
     def go_to(self, path: str) -> None:
         """Ask this path next, in a new session."""

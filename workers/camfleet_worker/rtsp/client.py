@@ -13,7 +13,7 @@ import asyncio
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.rtsp.attempt import Attempt
 from camfleet_worker.rtsp.connection import connect
-from camfleet_worker.rtsp.exchange import Redirected
+from camfleet_worker.rtsp.exchange import ChallengedAndClosed, Redirected
 from camfleet_worker.rtsp.handshake import (
     DEFAULT_TIMINGS,
     AudioSetupFailed,
@@ -65,6 +65,8 @@ async def open_stream(
         handshake = Handshake(attempt, connection, timings)
         try:
             return await _played(handshake, deadline)
+        except ChallengedAndClosed:  # happens once: the next request answers the challenge
+            pass
         except Redirected as redirected:
             attempt.go_to(redirected.path)
             redirects += 1

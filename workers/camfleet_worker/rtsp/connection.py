@@ -56,6 +56,16 @@ class Connection:
                 continue
             return bytes(self._buffer[:received])
 
+    @property
+    def peer_has_closed(self) -> bool:
+        """Whether the peer is known to send no more, and nothing of it waits to be read."""
+        try:
+            return not self.plain.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def close(self) -> None:
         """Close at once."""
         self.media.close()

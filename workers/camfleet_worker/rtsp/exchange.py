@@ -39,6 +39,10 @@ class Redirected(Exception):
         self.path = path
 
 
+class ChallengedAndClosed(Exception):
+    """The device requires a login and has closed the connection: it is answered on another one."""
+
+
 class Exchange:
     """Sends one request at a time and returns its answer."""
 
@@ -68,8 +72,13 @@ class Exchange:
         self, method: str, url: str, headers: list[tuple[str, str]], but: int = 200
     ) -> Response:
         """Ask, log in where that is required, and accept only success (or status `but`)."""
-        response = await self.ask(method, url, headers)
+        challenge = self._attempt.take_challenge()
+        response = challenge or await self.ask(method, url, headers)
         if response.status == 401:
+            # On a connection that ends a login would reach nobody and be counted all the same.
+            ends = challenge is None and self._is_closing(response)
+            if ends and self._attempt.keep_challenge(response):
+                raise ChallengedAndClosed
             response = await self._attempt.login.answer(
                 response, lambda: self.ask(method, url, headers)
             )
@@ -78,6 +87,10 @@ class Exchange:
         if not 200 <= response.status < 300 and response.status != but:
             raise refusal.refused(method, response, self._attempt.target.session_timeout_s)
         return response
+
+    def _is_closing(self, response: Response) -> bool:
+        """Whether no further request can be sent on this connection."""
+        return refusal.is_last(response) or self._connection.peer_has_closed
 
     def _redirected(self, response: Response) -> Exception:
         """The redirect on the same device, or the error for one to another host."""

@@ -78,8 +78,11 @@ class RtspLogin:
         return response
 
     def _next_offer(self, response: Response, tried: set[str]) -> Authorization | None:
-        """The strongest kind not tried yet; None where one more try could lock the account."""
+        """The strongest kind not tried yet; None where one more try could lock the account or would
+        not reach the camera."""
         left = refusal.attempts_left(response)
+        if tried and refusal.is_last(response):
+            return None
         if refusal.locked(response) or (tried and left is not None and left < _FEWEST_LEFT):
             return None
         return next((o for o in self._session.offers(response) if o.name not in tried), None)

@@ -42,6 +42,11 @@ def locked(response: Response) -> bool:
     return lockout.says_locked(_text(response))
 
 
+def is_last(response: Response) -> bool:
+    """Whether the camera closes the connection behind this answer (RFC 2326 section 12.10)."""
+    return "close" in (response.headers.get("connection") or "").lower()
+
+
 _AFTER_LOGIN = frozenset({404, 415, 451, 453, 454, 455, 457, 459, 460, 461})
 """Refusals of what was asked for. Asked without credentials for the same, the camera answered 401,
 so it has accepted them. 400, 403 and 5xx may be about the credentials."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RTSP sessions: transports, keepalive, limits, headers (quirks 28–33, 39, 51)."""
+"""RTSP sessions: transports, keepalive, limits, headers (quirks 28–33, 39, 51, 54)."""
 
 from __future__ import annotations
 
@@ -57,6 +57,17 @@ FAULTS = (
         "both",
         {"rtsp_schemes": ("basic",)},
         quirk=8,
+    ),
+    *(
+        Fault(
+            f"closes-{how}-after-401",
+            f"A challenge is the last answer on its connection, {sentence}.",
+            "replay",
+            {"closes_after_401": how},
+            "scottlamb/retina#45, ngraziano/SharpRTSP#127",
+            quirk=54,
+        )
+        for how, sentence in (("announced", "which says so"), ("silently", "without a word"))
     ),
     Fault(
         "frozen",

@@ -216,7 +216,11 @@ class RtspConnection(asyncio.Protocol):
             stale = verdict is Verdict.STALE_NONCE
         challenges = camera.doorkeeper.challenges(settings, "rtsp", stale, message.target)
         headers = [("WWW-Authenticate", value) for value in challenges]
+        if settings.closes_after_401 == "announced":
+            headers.append(("Connection", "close"))
         self._send(message, 401, headers, self._told(header is not None))
+        if settings.closes_after_401 and self._transport is not None:
+            self._transport.close()
         return False
 
     def _told(self, refused: bool) -> bytes:

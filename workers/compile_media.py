@@ -50,6 +50,7 @@ COMPILED = (
     "rtp/depacketiser.py",
     "rtp/packet.py",
     "rtp/reception.py",
+    "rtp/recovery_point.py",
     "rtp/rtcp.py",
     "rtp/slice_header.py",
     "timeline/audio.py",

@@ -67,6 +67,7 @@ KNOW_A_SYNTAX = {
     "rtp/audio_description.py",
     "rtp/depacketiser.py",
     "rtp/parameter_sets.py",
+    "rtp/slice_header.py",
     "rtsp/sdp.py",
     "rtsp/video.py",  # spells codecs for people
 }

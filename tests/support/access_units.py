@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 
-from camera_simulator.clips import Clip, is_parameter_set
+from camera_simulator.clips import Clip, is_parameter_set, nal_type
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 
 _DECODED_BEFORE = 2
@@ -30,9 +32,9 @@ def access_units(
 
     The timeline agrees with that, unless its origin is told.
     """
-    video = video or video_format(clip)
+    formats = itertools.repeat(video) if video else _formats(clip)
     origin_at = start_s - first_pts / 90_000 if origin_s is None else origin_s
-    for number in count():
+    for number, in_force in zip(count(), formats, strict=False):
         frame = clip.frames[number % len(clip.frames)]
         due = number * clip.ticks_per_frame
         pts = clip.shown_at(number) * clip.ticks_per_frame
@@ -47,6 +49,17 @@ def access_units(
             pts_90k=first_pts + pts,
             arrived_at=start_s + due / 90_000,
             origin_at=origin_at,
-            format=video,
+            format=in_force,
             composition_offset_90k=pts - dts,
         )
+
+
+def _formats(clip: Clip) -> Iterator[VideoFormat]:
+    """The format in force for each access unit: the same object while no parameter set changes."""
+    video = video_format(clip)
+    for frame in itertools.cycle(clip.frames):
+        in_band = {nal_type(unit, clip.codec): unit for unit in frame.units}
+        sets = tuple(in_band.get(nal_type(unit, clip.codec), unit) for unit in video.parameter_sets)
+        if sets != video.parameter_sets:
+            video = replace(video, parameter_sets=sets)
+        yield video

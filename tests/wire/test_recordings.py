@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
@@ -26,11 +26,20 @@ CAMERA = "phu-yen/gate"
 SECOND = 90_000
 
 
-def volume_with(root: Path, *runs: list[AccessUnit], uid: str = "0a1b2c3d") -> Path:
+def volume_with(
+    root: Path,
+    *runs: list[AccessUnit],
+    uid: str = "0a1b2c3d",
+    segment_s: int = 5,
+    format_changes_per_hour: int = 60,
+) -> Path:
     """A volume on which each run was recorded, one after the other."""
     writer = VolumeWriter(VolumeSettings(root), wall=lambda: START_S)
     writer.start()
-    sink = RecordingSink(RecordingSettings(f"{CAMERA}.{uid}", segment_s=5), writer)
+    settings = RecordingSettings(
+        f"{CAMERA}.{uid}", segment_s=segment_s, format_changes_per_hour=format_changes_per_hour
+    )
+    sink = RecordingSink(settings, writer)
     for unit in (unit for run in runs for unit in run):
         sink.push(unit)
     sink.close()
@@ -119,6 +128,16 @@ def test_a_change_of_picture_size_goes_on_in_the_same_file(tmp_path: Path) -> No
     out = export(volume_with(tmp_path / "volume", small, large), 0, 16)
     heights = [height for _, height in decoded(out)]
     assert (heights.count(240), heights.count(360)) == (200, 200)
+
+
+def test_parameter_sets_that_changed_in_band_end_with_their_segment(tmp_path: Path) -> None:
+    clips = ("240p-h264", "360p-h264")
+    groups = [run(clips[turn % 2], offset_s=turn, seconds=1) for turn in range(16)]
+    root = volume_with(
+        tmp_path / "volume", list(chain(*groups)), segment_s=4, format_changes_per_hour=0
+    )
+    shown = decoded(export(root, 0, 16))
+    assert [height for _, height in shown] == ([240] * 25 + [360] * 25) * 8
 
 
 def test_another_codec_begins_another_file(tmp_path: Path) -> None:

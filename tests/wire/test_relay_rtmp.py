@@ -143,13 +143,14 @@ def test_a_restarted_vms_gets_the_stream_again(vms: RtmpServer) -> None:
         assert sink.counters.connects == 2
 
 
-def test_a_changed_format_is_published_again(vms: RtmpServer) -> None:
+def test_a_changed_format_goes_on_in_the_same_session(vms: RtmpServer) -> None:
     sink = relay(vms.url("{camera}"))
     with MediaPump(access_units(prepared_clip("240p-h264")), sink) as pump:
         eventually(lambda: vms.streams()["gate"].width == 320)
         pump.feed(access_units(prepared_clip("360p-h264"), first_pts=9_000_000))
         eventually(lambda: vms.streams()["gate"].width == 640)
         assert working(sink)
+        assert sink.counters.connects == 1
 
 
 def test_a_frozen_vms_loses_whole_gops_is_given_up_and_comes_back(vms: RtmpServer) -> None:

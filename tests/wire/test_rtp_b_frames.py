@@ -23,7 +23,6 @@ from camera_simulator import Camera, Simulator
 from camera_simulator.clips import Clip
 from camera_simulator.footage import prepared_clip
 from camfleet_api.monitoring_system import RelayProtocol
-from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
@@ -32,10 +31,12 @@ from camfleet_worker.record.layout import parse_key, spans
 from camfleet_worker.record.recording import RecordingSettings, RecordingSink
 from camfleet_worker.record.volume import VolumeWriter
 from camfleet_worker.relay.name_resolver import Resolver
+from camfleet_worker.relay.rtmp.flv import FlvStream
 from camfleet_worker.relay.rtmp.relay import RtmpRelay
 from camfleet_worker.relay.rtsp.relay import RtspRelay
 from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 from eventually import eventually, eventually_async
+from flv_file import flv_file
 from media_pump import MediaPump
 from rtsp_ingest import Ingest, camera_settings, is_the_clip
 from vms import RecordServer, RtmpServer
@@ -247,8 +248,8 @@ def test_an_rtmp_player_shows_them_in_order_and_on_time(name: str) -> None:
 def test_flv_carries_both_times(name: str) -> None:
     clip = prepared_clip(name)
     units = list(islice(access_units(clip, first_pts=500_000), 60))
-    flv = FlvStream(units[0].format)
-    octets = b"".join(flv.add(u.data, u.pts_90k, u.dts_90k, u.key) for u in units)
+    flv = FlvStream()
+    octets = flv_file(tag for unit in units for tag in flv.add(unit))
     with av.open(io.BytesIO(octets), format="flv") as opened:
         assert isinstance(opened, InputContainer)
         packets = [packet for packet in opened.demux(video=0) if packet.size]

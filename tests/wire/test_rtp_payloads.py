@@ -58,13 +58,38 @@ async def test_padding_behind_the_units_of_a_packet_damages_no_picture(
     assert ingest.counters.skipped_access_units == 0
 
 
-@pytest.mark.quirk(35)
-async def test_another_picture_size_begins_a_segment_and_ends_no_session(
-    simulator: Simulator, media_loop: MediaLoop, tmp_path: Path
+@pytest.mark.quirk(62)
+@pytest.mark.parametrize("fault", ["open-groups", "open-groups-without-idr"])
+async def test_segments_begin_at_recovery_points_where_there_are_no_idr_pictures(
+    simulator: Simulator, media_loop: MediaLoop, tmp_path: Path, fault: str
 ) -> None:
     volume = VolumeWriter(VolumeSettings(tmp_path))
     volume.start()
-    settings = camera_settings(resolution="360p", faults=("picture-size-flips",))
+    camera = await simulator.add(camera_settings(faults=(fault,)))
+    ingest = Ingest(camera, media_loop)
+    recording = RecordingSink(RecordingSettings("phu-yen/gate.0a1b2c3d", segment_s=1), volume)
+    ingest.add_sinks(recording)
+    await ingest.play()
+    await ingest.received(80)
+    await ingest.stop()
+    recording.close()
+    assert volume.close(within_s=10)
+    assert not ingest.errors
+    assert ingest.counters.key_frames >= 3
+    files = sorted(tmp_path.rglob("*.mp4"))
+    assert len(files) >= 3
+    assert sum(map(_pictures_in, files)) == len(ingest.units)
+
+
+@pytest.mark.quirk(35)
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("fault", ["picture-size-flips", "picture-size-flips-packed"])
+async def test_another_picture_size_begins_a_segment_and_ends_no_session(
+    simulator: Simulator, media_loop: MediaLoop, tmp_path: Path, codec: str, fault: str
+) -> None:
+    volume = VolumeWriter(VolumeSettings(tmp_path))
+    volume.start()
+    settings = camera_settings(resolution="360p", codec=codec, faults=(fault,))
     camera = await simulator.add(settings)
     ingest = Ingest(camera, media_loop)
     recording = RecordingSink(RecordingSettings("phu-yen/gate.0a1b2c3d"), volume)
@@ -80,6 +105,11 @@ async def test_another_picture_size_begins_a_segment_and_ends_no_session(
     heights = [_decoded(path) for path in files]
     assert [set(each) for each in heights][:3] in ([{360}, {240}, {360}], [{240}, {360}, {240}])
     assert sum(map(len, heights)) == len(ingest.units)
+
+
+def _pictures_in(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for packet in container.demux(video=0) if packet.size)
 
 
 def _decoded(path: Path) -> list[int]:

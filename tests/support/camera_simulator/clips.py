@@ -55,6 +55,12 @@ def is_random_access(unit: bytes, codec: Codec) -> bool:
     return kind == 5 if codec == "h264" else 16 <= kind <= 23
 
 
+def is_recovery_point(unit: bytes, codec: Codec) -> bool:
+    """Whether this is an SEI unit of x264 that says that decoding may begin here (H.264
+    §D.1.8)."""
+    return codec == "h264" and unit[:2] == b"\x06\x06" and len(unit) > 3 and unit[3] >= 0x80
+
+
 def starts_picture(unit: bytes, codec: Codec) -> bool:
     """Whether this VCL unit is the first slice of its picture (first_mb_in_slice = 0 / first_slice
     flag)."""
@@ -102,12 +108,17 @@ def group_access_units(units: Iterable[bytes], codec: Codec) -> Iterator[AccessU
     for unit in units:
         opens_next = starts_picture(unit, codec) or not is_picture(unit, codec)
         if pictures and opens_next:
-            yield AccessUnit(tuple(held), any(is_random_access(u, codec) for u in held))
+            yield _access_unit(held, codec)
             held, pictures = [], 0
         held.append(unit)
         pictures += is_picture(unit, codec)
     if pictures:
-        yield AccessUnit(tuple(held), any(is_random_access(u, codec) for u in held))
+        yield _access_unit(held, codec)
+
+
+def _access_unit(units: list[bytes], codec: Codec) -> AccessUnit:
+    key = any(is_random_access(u, codec) or is_recovery_point(u, codec) for u in units)
+    return AccessUnit(tuple(units), key)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from camera_simulator.clips import (
     Codec,
     frame_hash,
     group_access_units,
+    is_parameter_set,
     load_clip,
     split_annex_b,
 )
@@ -64,6 +65,12 @@ class Recipe:
     """B-frames between two others, one of them a reference; decoding order is not display order."""
     declares_reordering: bool = True
     """Without it the SPS has no VUI that would say how many pictures change places."""
+    open_gops: bool = False
+    """Only the first picture is an IDR picture; the others to start at are behind recovery points,
+    and B-frames refer across them."""
+    changes_sets: bool = False
+    """The picture parameter set changes before the sixth picture of each group, and back with the
+    next group; what lies between decodes by that one only."""
 
 
 # Sizes and rates are those of the cameras in the field: a sub-stream, a stream that a 10 Mbit/s
@@ -92,6 +99,20 @@ RECIPES: dict[str, Recipe] = {
             b_frames=2,
             declares_reordering=False,
         ),
+        Recipe(
+            "240p-h264-open",
+            "h264",
+            320,
+            240,
+            24,
+            150,
+            4,
+            crop=(0, 0, 768, 576),
+            b_frames=2,
+            open_gops=True,
+        ),
+        Recipe("240p-h264-sets", "h264", 320, 240, 25, 150, 4, (0, 0, 768, 576), changes_sets=True),
+        Recipe("240p-h265-sets", "h265", 320, 240, 25, 100, 4, (0, 0, 768, 576), changes_sets=True),
     )
 }
 
@@ -135,6 +156,9 @@ def _key(recipe: Recipe) -> str:
     fields = asdict(recipe)
     if not recipe.b_frames:  # clips encoded before there were any keep their names
         del fields["b_frames"], fields["declares_reordering"]
+    for added in ("open_gops", "changes_sets"):  # the same of those encoded before these
+        if not fields[added]:
+            del fields[added]
     what = json.dumps([fields, _encoder_options(recipe), "layout 1"], sort_keys=True)
     return hashlib.sha256(what.encode()).hexdigest()[:12]
 
@@ -144,7 +168,12 @@ def _encoder_options(recipe: Recipe) -> dict[str, str]:
     if not recipe.b_frames:
         return options
     bframes = f"bframes={recipe.b_frames}:b-adapt=0"
-    return {name: value.replace("bframes=0", bframes) for name, value in options.items()}
+    options = {name: value.replace("bframes=0", bframes) for name, value in options.items()}
+    if recipe.open_gops:
+        options = {
+            name: value.replace("open-gop=0", "open-gop=1") for name, value in options.items()
+        }
+    return options
 
 
 # No B-frames, one slice, closed GOPs of fixed length, parameter sets before every key frame: what
@@ -164,17 +193,60 @@ _ENCODER_OPTIONS: dict[Codec, dict[str, str]] = {
 }
 
 
+_OTHER_SETS: dict[Codec, dict[str, str]] = {
+    "h264": {"x264-params": ":cabac=0"},
+    "h265": {"x265-params": ":signhide=0"},
+}
+"""What changes the picture parameter set and nothing else: pictures do not decode by the other."""
+_OTHER_SETS_FROM = 5
+
+
 def _encode(recipe: Recipe, source: Path, folder: Path) -> None:
+    path = folder / f"stream.{recipe.codec}"
+    options = _encoder_options(recipe)
+    shown = _encode_stream(recipe, options, source, path)
+    if not recipe.declares_reordering:
+        path.write_bytes(stream_without_vui(path.read_bytes()))
+    if recipe.changes_sets:
+        other = {
+            name: value + _OTHER_SETS[recipe.codec].get(name, "") for name, value in options.items()
+        }
+        beside = folder / "other"
+        _encode_stream(recipe, other, source, beside)
+        path.write_bytes(_with_other_sets(recipe, path.read_bytes(), beside.read_bytes()))
+        beside.unlink()
+    _describe(recipe, folder, shown)
+
+
+def _with_other_sets(recipe: Recipe, data: bytes, other: bytes) -> bytes:
+    """The first pictures of each group of one stream, the rest of the other behind its set."""
+    streams = [list(group_access_units(split_annex_b(one), recipe.codec)) for one in (data, other)]
+    (changed,) = (
+        set(streams[1][0].units)
+        - set(streams[0][0].units)
+        - {unit for unit in streams[1][0].units if not is_parameter_set(unit, recipe.codec)}
+    )
+    units: list[bytes] = []
+    for number in range(len(streams[0])):
+        place = number % recipe.gop
+        if place == _OTHER_SETS_FROM:
+            units.append(changed)
+        units += streams[place >= _OTHER_SETS_FROM][number].units
+    return b"".join(b"\0\0\0\1" + unit for unit in units)
+
+
+def _encode_stream(recipe: Recipe, options: dict[str, str], source: Path, path: Path) -> list[int]:
+    """The display numbers of the pictures, in decoding order."""
     import av
 
-    container = av.open(str(folder / f"stream.{recipe.codec}"), "w", format=_MUXER[recipe.codec])
+    container = av.open(str(path), "w", format=_MUXER[recipe.codec])
     stream = container.add_stream(
         "libx264" if recipe.codec == "h264" else "libx265", rate=recipe.fps
     )
     stream.width, stream.height, stream.pix_fmt = recipe.width, recipe.height, "yuv420p"
     stream.bit_rate = recipe.bitrate_kbps * 1000
     stream.gop_size = recipe.gop
-    stream.codec_context.options = _encoder_options(recipe) | {
+    stream.codec_context.options = options | {
         "maxrate": f"{recipe.bitrate_kbps}k",
         "bufsize": f"{recipe.bitrate_kbps}k",
         "keyint_min": str(recipe.gop),
@@ -182,7 +254,7 @@ def _encode(recipe: Recipe, source: Path, folder: Path) -> None:
     shown: list[int] = []
     for number, picture in enumerate(_pictures(recipe, source)):
         if number == 0:
-            _write_jpeg(picture, folder / "snapshot.jpg")
+            _write_jpeg(picture, path.with_name("snapshot.jpg"))
         picture.pts = number
         picture.time_base = Fraction(1, recipe.fps)
         if recipe.b_frames:
@@ -191,10 +263,7 @@ def _encode(recipe: Recipe, source: Path, folder: Path) -> None:
         shown += _encode_into(container, stream, picture)
     shown += _encode_into(container, stream, None)
     container.close()
-    if not recipe.declares_reordering:
-        path = folder / f"stream.{recipe.codec}"
-        path.write_bytes(stream_without_vui(path.read_bytes()))
-    _describe(recipe, folder, shown)
+    return shown
 
 
 def _encode_into(
@@ -219,7 +288,10 @@ def _describe(recipe: Recipe, folder: Path, shown: list[int]) -> None:
     frames = list(group_access_units(split_annex_b(data), recipe.codec))
     wanted = recipe.seconds * recipe.fps
     keys = [number for number, frame in enumerate(frames) if frame.key]
-    if len(frames) != wanted or keys != list(range(0, wanted, recipe.gop)):
+    expected = list(range(0, wanted, recipe.gop))
+    if recipe.open_gops:  # decoded before the B-frames that are shown before them
+        expected = [0, *sorted(shown.index(number) for number in expected[1:])]
+    if len(frames) != wanted or keys != expected:
         raise RuntimeError(
             f"{recipe.name}: the encoder gave {len(frames)} frames with key frames at {keys[:5]}…"
         )

@@ -443,4 +443,19 @@ QUIRKS = (
         "The login goes out on another connection, so that it reaches the camera and no attempt is "
         "spent for nothing; no second scheme is tried behind a refusal that closes.",
     ),
+    Quirk(
+        61,
+        "Parameter sets change before any picture, as often as they like",
+        "gpac/gpac#2472, scottlamb/moonfire-nvr#217, ITU-T H.264 section 7.4.1.2.1",
+        "A set belongs to the pictures behind it. Recordings and the RTSP relay carry a changed "
+        "one in band where no new file or session begins, RTMP as another sequence header; of "
+        "several SPS the one that a key frame means gives the size.",
+    ),
+    Quirk(
+        62,
+        "Recovery points in place of IDR pictures",
+        "w3c/webcodecs#650, google/ExoPlayer#2842, ITU-T H.264 section D.2.8",
+        "An I picture behind a recovery point that is recovered at once is a key frame: streams, "
+        "segments and relays begin there.",
+    ),
 )

@@ -21,7 +21,7 @@ from camera_simulator.clips import Codec
 AuthScheme = Literal["wsse", "digest", "basic"]
 Server = Literal["replay", "gstreamer"]
 Web = Literal["onvif", "closed", "page", "not-found"]
-Media = Literal["whole", "p-frames-only", "audio-without-picture", "audio-only"]
+Media = Literal["whole", "p-frames-only", "no-idr", "audio-without-picture", "audio-only"]
 Audio = Literal["none", "pcmu", "pcma", "aac", "opus", "latm"]
 AudioPacking = Literal["single", "aggregated", "fragmented", "hostile", "adts"]
 """How AAC lies in packets; "hostile": with packets between that make no sense; "adts": each unit
@@ -96,6 +96,9 @@ class CameraSettings:
     sub_resolution: str = "240p"
     start_frame: int = 0
     b_frames: Literal["", "declared", "undeclared"] = ""
+    groups: Literal["", "open", "changing-sets"] = ""
+    """Open GOPs with recovery points; picture parameter sets that change within each group. Both at
+    240p and without other B-frames."""
 
     # Who may look. No password: an open camera that asks nobody.
     username: str = "ingest"
@@ -211,7 +214,8 @@ class CameraSettings:
     labels_pictures: bool = False
     """Every picture says which one it is (rtsp/labels.py)."""
     flips_size: bool = False
-    """The main stream alternates between its clip and the sub-stream's, group by group."""
+    """The main stream alternates between its clip and one of the sub-stream's size, group by group;
+    a camera with H.265 has to be installed so."""
     timestamps: Timestamps = "true"
     frame_rate: float = 0.0
     """Pictures a second that it sends, stamped as the clip's rate; 0: the clip's."""
@@ -225,11 +229,17 @@ class CameraSettings:
     @property
     def main_clip(self) -> str:
         order = {"": "", "declared": "-b", "undeclared": "-b-undeclared"}[self.b_frames]
-        return f"{self.resolution}-{self.codec}{order}"
+        groups = {"": "", "open": "-open", "changing-sets": "-sets"}[self.groups]
+        return f"{self.resolution}-{self.codec}{order}{groups}"
 
     @property
     def sub_clip(self) -> str:
         return f"{self.sub_resolution}-h264"
+
+    @property
+    def other_clip(self) -> str:
+        """What the main stream alternates with where it flips its size."""
+        return f"{self.sub_resolution}-{self.codec}" if self.flips_size else self.sub_clip
 
     @property
     def serial_number(self) -> str:
@@ -258,6 +268,7 @@ FIXED_FIELDS = frozenset(
         "resolution",
         "sub_resolution",
         "b_frames",
+        "groups",
     }
 )
 """What a running camera cannot change: its place, its server and its clips."""

@@ -67,7 +67,12 @@ class Simulator:
         """Install a camera and switch it on (unless its settings say otherwise)."""
         if settings.name in self.cameras:
             raise SettingsInvalid(f"there is a camera {settings.name!r} already")
-        names = {"main": with_faults(settings).main_clip, "sub": settings.sub_clip}
+        effective = with_faults(settings)
+        names = {
+            "main": effective.main_clip,
+            "sub": settings.sub_clip,
+            "other": effective.other_clip,
+        }
         clips = {stream: await self._clip(name) for stream, name in names.items()}
         packets = {stream: self._packets[name] for stream, name in names.items()}
         camera = Camera(settings, clips, packets)

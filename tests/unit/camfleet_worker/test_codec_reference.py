@@ -20,7 +20,6 @@ from camera_simulator.settings import Audio
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.codec_reference import reference
-from camfleet_worker.containers.flv import FlvStream
 from camfleet_worker.containers.mp4 import header
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES
@@ -35,8 +34,10 @@ from camfleet_worker.record.recorded_audio import RecordedAudio
 from camfleet_worker.record.write_progress import WriteProgress
 from camfleet_worker.relay.name_resolver import Resolver
 from camfleet_worker.relay.protocols import make_relay
+from camfleet_worker.relay.rtmp.flv import FlvStream
 from camfleet_worker.relay.rtsp.messages import describe
 from camfleet_worker.relay.target import RelayTarget, unsupported_codec
+from flv_file import flv_file
 from picture_watch import ImmediateAnalyser
 
 RECORDING, RTSP, RTMP, PICTURE = range(4)
@@ -162,14 +163,12 @@ def test_audio_that_goes_by_rtmp_is_that_codec_in_its_tags(codec: AudioCodec) ->
 
 def flv(video: Codec, audio: AudioCodec | None = None) -> bytes:
     """One access unit as RTMP carries it, with a little audio beside it."""
-    footage = clip(video)
-    stream = FlvStream(video_format(footage))
-    first = next(access_units(footage))
-    made = stream.add(first.data, first.pts_90k, first.dts_90k, first.key)
+    stream = FlvStream()
+    tags = stream.add(next(access_units(clip(video))))
     if audio is not None:
         units = audio_track(cast(Audio, audio.lower())).units[:3]
-        made += b"".join(stream.add_audio(audio_unit(audio, data)) for data in units)
-    return made
+        tags += [tag for data in units for tag in stream.add_audio(audio_unit(audio, data))]
+    return flv_file(tags)
 
 
 @pytest.mark.parametrize("codec", Codec)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A codec's extradata for av's muxers, made without an encoder, and what those muxers write to.
 
-Called by the MP4 segment, the FLV stream and the export of recordings: each wants a stream that
+Called by the MP4 segment, RTMP's FLV tags and the export of recordings: each wants a stream that
 carries avcC, hvcC or an AudioSpecificConfig as the template of its own. Nothing is kept and no file
 is touched.
 """
@@ -12,6 +12,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import lru_cache
 
 import av
 from av.audio.stream import AudioStream
@@ -24,6 +25,8 @@ from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 CLOCK_RATE = 90_000
 TIME_BASE = Fraction(1, CLOCK_RATE)
 _START_CODE = b"\0\0\0\1"
+_RECORDS_KEPT = 64
+"""For streams whose parameter sets change to and fro."""
 
 
 class Written:
@@ -62,6 +65,15 @@ def format_template(video: VideoFormat) -> Iterator[VideoStream]:
     memory.seek(0)
     with av.open(memory, "r") as made:
         yield made.streams.video[0]
+
+
+@lru_cache(_RECORDS_KEPT)
+def configuration_record(video: VideoFormat) -> bytes:
+    """avcC or hvcC of the format (ISO/IEC 14496-15 sections 5.3.3.1 and 8.3.3.1)."""
+    with format_template(video) as template:
+        record = template.codec_context.extradata
+    assert record is not None
+    return record
 
 
 @contextmanager

@@ -26,6 +26,8 @@ class StreamCounters:
     damaged_access_units: int = 0
     skipped_access_units: int = 0
     """Whole access units that refer to lost ones: they are dropped until the next key frame."""
+    refused_parameter_sets: int = 0
+    """Parameter sets that made no sense, or were too many."""
     audio_packets: int = 0
     lost_audio_packets: int = 0
     audio_units: int = 0

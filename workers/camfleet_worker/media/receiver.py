@@ -129,6 +129,7 @@ class StreamReceiver:
         losses = depacketiser.losses
         self._counters.damaged_access_units = losses.damaged
         self._counters.skipped_access_units = losses.awaiting_key + losses.without_format
+        self._counters.refused_parameter_sets = losses.parameter_sets
         return units
 
     def receiver_report(self, now: float) -> bytes | None:

@@ -10,6 +10,7 @@ another type than declared, and nothing may be set on the class by a test.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -52,8 +53,9 @@ class VideoFormat:
     """What a decoder needs before the first access unit.
 
     `parameter_sets` are NAL units without start code or length: (SPS, PPS…) for H.264, (VPS, SPS,
-    PPS…) for H.265. A source keeps handing out the same object while nothing changes; another
-    object means that a new segment and another ANNOUNCE are due.
+    PPS…) for H.265, as they are in force for an access unit. A source keeps handing out the same
+    object while nothing changes. They may change before any access unit (ITU-T H.264 section
+    7.4.1.2.1): what goes on with a decoder that knows the format before needs `sets_unknown_to`.
     """
 
     codec: Codec
@@ -62,6 +64,16 @@ class VideoFormat:
     height: int
     reordering: Reordering = Reordering()
 
+    def sets_unknown_to(self, before: VideoFormat) -> tuple[bytes, ...]:
+        """The parameter sets that a decoder lacks to which those of `before` are in force."""
+        known = before.parameter_sets
+        return tuple([one for one in self.parameter_sets if one not in known])
+
+
+def length_prefixed(units: Iterable[bytes]) -> bytes:
+    """NAL units as they stand in the data of an access unit."""
+    return b"".join([len(unit).to_bytes(4, "big") + unit for unit in units])
+
 
 @dataclass(slots=True)
 class AccessUnit:
@@ -69,8 +81,9 @@ class AccessUnit:
 
     `data`: NAL units in decoding order, each behind its length in four bytes, big endian (the
     form of ISO/IEC 14496-15), parameter sets, access unit delimiters and filler left out: sinks
-    that need parameter sets in band take them from `format`.
-    `key`: a decoder can start here (IDR, or H.265 IRAP).
+    take the parameter sets from `format`, and compare it with the one before.
+    `key`: a decoder can start here (IDR, H.265 IRAP, or a recovery point whose recovery is at
+    once: ITU-T H.264 section D.2.8, H.265 section D.3.8).
     `pts_90k`: presentation time on the camera's timeline, ticks of 1/90000 s, never negative;
     strictly increasing in decoding order for streams without B-frames.
     `arrived_at`: our clock when its last packet was read, seconds since the epoch. Of several that

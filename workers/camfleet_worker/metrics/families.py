@@ -123,6 +123,12 @@ STREAM: dict[str, Family] = {
         "Where it is many times the damaged ones, set a shorter interval of key frames.",
         *CAMERA,
     ),
+    "refused_parameter_sets": _counter(
+        "camfleet_ingest_refused_parameter_sets",
+        "Parameter sets (VPS, SPS, PPS) that made no sense, or were too many: they are not used.",
+        "Pictures that refer to them do not decode: update the camera's firmware.",
+        *CAMERA,
+    ),
     "audio_packets": _counter(
         "camfleet_ingest_audio_packets", "RTP packets of audio.", _NOTHING, *CAMERA, audio=True
     ),

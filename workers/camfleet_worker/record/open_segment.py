@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from camfleet_worker.base.moments import microseconds
 from camfleet_worker.containers.mp4 import Mp4Segment, Muxed
-from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat, length_prefixed
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.media_types.sink_state import Units
 from camfleet_worker.record.layout import ObjectKey
@@ -60,8 +60,11 @@ class OpenSegment:
         """Of the access units shown so far: with B-frames it is not the last one decoded."""
         self.counter = counter
         self.format: VideoFormat = first.format
-        self.in_force: VideoFormat = first.format
-        """Differs from `format`, the one in the header, only over the cap of changes per hour."""
+        self._in_force: VideoFormat = first.format
+        """To a decoder that has come this far. Differs from `format`, the one in the header, where
+        parameter sets change before other access units than key frames, or over the cap of changes
+        per hour."""
+        self._sets_in_band = False
         self.audio = audio
         self.newest_audio_pts = -1
         self._prefix = prefix
@@ -93,9 +96,8 @@ class OpenSegment:
     def add(self, unit: AccessUnit, pts_90k: int, dts_90k: int, duration_90k: int) -> None:
         """Mux one access unit, with the times that it got in this span."""
         data = unit.data
-        if unit.key and unit.format != self.format:
-            # Over the hourly cap: the new parameter sets travel in band, which decoders take.
-            data = _in_band(unit.format) + data
+        if unit.format is not self._in_force or (self._sets_in_band and unit.key):
+            data = self._parameter_sets(unit) + data
         self._arrived.append(unit.arrived_at)
         if unit.key:
             self._key_frames.append(unit.arrived_at)
@@ -123,6 +125,18 @@ class OpenSegment:
             end = ObjectKey(self._prefix, end_us, self.counter + 1, end=True)
         self._volume.finish(self._file, end)
 
+    def _parameter_sets(self, unit: AccessUnit) -> bytes:
+        """Those that stand in band before an access unit, as decoders take them.
+
+        Once there were some, a key frame has all of them: a player that comes from another place of
+        the file has others in force.
+        """
+        unknown = unit.format.sets_unknown_to(self._in_force)
+        self._in_force = unit.format
+        self._sets_in_band = self._sets_in_band or len(unknown) > 0
+        whole = unit.key and self._sets_in_band
+        return length_prefixed(unit.format.parameter_sets if whole else unknown)
+
     def _hand_over(self, muxed: Muxed) -> None:
         if not muxed.octets:
             return
@@ -141,7 +155,3 @@ class OpenSegment:
         self._key_frames = [at for at in keys if at > last]
         begins, self._begins_span = self._begins_span, False
         return Content(units, microseconds(first), microseconds(last), key_frames_us, begins)
-
-
-def _in_band(video: VideoFormat) -> bytes:
-    return b"".join([len(unit).to_bytes(4, "big") + unit for unit in video.parameter_sets])

@@ -68,7 +68,8 @@ class RecordingSettings:
     queue_bytes: int = 8 << 20
     """How many bytes may wait for the disk: half a minute at 2 Mbit/s."""
     format_changes_per_hour: int = 60
-    """The limit of files for a camera that changes its parameter sets at every key frame."""
+    """The limit of files for a camera that changes its parameter sets at every key frame. Over it,
+    and before other access units, they stand in band."""
 
 
 class _Tail:
@@ -194,11 +195,6 @@ class RecordingSink:
             # Within a GOP: its beginning stays, decodable; the rest is dropped, up to a key frame.
             self._drop_from_here(segment, unit)
             return
-        # Nearly always the same object: comparing what is in it costs more than muxing does.
-        in_force = segment.in_force
-        if unit.format is not in_force and not unit.key and unit.format != in_force:
-            self._end_span(segment)
-            return
         if step < 1:
             step = 1
         self._mux(segment, held, step)
@@ -231,12 +227,10 @@ class RecordingSink:
         """
         at_us = segment.shown_us(pts)
         audio = self._audio.format
-        changed = unit.format != segment.in_force or audio != segment.audio
-        another_span = changed and self._may_change_format(segment, unit, pts)
-        segment.in_force = unit.format
-        if not another_span and not segment_is_over(
-            segment.begins_us, at_us, self._settings.segment_s
-        ):
+        over = segment_is_over(segment.begins_us, at_us, self._settings.segment_s)
+        changed = unit.format != segment.format or audio != segment.audio
+        another_span = changed and (over or self._may_change_format(segment, unit, pts))
+        if not another_span and not over:
             return segment
         if abs(unit.shown_us - at_us) > _CLOCK_SET_US:
             self._end_span_at(segment, pts)

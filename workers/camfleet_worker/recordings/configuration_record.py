@@ -13,6 +13,13 @@ _AVC_SETS_AT = 5
 _HEVC_ARRAYS_AT = 22
 
 
+def begins_with_parameter_set(data: bytes, codec: Codec) -> bool:
+    """Whether the first NAL unit of a recorded access unit is one, as where they stand in band."""
+    if codec is Codec.H264:
+        return data[4] & 0x1F in (7, 8)
+    return data[4] >> 1 & 0x3F in (32, 33, 34)
+
+
 def parameter_sets(codec: Codec, record: bytes) -> tuple[bytes, ...] | None:
     """The NAL units in a record: ISO/IEC 14496-15 section 5.3.3.1 (H.264), 8.3.3.1 (H.265)."""
     try:

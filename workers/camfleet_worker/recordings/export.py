@@ -29,10 +29,13 @@ from av.video.stream import VideoStream
 
 from camfleet_worker.containers.codec_template import CLOCK_RATE, TIME_BASE
 from camfleet_worker.containers.mp4 import AacTrack
-from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec, length_prefixed
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
-from camfleet_worker.recordings.configuration_record import parameter_sets
+from camfleet_worker.recordings.configuration_record import (
+    begins_with_parameter_set,
+    parameter_sets,
+)
 from camfleet_worker.recordings.listing import Interval, RecordedSegment, time_text
 
 _CODECS = {outputs.ffmpeg_name: codec for codec, outputs in VIDEO_OUTPUTS.items()}
@@ -286,7 +289,8 @@ class _OpenFile:
     def __init__(self, path: Path, first: _Picture, audio: AudioFormat | None) -> None:
         self.format = first.format
         self.end_us = first.shown_us
-        self._in_force = first.format
+        self._in_force: _Format | None = first.format
+        """None behind parameter sets in band, which a recording has where they change often."""
         self._path = path
         self._partial = path.with_name(f".{path.name}.partial")
         self._start_us = first.shown_us
@@ -347,10 +351,12 @@ class _OpenFile:
     def _packet(self, picture: _Picture) -> av.Packet[Stream]:
         """The access unit unchanged, or with new parameter sets before it."""
         data = bytes(picture.packet)
-        if picture.key and picture.format != self._in_force:
+        if begins_with_parameter_set(data, picture.format.codec):
+            self._in_force = None
+        elif picture.key and picture.format != self._in_force:
             self._in_force = picture.format
             units = parameter_sets(picture.format.codec, picture.format.record) or ()
-            data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in units) + data
+            data = length_prefixed(units) + data
         return av.Packet(data)
 
     def _in_file(self, at_us: int) -> int:

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.rtp.parameter_sets import ParameterSets
+from camfleet_worker.rtp.recovery_point import is_recovery_point
+from camfleet_worker.rtp.slice_header import is_i_picture
 
 MAX_ACCESS_UNIT_BYTES = 8 * 1024 * 1024
 """An 8K key frame at the best quality takes some 4 MiB."""
@@ -51,6 +53,7 @@ _SLICE = 1
 _KEY = 2
 _PARAMETERS = 4
 _DROPPED = 8
+_SEI = 16
 
 
 @dataclass(slots=True)
@@ -74,6 +77,8 @@ class Losses:
     """Whole, but they refer to access units that were lost or never seen."""
     without_format: int = 0
     """Key frames before any parameter sets."""
+    parameter_sets: int = 0
+    """Parameter sets that made no sense, or were too many."""
 
 
 class Depacketiser(ABC):
@@ -107,6 +112,7 @@ class Depacketiser(ABC):
         self._timestamp = -1
         self._has_slice = False
         self._key = False
+        self._recovery_point = False
         self._damaged = False
         self.unit_at = -1
         """The part with the length of the unfinished NAL unit; -1 when there is none."""
@@ -245,9 +251,12 @@ class Depacketiser(ABC):
         if _START_CODE in unit:
             self._add_annex_b(unit)
         elif meaning & _PARAMETERS:
-            if not self._damaged:
-                self._parameter_sets.take(unit)
+            self._parameter_sets.take(unit, self._has_slice)
+            self.losses.parameter_sets = self._parameter_sets.refused
         elif not meaning & _DROPPED:
+            if meaning & _SEI and not self._has_slice:
+                head = self._fragment_header_bytes - 1
+                self._recovery_point |= is_recovery_point(unit, head)
             if self._size + len(unit) > MAX_ACCESS_UNIT_BYTES or len(self._parts) >= MAX_PARTS:
                 self._damaged = True
                 return
@@ -306,7 +315,8 @@ class Depacketiser(ABC):
         unit = self._nal_header + b"".join(parts[at + 1 :])
         del parts[at:]
         self._size = self._before_unit
-        self._add_message(self._nal_meaning, unit)
+        if not self._damaged:  # else it may be the unit that has the hole
+            self._add_message(self._nal_meaning, unit)
 
     def _add_annex_b(self, data: bytes) -> None:
         """Units with start codes between them, where one unit should be (quirk 34).
@@ -331,23 +341,33 @@ class Depacketiser(ABC):
         self._parts.clear()
         self._size = 0
         self.unit_at = -1
-        self._has_slice = self._key = self._damaged = False
+        self._has_slice = self._key = self._damaged = self._recovery_point = False
+        if self._parameter_sets.following:
+            self._parameter_sets.next_access_unit()
 
     def _deliver(self) -> None:
         if self._damaged or self._size > MAX_ACCESS_UNIT_BYTES:
             self.losses.damaged += 1
             self.awaiting_key = True
             return
-        if self.awaiting_key and not self._key:
+        data = b"".join(self._parts)
+        key = self._key or (self._recovery_point and self._starts_anew(data))
+        if self.awaiting_key and not key:
             self.losses.awaiting_key += 1
             return
+        if key and self._parameter_sets.several:
+            self._parameter_sets.activate(data)
         video_format = self._parameter_sets.format
         if video_format is None:
             self.losses.without_format += 1
             return
         self.awaiting_key = False
-        data = b"".join(self._parts)
-        self.access_units.append(UntimedAccessUnit(data, self._key, self._timestamp, video_format))
+        self.access_units.append(UntimedAccessUnit(data, key, self._timestamp, video_format))
+
+    def _starts_anew(self, data: bytes) -> bool:
+        """Whether the picture behind a recovery point refers to no other: there are encoders that
+        put the message before every picture."""
+        return True
 
 
 def _table(size: int, meanings: dict[int, int]) -> tuple[int, ...]:
@@ -359,6 +379,7 @@ _H264_MEANING = _table(
     # ITU-T H.264 table 7-1.
     dict.fromkeys((1, 2), _SLICE)
     | {5: _SLICE | _KEY}
+    | {6: _SEI}
     | {7: _PARAMETERS, 8: _PARAMETERS}
     | dict.fromkeys((0, 9, 10, 11, 12, 24, 25, 26, 27, 28, 29, 30, 31), _DROPPED),
 )
@@ -368,6 +389,7 @@ _H265_MEANING = _table(
     dict.fromkeys(range(10), _SLICE)
     | dict.fromkeys(range(16, 24), _SLICE | _KEY)
     | dict.fromkeys((32, 33, 34), _PARAMETERS)
+    | {39: _SEI}
     | dict.fromkeys((35, 36, 37, 38, *range(48, 64)), _DROPPED),
 )
 
@@ -383,6 +405,9 @@ class H264Depacketiser(Depacketiser):
     _middle_kind = 28 << 8
 
     _meaning = _H264_MEANING
+
+    def _starts_anew(self, data: bytes) -> bool:
+        return is_i_picture(data)
 
     def _unpack(self, view: memoryview, start: int, end: int) -> None:
         if end - start < 2:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameter sets of a stream: their values, and which are in force. Pure.
 
-They come from the description and in band. The format object changes only when bytes change,
-because each change costs a new segment and another ANNOUNCE.
+They come from the description and in band, before any access unit. The format object changes only
+when bytes change, or when a key frame means another SPS.
 """
 
 from __future__ import annotations
@@ -11,10 +11,16 @@ from dataclasses import dataclass
 
 from camfleet_worker.media_types.access_unit import Codec, Reordering, SliceFields, VideoFormat
 from camfleet_worker.rtp.bits import BitReader, BitsExhausted, without_emulation_prevention
+from camfleet_worker.rtp.slice_header import parameter_set_number
 
 _MAX_SET_BYTES = 8 * 1024
-_MAX_SETS = 32
-"""Cameras use one of each kind; the standards allow hundreds."""
+_MAX_BYTES = 64 * 1024
+"""Of all sets together. Cameras use some 100 octets."""
+_MOST = {7: 31, 8: 255, 32: 16, 33: 16, 34: 64}
+"""Of each kind, by NAL unit type: the ids that the standards have, and for H.264 what fits in the
+record of an MP4 (ISO/IEC 14496-15 section 5.3.3.1)."""
+_MOST_FOLLOWING = 64
+_PPS = {Codec.H264: 8, Codec.H265: 34}
 _MAX_SIDE = 16384
 """Samples per row or column; wider is no camera."""
 _MAX_REORDERED = 16
@@ -252,55 +258,101 @@ class ParameterSets:
     def __init__(self, codec: Codec, initial: tuple[bytes, ...] = ()) -> None:
         self._codec = codec
         self._sets: dict[tuple[int, int], bytes] = {}
-        self._size: SequenceParameters | None = None
+        self._bytes = 0
+        self._sequences: dict[int, SequenceParameters] = {}
+        """By the id of the SPS."""
+        self._active: SequenceParameters | None = None
         self._format: VideoFormat | None = None
+        self.following: list[bytes] = []
+        """Sets that replace others from the next access unit on."""
         self.refused = 0
+        """Sets that made no sense, or were too many."""
         for nal in initial:
             self.take(nal)
 
     @property
     def format(self) -> VideoFormat | None:
         """The format in force: the same object while no byte changes; None while a kind lacks."""
-        if self._format is None and self._size is not None and self._complete():
+        if self._format is None and self._active is not None and self._complete():
             self._format = VideoFormat(
                 self._codec,
                 tuple(nal for _, nal in sorted(self._sets.items())),
-                self._size.width,
-                self._size.height,
-                self._size.reordering,
+                self._active.width,
+                self._active.height,
+                self._active.reordering,
             )
         return self._format
 
-    def take(self, nal: bytes) -> None:
-        """One set, seen for the first time or for the thousandth."""
-        if nal in self._sets.values():
+    @property
+    def several(self) -> bool:
+        """Whether a picture has to say which SPS is its own."""
+        return len(self._sequences) > 1
+
+    def take(self, nal: bytes, behind_slice: bool = False) -> None:
+        """One set, seen for the first time or for the thousandth.
+
+        `behind_slice`: a slice of the same access unit came before it. Then a set that replaces
+        another belongs to the next access unit (ITU-T H.264 section 7.4.1.2.3, H.265 section
+        7.4.2.4.4). One with an id of its own serves at once: no slice before it can mean it.
+        """
+        if nal in self._sets.values() and not self.following:
             return
         try:
-            key, size = self._identify(nal)
+            key, sequence = self._identify(nal)
         except (ValueError, IndexError):
             self.refused += 1
             return
-        if len(nal) > _MAX_SET_BYTES or (key not in self._sets and len(self._sets) >= _MAX_SETS):
+        if behind_slice and key in self._sets:
+            if len(self.following) < _MOST_FOLLOWING:
+                self.following.append(nal)
+            return
+        if not self._has_room(key, nal):
             self.refused += 1
             return
+        self._bytes += len(nal) - len(self._sets.get(key, b""))
         self._sets[key] = nal
-        self._size = size or self._size
+        if sequence is not None:
+            self._sequences[sequence.set_id] = self._active = sequence
         self._format = None
+
+    def next_access_unit(self) -> None:
+        """Let those sets count that came behind a slice."""
+        following, self.following = self.following, []
+        for nal in following:
+            self.take(nal)
+
+    def activate(self, data: bytes) -> None:
+        """Let the SPS count that the first slice of a key frame means by its PPS: its size is the
+        picture's."""
+        number = parameter_set_number(data, self._codec)
+        pps = None if number is None else self._sets.get((_PPS[self._codec], number))
+        if pps is None:
+            return
+        active = self._sequences.get(_sequence_of(pps, self._codec))
+        if active is not None and active != self._active:
+            self._active = active
+            self._format = None
+
+    def _has_room(self, key: tuple[int, int], nal: bytes) -> bool:
+        if len(nal) > _MAX_SET_BYTES or self._bytes + len(nal) > _MAX_BYTES:
+            return False
+        kind, _ = key
+        return key in self._sets or sum(one == kind for one, _ in self._sets) < _MOST[kind]
 
     def _identify(self, nal: bytes) -> tuple[tuple[int, int], SequenceParameters | None]:
         """(kind, id): a set replaces the one of the same kind and id."""
         if self._codec is Codec.H264:
             kind = nal[0] & 0x1F
             if kind == 7:
-                size = parse_h264_sps(nal)
-                return (kind, size.set_id), size
+                sequence = parse_h264_sps(nal)
+                return (kind, sequence.set_id), sequence
             if kind == 8:
                 return (kind, BitReader(nal[1:9]).unsigned()), None
         else:
             kind = (nal[0] >> 1) & 0x3F
             if kind == 33:
-                size = parse_h265_sps(nal)
-                return (kind, size.set_id), size
+                sequence = parse_h265_sps(nal)
+                return (kind, sequence.set_id), sequence
             if kind == 32:
                 return (kind, nal[2] >> 4), None
             if kind == 34:
@@ -310,6 +362,17 @@ class ParameterSets:
     def _complete(self) -> bool:
         needed = {7, 8} if self._codec is Codec.H264 else {32, 33, 34}
         return needed <= {kind for kind, _ in self._sets}
+
+
+def _sequence_of(pps: bytes, codec: Codec) -> int:
+    """seq_parameter_set_id (ITU-T H.264 section 7.3.2.2), pps_seq_parameter_set_id (H.265 section
+    7.3.2.3.1); -1 where the PPS breaks off before it."""
+    try:
+        reader = BitReader(pps[1 if codec is Codec.H264 else 2 :][:16])
+        reader.unsigned()  # the id of the PPS
+        return reader.unsigned()
+    except BitsExhausted:
+        return -1
 
 
 __all__ = [

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few fields of an H.264 slice header that show B-frames (ITU-T H.264 section 7.3.3). Pure.
+"""The few fields of a slice header that are read (ITU-T H.264 section 7.3.3). Pure.
 
-Called by the timeline, at most once a GOP while it is not known whether a camera makes B-frames.
+Called by the timeline, at most once a GOP while it is not known whether a camera makes B-frames,
+and by the depacketiser at recovery points, and at key frames of streams with several SPS.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
@@ -9,13 +10,17 @@ another type than declared, and nothing may be set on the class by a test.
 
 from __future__ import annotations
 
-from camfleet_worker.media_types.access_unit import SliceFields
+from camfleet_worker.media_types.access_unit import Codec, SliceFields
 from camfleet_worker.rtp.bits import BitReader, BitsExhausted, without_emulation_prevention
 
 _HEAD_BYTES = 32
 """The fields read here lie in the first 20 octets, whatever they hold."""
+_FIRST_IRAP, _FIRST_NO_SLICE = 16, 32
+"""nal_unit_type of H.265, table 7-1."""
 _B_SLICES = (1, 6)
 """slice_type, table 7-6."""
+_I_SLICES = (2, 4, 7, 9)
+"""I and SI; 7 and 9 say so of all slices of the picture."""
 
 
 def is_b_picture(data: bytes) -> bool:
@@ -26,6 +31,36 @@ def is_b_picture(data: bytes) -> bool:
         return reader.unsigned() in _B_SLICES
     except BitsExhausted:
         return False
+
+
+def is_i_picture(data: bytes) -> bool:
+    """Whether the first slice of a picture (length-prefixed NAL units) refers to no other."""
+    reader = _first_slice(data)
+    try:
+        reader.unsigned()  # first_mb_in_slice
+        return reader.unsigned() in _I_SLICES
+    except BitsExhausted:
+        return False
+
+
+def parameter_set_number(data: bytes, codec: Codec) -> int | None:
+    """The id of the PPS that the first slice of a picture names; None where it cannot be read.
+
+    ITU-T H.264 section 7.3.3, H.265 section 7.3.6.1.
+    """
+    try:
+        if codec is Codec.H264:
+            reader = _first_slice(data)
+            reader.unsigned()  # first_mb_in_slice
+            reader.unsigned()  # slice_type
+            return reader.unsigned()
+        kind, reader = _first_h265_slice(data)
+        reader.flag()  # first_slice_segment_in_pic_flag
+        if kind >= _FIRST_IRAP:
+            reader.flag()  # no_output_of_prior_pics_flag
+        return reader.unsigned()
+    except BitsExhausted:
+        return None
 
 
 def picture_order_count(data: bytes, fields: SliceFields) -> int | None:
@@ -53,3 +88,17 @@ def _first_slice(data: bytes) -> BitReader:
             return BitReader(without_emulation_prevention(head))
         at += size
     return BitReader(b"")
+
+
+def _first_h265_slice(data: bytes) -> tuple[int, BitReader]:
+    """The type of the first slice segment of a picture, and what is behind its header."""
+    at = 0
+    while at + 6 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        at += 4
+        kind = data[at] >> 1 & 0x3F
+        if kind < _FIRST_NO_SLICE:
+            head = data[at + 2 : at + min(size, _HEAD_BYTES)]
+            return kind, BitReader(without_emulation_prevention(head))
+        at += size
+    return 0, BitReader(b"")

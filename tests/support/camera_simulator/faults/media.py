@@ -191,6 +191,38 @@ FAULTS = (
         quirk=35,
     ),
     Fault(
+        "picture-size-flips-packed",
+        "The same, and each picture lies with start codes where one NAL unit should.",
+        "replay",
+        {"flips_size": True, "payloads": "annex-b"},
+        "bluenviron/mediamtx#4262",
+        quirk=35,
+    ),
+    Fault(
+        "parameter-sets-change-within-a-group",
+        "Another picture parameter set is in force from the sixth picture of each group on.",
+        "replay",
+        {"resolution": "240p", "groups": "changing-sets"},
+        "gpac/gpac#2472, scottlamb/moonfire-nvr#217",
+        quirk=61,
+    ),
+    Fault(
+        "open-groups",
+        "The first picture only is an IDR picture, the others to start at are recovery points.",
+        "replay",
+        {"resolution": "240p", "codec": "h264", "groups": "open"},
+        "w3c/webcodecs#650, google/ExoPlayer#2842",
+        quirk=62,
+    ),
+    Fault(
+        "open-groups-without-idr",
+        "The same, and no IDR picture is ever seen.",
+        "replay",
+        {"resolution": "240p", "codec": "h264", "groups": "open", "media": "no-idr"},
+        "w3c/webcodecs#650, google/ExoPlayer#2842",
+        quirk=62,
+    ),
+    Fault(
         "worker-clock-steps",
         "The clock of the worker's node is wrong at the start and steps while streaming. No camera "
         "has a part in it.",

@@ -359,8 +359,8 @@ class RtspConnection(asyncio.Protocol):
         return Session(
             clip=self._camera.clips[stream],
             packets=self._camera.packets(stream),
-            sub_packets=self._camera.packets("sub"),
-            sub_clip=self._camera.clips["sub"],
+            other_packets=self._camera.packets("other"),
+            other_clip=self._camera.clips["other"],
             labeller=self._camera.labeller,
             start_frame=settings.start_frame,
             timeout_s=settings.session_timeout_s,
@@ -453,7 +453,7 @@ class RtspConnection(asyncio.Protocol):
         path = path.removesuffix(f"/{TRACK}")
         path = path.removeprefix(sdp.MOVED)
         stream = path.removeprefix("/live/").rpartition("/")[2]  # a recorder's channel before it
-        return stream if path.startswith("/live/") and stream in self._camera.clips else None
+        return stream if path.startswith("/live/") and stream in ("main", "sub") else None
 
     def _session_header(self, session: Session) -> tuple[str, str]:
         text = self._camera.effective.session_timeout_text

@@ -37,9 +37,9 @@ class Session:
     start_frame: int
     timeout_s: float
     last_alive_s: float
-    sub_packets: tuple[FramePackets, ...] = ()
-    """Of the sub-stream, for cameras that change the size of their pictures."""
-    sub_clip: Clip | None = None
+    other_packets: tuple[FramePackets, ...] = ()
+    """For cameras that change the size of their pictures."""
+    other_clip: Clip | None = None
     labeller: Labeller | None = None
     """Of the camera; asked where its settings say that pictures are labelled."""
     delivery: Delivery | None = None
@@ -64,7 +64,9 @@ class Session:
     def play(self, now_s: float) -> None:
         """Begin, or go on after PAUSE, with the key frame at or before the clip's current place."""
         first = (self.start_frame + self._next) % len(self.packets)
-        self.start_frame = first - first % self.clip.gop
+        while not self.packets[first].key:
+            first -= 1
+        self.start_frame = first
         self.base_timestamp += self._next * self.clip.ticks_per_frame
         self._next, self._started_s = 0, now_s
         self._report_due_s = now_s
@@ -108,10 +110,10 @@ class Session:
 
     def _frame(self, settings: CameraSettings) -> FramePackets:
         place = (self.start_frame + self._next) % len(self.packets)
-        if self._is_of_sub_clip(place, settings):
-            return self.sub_packets[place % len(self.sub_packets)]
         if settings.payloads != "plain":
-            return packetised(self.clip.frames[place], self.clip.codec, settings.payloads)
+            return packetised(self._picture(settings), self.clip.codec, settings.payloads)
+        if self._is_of_other_clip(place, settings):
+            return self.other_packets[place % len(self.other_packets)]
         return self.packets[place]
 
     def _labelled(self, frame: FramePackets, settings: CameraSettings) -> FramePackets:
@@ -123,16 +125,18 @@ class Session:
     def _picture(self, settings: CameraSettings) -> AccessUnit:
         """What `_frame` has in packets."""
         place = (self.start_frame + self._next) % len(self.packets)
-        if self._is_of_sub_clip(place, settings) and self.sub_clip is not None:
-            return self.sub_clip.frames[place % len(self.sub_packets)]
+        if self._is_of_other_clip(place, settings) and self.other_clip is not None:
+            return self.other_clip.frames[place % len(self.other_packets)]
         return self.clip.frames[place]
 
-    def _is_of_sub_clip(self, place: int, settings: CameraSettings) -> bool:
+    def _is_of_other_clip(self, place: int, settings: CameraSettings) -> bool:
         return settings.flips_size and bool(place // self.clip.gop % 2)
 
     def _wanted(self, frame: FramePackets, settings: CameraSettings) -> bool:
         if settings.freeze or "audio" in settings.media:
             return False
+        if settings.media == "no-idr":
+            return (self.start_frame + self._next) % len(self.packets) >= self.clip.gop
         return not (settings.media == "p-frames-only" and frame.key)
 
     def _stamp(self, frame: FramePackets, settings: CameraSettings) -> bytes:

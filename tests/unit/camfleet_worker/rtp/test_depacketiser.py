@@ -6,11 +6,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
+import av
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camera_simulator.clips import split_annex_b
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.rtp import depacketiser as module
 from camfleet_worker.rtp.depacketiser import Depacketiser, UntimedAccessUnit, depacketiser_for
@@ -275,6 +279,112 @@ def test_empty_packets_are_ignored(codec: Codec, size: int) -> None:
         target = depacketiser_for(codec, SETS[codec])
         packets = [Packet(head[:size], 0, False), Packet(key, 1, True)]
         assert [p.data for p in feed(target, packets)] == [prefixed([key])]
+
+
+def other_pps(codec: Codec) -> bytes:
+    """Another PPS of the same id."""
+    return SETS[codec][-1] + b"\x11"
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_a_set_counts_from_the_picture_behind_it_on(codec: Codec) -> None:
+    (key,) = make_picture(codec, True, [b"x"])
+    (delta,) = make_picture(codec, False, [b"y"])
+    sent = [key, delta, other_pps(codec), delta, delta, SETS[codec][-1], delta]
+    packets = [Packet(nal, at, nal in (key, delta)) for at, nal in enumerate(sent)]
+    received = feed(depacketiser_for(codec, SETS[codec]), packets)
+    last_sets = [picture.format.parameter_sets[-1] for picture in received]
+    plain, other = SETS[codec][-1], other_pps(codec)
+    assert last_sets == [plain, plain, other, other, plain]
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_a_set_behind_a_slice_counts_from_the_next_picture_on(codec: Codec) -> None:
+    """Some firmware sends it at the end of a picture, with that one's timestamp."""
+    pictures = [make_picture(codec, at == 0, [b"one", b"two"]) for at in range(3)]
+    packets = [Packet(nal, 0, False) for nal in (*pictures[0], other_pps(codec))]
+    packets += [Packet(nal, at, False) for at in (1, 2) for nal in pictures[at]]
+    target = depacketiser_for(codec, SETS[codec])
+    first, second = feed(target, packets)
+    assert first.format.parameter_sets == SETS[codec]
+    assert second.format.parameter_sets == (*SETS[codec][:-1], other_pps(codec))
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_a_set_in_a_picture_that_lost_packets_counts_all_the_same(codec: Codec) -> None:
+    (key,) = make_picture(codec, True, [b"x"])
+    slices = make_picture(codec, False, [b"one", b"two", b"three"])
+    damaged = [Packet(nal, 1, False) for nal in (*slices, other_pps(codec))]
+    packets = [Packet(key, 0, True), *damaged, Packet(key, 2, True)]
+    first, second = feed(depacketiser_for(codec, SETS[codec]), packets, frozenset({2}))
+    assert first.format.parameter_sets == SETS[codec]
+    assert second.format.parameter_sets == (*SETS[codec][:-1], other_pps(codec))
+
+
+def encoded(width: int, height: int, set_id: int) -> list[bytes]:
+    """The NAL units of one picture of x264, its parameter sets with that id."""
+    encoder = av.CodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.options = {"x264-params": f"sps-id={set_id}:slices=1:sliced-threads=0"}
+    frame = av.VideoFrame.from_ndarray(
+        np.zeros((height * 3 // 2, width), np.uint8), format="yuv420p"
+    )
+    data = b"".join(bytes(p) for p in [*encoder.encode(frame), *encoder.encode(None)])
+    return [unit for unit in split_annex_b(data) if unit[0] & 31 in (5, 7, 8)]
+
+
+def test_of_several_sps_the_one_that_a_key_frame_means_gives_the_size() -> None:
+    small, large = encoded(320, 240, 0), encoded(640, 360, 1)
+    sets = tuple(unit for unit in (*large, *small) if unit[0] & 31 != 5)
+    packets = [
+        Packet(nal, at, True)
+        for at, picture in enumerate([small, large, small])
+        for nal in picture
+        if nal[0] & 31 == 5
+    ]
+    received = feed(depacketiser_for(Codec.H264, sets), packets)
+    assert [picture.format.width for picture in received] == [320, 640, 320]
+    assert all(set(picture.format.parameter_sets) == set(sets) for picture in received)
+
+
+RECOVERY, NO_RECOVERY = b"\x06\x01\xc4\x80", b"\x06\x01\x44\x80"
+"""sei_message: recovery_frame_cnt (or recovery_poc_cnt) 0, and 1."""
+USER_DATA = b"\x05\x11" + b"u" * 17
+
+
+def sei(codec: Codec, messages: bytes) -> bytes:
+    return unit(codec, 6 if codec is Codec.H264 else 39, messages)
+
+
+I_SLICE, P_SLICE = b"\x88\x80picture", b"\x9a\x80picture"
+"""first_mb_in_slice 0, slice_type 7 and 5 (ITU-T H.264 section 7.3.3)."""
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+@pytest.mark.parametrize("messages", [RECOVERY, USER_DATA + RECOVERY])
+def test_a_recovery_point_is_a_place_to_start(codec: Codec, messages: bytes) -> None:
+    picture = unit(codec, delta_kind(codec), I_SLICE)
+    packets = [Packet(sei(codec, messages), 0, False), Packet(picture, 0, True)]
+    packets.append(Packet(picture, 1, True))
+    first, second = feed(depacketiser_for(codec, SETS[codec]), packets)
+    assert (first.key, second.key) == (True, False)
+    assert first.data == prefixed([sei(codec, messages), picture])
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+@pytest.mark.parametrize("messages", [NO_RECOVERY, USER_DATA, b"\x06", b"\xff" * 9, b"\x06\xff"])
+def test_any_other_message_is_none(codec: Codec, messages: bytes) -> None:
+    picture = unit(codec, delta_kind(codec), I_SLICE)
+    packets = [Packet(sei(codec, messages), 0, False), Packet(picture, 0, True)]
+    assert not feed(depacketiser_for(codec, SETS[codec]), packets)
+
+
+def test_a_recovery_point_before_a_picture_that_refers_to_others_is_none() -> None:
+    picture = unit(Codec.H264, 1, P_SLICE)
+    packets = [Packet(sei(Codec.H264, RECOVERY), 0, False), Packet(picture, 0, True)]
+    assert not feed(depacketiser_for(Codec.H264, H264_SETS), packets)
 
 
 payloads = st.binary(max_size=40) | st.builds(

@@ -162,15 +162,18 @@ def test_there_is_no_format_while_a_kind_is_missing(codec: Codec) -> None:
 
 def test_a_flood_of_sets_is_bounded() -> None:
     sets = ParameterSets(Codec.H264, encoded_sets(Codec.H264, 64, 64))
-    for set_id in range(200):
+    for set_id in range(400):
         code = set_id + 1
         bits = "0" * (code.bit_length() - 1) + f"{code:b}" + "1"
         bits += "0" * (-len(bits) % 8)
         sets.take(b"\x68" + int(bits, 2).to_bytes(len(bits) // 8, "big"))
     sets.take(b"\x68\x80" + bytes(100_000))
     assert sets.format is not None
-    assert len(sets.format.parameter_sets) <= 32
-    assert sets.refused > 100
+    assert len(sets.format.parameter_sets) == 1 + 255
+    assert sets.refused == 400 - 256 + 1 + 1
+    for octet in range(100):
+        sets.take(b"\x68\x80" + bytes([octet]) * 8000)
+        assert sum(map(len, sets.format.parameter_sets)) <= 64 * 1024
 
 
 @given(st.binary(max_size=80), st.sampled_from(list(Codec)))

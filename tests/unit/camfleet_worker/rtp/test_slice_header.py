@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,12 @@ from access_units import access_units
 from camera_simulator.footage import prepared_clip
 from camfleet_worker.media_types.access_unit import Codec, SliceFields
 from camfleet_worker.rtp.parameter_sets import ParameterSets
-from camfleet_worker.rtp.slice_header import is_b_picture, picture_order_count
+from camfleet_worker.rtp.slice_header import (
+    is_b_picture,
+    is_i_picture,
+    parameter_set_number,
+    picture_order_count,
+)
 
 FIELDS = SliceFields(False, 4, True, 6)
 
@@ -25,8 +31,16 @@ def test_the_pictures_of_an_encoder_tell_their_order_and_their_kind() -> None:
     for place, unit in enumerate(islice(access_units(clip), clip.gop)):
         shown = clip.shown[place]
         assert is_b_picture(unit.data) == (shown % 3 != 0)
+        assert is_i_picture(unit.data) == unit.key
         if place:
             assert picture_order_count(unit.data, FIELDS) == shown * 2 % 64
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_the_pictures_of_an_encoder_name_its_parameter_set(codec: Codec) -> None:
+    clip = prepared_clip(f"240p-{codec.lower()}")
+    numbers = {parameter_set_number(unit.data, codec) for unit in islice(access_units(clip), 30)}
+    assert numbers == {0}
 
 
 slice_fields = st.builds(
@@ -38,4 +52,7 @@ slice_fields = st.builds(
 def test_no_octets_break_the_reader(data: bytes, fields: SliceFields) -> None:
     for picture in (data, b"\0\0\0\x10\x41" + data, b"\0\0\0\0\0\0\0\2\x41" + data):
         is_b_picture(picture)
+        is_i_picture(picture)
+        for codec in Codec:
+            parameter_set_number(picture, codec)
         picture_order_count(picture, fields)

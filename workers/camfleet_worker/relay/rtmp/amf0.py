@@ -29,8 +29,17 @@ def encode(value: AmfValue) -> bytes:
         return b"\x02" + _name(value)
     if isinstance(value, list):
         return b"\x0a" + struct.pack("!I", len(value)) + b"".join(encode(item) for item in value)
+    return b"\x03" + _fields(value)
+
+
+def encode_array(value: dict[str, AmfValue]) -> bytes:
+    """An ECMA array (section 2.10), as metadata is one."""
+    return b"\x08" + struct.pack("!I", len(value)) + _fields(value)
+
+
+def _fields(value: dict[str, AmfValue]) -> bytes:
     pairs = (_name(name) + encode(item) for name, item in value.items())
-    return b"\x03" + b"".join(pairs) + b"\0\0\x09"
+    return b"".join(pairs) + b"\0\0\x09"
 
 
 def _name(text: str) -> bytes:

@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 
 from camfleet_worker.relay.rtmp import amf0
 from camfleet_worker.relay.rtmp.amf0 import AmfValue
+from camfleet_worker.relay.rtmp.flv import SCRIPT_DATA, FlvTag
 
 HANDSHAKE_BYTES = 1536
 _VERSION = b"\x03"
 
 _SET_CHUNK_SIZE = 1
 _USER_CONTROL = 4
-_AUDIO_VIDEO = (8, 9)
-_SCRIPT_DATA = 18
 _COMMAND_AMF3 = 17
 _COMMAND = 20
 _PING, _PONG = 6, 7
@@ -134,44 +133,12 @@ def as_command(item: Message) -> Command | None:
     return Command(values[0], 0.0, values[1:])
 
 
-class FlvTags:
-    """Turns the octets of an FLV file, as the muxer writes it, into RTMP messages."""
-
-    _FILE_HEAD_BYTES = 9 + 4
-    _TAG_HEAD_BYTES = 11
-    _TAIL_BYTES = 4
-
-    def __init__(self, stream: int) -> None:
-        self._stream = stream
-        self._rest = b""
-        self._head_gone = False
-
-    def messages(self, written: bytes) -> Iterator[bytes]:
-        """The messages for all tags that are whole now."""
-        data = self._rest + written
-        at = 0
-        if not self._head_gone:
-            if len(data) < self._FILE_HEAD_BYTES:
-                self._rest = data
-                return
-            self._head_gone, at = True, self._FILE_HEAD_BYTES
-        while at + self._TAG_HEAD_BYTES <= len(data):
-            size = int.from_bytes(data[at + 1 : at + 4], "big")
-            end = at + self._TAG_HEAD_BYTES + size + self._TAIL_BYTES
-            if end > len(data):
-                break
-            timestamp = int.from_bytes(data[at + 4 : at + 7], "big") | data[at + 7] << 24
-            body = data[at + self._TAG_HEAD_BYTES : end - self._TAIL_BYTES]
-            yield self._message(data[at], timestamp, body)
-            at = end
-        self._rest = data[at:]
-
-    def _message(self, kind: int, timestamp: int, body: bytes) -> bytes:
-        if kind == _SCRIPT_DATA:
-            body = amf0.encode("@setDataFrame") + body
-        elif kind not in _AUDIO_VIDEO:
-            raise RtmpError("the muxer wrote a tag of another kind")
-        return message(kind, body, timestamp, self._stream, _MEDIA_STREAM)
+def media(tag: FlvTag, stream: int) -> bytes:
+    """The message of one FLV tag."""
+    body = tag.body
+    if tag.kind == SCRIPT_DATA:
+        body = amf0.encode("@setDataFrame") + body
+    return message(tag.kind, body, tag.at_ms, stream, _MEDIA_STREAM)
 
 
 @dataclass(slots=True)

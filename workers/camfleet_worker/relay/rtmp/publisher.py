@@ -2,8 +2,8 @@
 """One RTMP connection that publishes: a blocking socket with a deadline for everything.
 
 Called by the RTMP relay's thread. av can open rtmp:// by itself, but gives its output neither a
-timeout nor a way to interrupt it (18.1, tried: a frozen server held the thread for ever), so av
-only makes the FLV tags and the socket is ours. OSError and RtmpError leave it as they are; a
+timeout nor a way to interrupt it (18.1, tried: a frozen server held the thread for ever), so the
+socket is ours. OSError and RtmpError leave it as they are; a
 refusal is a PublishRefused (refusal.py).
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 from camfleet_worker.relay.rtmp import messages
 from camfleet_worker.relay.rtmp.amf0 import AmfValue
+from camfleet_worker.relay.rtmp.flv import FlvTag
 from camfleet_worker.relay.rtmp.refusal import CONNECT, CREATE_STREAM, PUBLISH, refusal
 from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.relay.tcp_unacked import unacknowledged_octets
@@ -45,7 +47,6 @@ class RtmpPublisher:
         except BaseException:
             self._socket.close()
             raise
-        self._tags = messages.FlvTags(self._stream)
 
     def __enter__(self) -> Self:
         return self
@@ -65,9 +66,9 @@ class RtmpPublisher:
         finally:
             self._socket.close()
 
-    def send(self, flv: bytes) -> int:
-        """Send the tags that the muxer wrote; returns how many octets that took."""
-        data = b"".join(self._tags.messages(flv))
+    def send(self, tags: Iterable[FlvTag]) -> int:
+        """Send a message for each tag; returns how many octets that took."""
+        data = b"".join([messages.media(tag, self._stream) for tag in tags])
         if data:
             self._socket.sendall(data)
         return len(data)

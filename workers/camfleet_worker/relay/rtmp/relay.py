@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The RTMP relay: forwards access units to a monitoring system through av's FLV muxer.
+"""The RTMP relay: forwards access units to a monitoring system as FLV tags.
 
 Made for monitoring systems that take no RTSP: it has a thread for each camera and a blocking socket
 (publisher.py). The media loop only puts access units into a bounded queue; a monitoring system that
@@ -22,8 +22,7 @@ from contextlib import contextmanager
 from camfleet_api.cause import Cause
 from camfleet_api.conditions import ConditionType, Reason, cause_of
 from camfleet_worker.base.errors import IngestError, Retry
-from camfleet_worker.containers.flv import FlvStream
-from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioUnit
 from camfleet_worker.media_types.codec_outputs import RTMP_AUDIO
@@ -39,6 +38,7 @@ from camfleet_worker.relay.ack_tracker import AckTracker
 from camfleet_worker.relay.connection_failure import connection_failure
 from camfleet_worker.relay.gop_queue import BATCH_BYTES, QUEUE_BYTES, GopQueue
 from camfleet_worker.relay.reconnect import Reconnect
+from camfleet_worker.relay.rtmp.flv import FlvStream, FlvTag
 from camfleet_worker.relay.rtmp.messages import RtmpError
 from camfleet_worker.relay.rtmp.publisher import RtmpPublisher
 from camfleet_worker.relay.rtmp.refusal import PublishRefused, meaning
@@ -168,7 +168,7 @@ class RtmpRelay:
     def _run(self) -> None:
         while (first := self._first_when_due()) is not None:
             try:
-                self._publish(first.format)
+                self._publish(first.format.codec)
             except IngestError as error:
                 self._state = SinkState(SinkPhase.FAILED, error)
                 self._last_failure = error
@@ -190,20 +190,20 @@ class RtmpRelay:
                 self._changed.wait(1.0)
         return None
 
-    def _publish(self, video: VideoFormat) -> None:
-        """Connect and send until the format changes or the sink is closed."""
+    def _publish(self, codec: Codec) -> None:
+        """Connect and send until the codec changes or the sink is closed."""
         with (
             self._translated(),
-            RtmpPublisher(self._target, video.codec, self._timings) as publisher,
+            RtmpPublisher(self._target, codec, self._timings) as publisher,
         ):
             self.counters.connects += 1
             with self._changed:
                 self._publishing = True
                 self._audio.drop_before(self._queue.first_pts)
             self._acks.begin()
-            flv = FlvStream(video)
-            while batch := self._next(video):
-                octets = publisher.send(b"".join(_tags(flv, unit) for unit in batch))
+            flv = FlvStream()
+            while batch := self._next(codec):
+                octets = publisher.send(tag for unit in batch for tag in _tags(flv, unit))
                 self._acks.sent(octets, _access_units(batch))
                 if self._acks.due(time.monotonic()):
                     self._acks.unacknowledged(publisher.unacknowledged)
@@ -218,8 +218,8 @@ class RtmpRelay:
         self.counters.audio_units += len(sent) - len(access_units)
         self.counters.bytes += sum(len(unit.data) for unit in access_units)
 
-    def _next(self, video: VideoFormat) -> list[AccessUnit | AudioUnit]:
-        """The next access units of this format with their audio, none when it is over."""
+    def _next(self, codec: Codec) -> list[AccessUnit | AudioUnit]:
+        """The next access units of this codec with their audio, none when it is over."""
         batch: list[AccessUnit | AudioUnit] = []
         size = 0
         with self._changed:
@@ -229,7 +229,7 @@ class RtmpRelay:
                 self._dropped = False
                 self._acks.dropped()
             while not self._closed and len(self._queue) and size < BATCH_BYTES:
-                if self._queue.first.format != video:
+                if self._queue.first.format.codec is not codec:
                     break
                 unit = self._queue.pop()
                 size += len(unit.data)
@@ -260,7 +260,5 @@ def _access_units(batch: list[AccessUnit | AudioUnit]) -> list[AccessUnit]:
     return [unit for unit in batch if isinstance(unit, AccessUnit)]
 
 
-def _tags(flv: FlvStream, unit: AccessUnit | AudioUnit) -> bytes:
-    if isinstance(unit, AudioUnit):
-        return flv.add_audio(unit)
-    return flv.add(unit.data, unit.pts_90k, unit.dts_90k, unit.key)
+def _tags(flv: FlvStream, unit: AccessUnit | AudioUnit) -> list[FlvTag]:
+    return flv.add_audio(unit) if isinstance(unit, AudioUnit) else flv.add(unit)

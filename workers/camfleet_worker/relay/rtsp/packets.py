@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 
-from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat
+from camfleet_worker.media_types.access_unit import AccessUnit, Codec, VideoFormat, length_prefixed
 from camfleet_worker.rtsp.headers import InterleavedIds
 
 PAYLOAD_TYPE = 96
@@ -44,13 +44,17 @@ _NTP_EPOCH_S = 2_208_988_800
 class Packetiser:
     """The RTP side of one announced stream."""
 
-    def __init__(self, codec: Codec, ssrc: int, first_sequence: int, timestamp_offset: int) -> None:
+    def __init__(
+        self, video: VideoFormat, ssrc: int, first_sequence: int, timestamp_offset: int
+    ) -> None:
+        """`video`: what was announced, which is in force to whoever reads the description."""
         self.packets = 0
         self.octets = 0
         self._ssrc = ssrc
         self._sequence = first_sequence & 0xFFFF
         self._offset = timestamp_offset
-        if codec is Codec.H264:
+        self._in_force = video
+        if video.codec is Codec.H264:
             self._aggregate, self._split, self._nal_head_bytes = _stap_a, _fu_a, 1
         else:
             self._aggregate, self._split = _aggregation_packet, _fragmentation_unit
@@ -62,7 +66,10 @@ class Packetiser:
         """Append the packets of one access unit, each behind its interleaved head."""
         timestamp = (unit.pts_90k + self._offset) & 0xFFFFFFFF
         if unit.key:
-            self._append_nals(self._parameter_sets(unit.format), timestamp, 0, out)
+            self._append_sets(unit.format.parameter_sets, timestamp, out)
+        elif unit.format is not self._in_force:
+            self._append_sets(unit.format.sets_unknown_to(self._in_force), timestamp, out)
+        self._in_force = unit.format
         # The marker stands on the last packet of the access unit (RFC 6184 section 5.1).
         self._append_nals(unit.data, timestamp, _MARKER, out)
 
@@ -72,11 +79,14 @@ class Packetiser:
             _RTCP_ID, self._ssrc, pts_90k + self._offset, taken_at, self.packets, self.octets
         )
 
-    def _parameter_sets(self, video: VideoFormat) -> bytes:
-        """In one packet where they fit; each NAL unit behind its length, as in an access unit."""
-        together = self._aggregate(video.parameter_sets)
-        units = (together,) if len(together) <= MAX_PAYLOAD else video.parameter_sets
-        return b"".join(_NAL_LENGTH.pack(len(unit)) + unit for unit in units)
+    def _append_sets(
+        self, units: tuple[bytes, ...], timestamp: int, out: list[bytes | memoryview]
+    ) -> None:
+        """In one packet where they fit."""
+        if len(units) > 1:
+            together = self._aggregate(units)
+            units = (together,) if len(together) <= MAX_PAYLOAD else units
+        self._append_nals(length_prefixed(units), timestamp, 0, out)
 
     def _append_nals(
         self, data: bytes, timestamp: int, last_marker: int, out: list[bytes | memoryview]

@@ -59,9 +59,11 @@ class RtspPublisher:
         self._encrypted = connection if isinstance(connection, TlsSocket) else None
         self._target = target
         self._timings = timings
-        self._video = video
+        self._announced = video
+        self._in_force = video
+        """What the access units gathered so far have, as far as it was looked at."""
         self._announced_audio = audio
-        self._packetiser = Packetiser(video.codec, *_random_numbers())
+        self._packetiser = Packetiser(video, *_random_numbers())
         self._audio: AudioPacketiser | None = None
         """None where the monitoring system wants no audio."""
         self._session = RecordSession(target, video, random.getrandbits(48), audio)
@@ -105,11 +107,20 @@ class RtspPublisher:
             )
 
     def announced(self, unit: AccessUnit, audio: AudioFormat | None) -> bool:
-        """Whether this access unit, and audio in this format, is what was announced. Other audio
-        counts at a key frame only, where the stream can be announced anew."""
-        if unit.format is not self._video and unit.format != self._video:
+        """Whether this access unit, and audio in this format, is what was announced. Parameter sets
+        may differ: they stand in band (RFC 6184 section 8.4). Other audio counts at a key frame
+        only, where the stream can be announced anew."""
+        if unit.format is not self._in_force and unit.format.codec is not self._announced.codec:
             return False
         return not unit.key or audio == self._announced_audio
+
+    def of_other_size(self, unit: AccessUnit) -> bool:
+        """Whether a key frame begins pictures of another size than was announced, which not every
+        monitoring system follows."""
+        video, announced = unit.format, self._announced
+        if not unit.key or video is self._in_force:
+            return False
+        return (video.width, video.height) != (announced.width, announced.height)
 
     def append(self, unit: AccessUnit, now: float) -> None:
         """Gather the packets of an access unit, and the sender reports that are due."""
@@ -121,6 +132,7 @@ class RtspPublisher:
             self._gathered.append(self._packetiser.sender_report(unit.pts_90k, taken_at))
             if self._audio is not None:
                 self._gathered.append(self._audio.sender_report(unit.pts_90k, taken_at))
+        self._in_force = unit.format
         self._packetiser.append(unit, self._gathered)
         self.media_octets += len(unit.data)
 

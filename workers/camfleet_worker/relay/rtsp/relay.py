@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from camfleet_api.cause import Cause
 from camfleet_api.conditions import ConditionType, Reason, cause_of
+from camfleet_base.token_bucket import TokenBucket
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_queue import AUDIO_BYTES, AudioQueue
@@ -42,6 +43,8 @@ from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from camfleet_worker.relay.vms_tls import vms_tls
 from camfleet_worker.rtsp.message import MessageError
 
+SIZES_ANNOUNCED_PER_HOUR = 6
+"""Somebody may try some settings of a camera; who changes more often is a camera."""
 _JUDGE_S = 1.0
 """While all is taken at once, so often it is asked what is acknowledged; else each tick."""
 
@@ -73,6 +76,7 @@ class RtspRelay:
         self._audio_queue = AudioQueue(AUDIO_BYTES, self.counters)
         self._jitter = jitter
         self._reconnect = Reconnect(jitter)
+        self._sizes = TokenBucket(SIZES_ANNOUNCED_PER_HOUR / 3600, SIZES_ANNOUNCED_PER_HOUR)
         self._state = STARTING
         self._last_failure: IngestError | None = None
         self._now = float("-inf")
@@ -82,6 +86,8 @@ class RtspRelay:
         self._audio: AudioFormat | None = None
         self._connector: Connector | None = None
         self._publisher: RtspPublisher | None = None
+        self._announces_again = False
+        """The session has ended for another one, which goes on where this one ended."""
         self._closed = False
 
     @property
@@ -104,7 +110,7 @@ class RtspRelay:
             return
         if unit.format is not self._video and unit.format != self._video:
             self._take_format(unit.format)
-        if unit.key and not self._recording:
+        if unit.key and not self._recording and not self._announces_again:
             # There is no stream yet: keep the latest GOP only, to begin it with the present.
             self._queue.drop_all()
         if not self._queue.push(unit):
@@ -172,6 +178,8 @@ class RtspRelay:
         connection = connector.advance(now)
         if connection is None:
             return
+        if len(self._queue):
+            video = self._queue.first.format
         self._publisher = RtspPublisher(
             connection, self._target, video, self._audio, self._timings, now
         )
@@ -185,6 +193,7 @@ class RtspRelay:
             return
         if not began:
             self.counters.connects += 1
+            self._announces_again = False
             self._acks.begin()
             self._judge_at = float("-inf")
             self._queue.begin_at_key()
@@ -195,8 +204,9 @@ class RtspRelay:
         """Hand over what waits, as long as all of it is taken at once."""
         while True:
             if publisher.idle and not self._fill(publisher, now):
-                # Another format is another stream to RTSP: end this one, open the next at once.
+                # Another stream to RTSP: end this one, open the next at once.
                 self._hang_up()
+                self._announces_again = True
                 self._connect(now)
                 return
             if not publisher.flush(now) or not len(self._queue):
@@ -212,10 +222,11 @@ class RtspRelay:
         publisher.append_keepalive(now)
         audio_waits = len(self._audio_queue) > 0
         while size < BATCH_BYTES and len(self._queue):
-            if not publisher.announced(self._queue.first, self._audio):
-                if not publisher.has_gathered:
+            if self._begins_another(publisher, self._queue.first):
+                if publisher.has_gathered:
+                    break
+                if self._may_announce(publisher, now):
                     return False
-                break
             unit = self._queue.pop()
             units.append(unit)
             publisher.append(unit, now)
@@ -227,6 +238,19 @@ class RtspRelay:
         self.counters.access_units += len(units)
         self.counters.bytes += size
         self._acks.sent(publisher.seal(), units)
+        return True
+
+    def _begins_another(self, publisher: RtspPublisher, unit: AccessUnit) -> bool:
+        return not publisher.announced(unit, self._audio) or publisher.of_other_size(unit)
+
+    def _may_announce(self, publisher: RtspPublisher, now: float) -> bool:
+        """Whether another stream is announced. Of another size it can go on as it is, and does
+        where that changes all the time: each ANNOUNCE ends the sessions of those who watch."""
+        if not publisher.announced(self._queue.first, self._audio):
+            return True
+        if self._sizes.next_at > now:
+            return False
+        self._sizes.reserve(now)
         return True
 
     def _append_audio(self, publisher: RtspPublisher, until_90k: int | None) -> None:
@@ -251,6 +275,7 @@ class RtspRelay:
         self._last_failure = error
         self.delivery_log.failed(cause_of(error.reason))
         note_end(self._reconnect, now, error, self.counters)
+        self._announces_again = False
         self._hang_up()
 
     def _hang_up(self) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from camfleet_worker.relay.rtmp.amf0 import AmfValue
+from camfleet_worker.relay.rtmp.flv import SCRIPT_DATA, VIDEO, FlvTag
 from camfleet_worker.relay.rtmp.messages import (
     ChunkReader,
     Command,
-    FlvTags,
     Message,
     RtmpError,
     as_command,
     command,
+    media,
     message,
     pong,
     set_chunk_size,
@@ -81,25 +81,10 @@ def test_a_ping_is_answered_with_its_own_time() -> None:
     assert pong(Message(4, b"\0\x00\0\0\0\0")) is None
 
 
-@given(st.lists(st.integers(0, 400), max_size=5))
-def test_flv_tags_become_messages_in_any_pieces(cuts: list[int]) -> None:
-    def tag(kind: int, timestamp: int, body: bytes) -> bytes:
-        head = bytes((kind,)) + len(body).to_bytes(3, "big")
-        head += (timestamp & 0xFFFFFF).to_bytes(3, "big") + bytes((timestamp >> 24,)) + bytes(3)
-        return head + body + (len(head) + len(body)).to_bytes(4, "big")
-
-    flv = b"FLV\x01\x01\0\0\0\x09" + bytes(4) + tag(18, 0, b"about") + tag(9, 0x1000001, b"pic")
-    tags = FlvTags(stream=1)
-    edges = [0, *sorted(cut % (len(flv) + 1) for cut in cuts), len(flv)]
-    sent = b"".join(
-        b"".join(tags.messages(flv[start:end])) for start, end in itertools.pairwise(edges)
+def test_a_flv_tag_becomes_one_message() -> None:
+    about, picture = (
+        next(ChunkReader().feed(media(tag, stream=1)))
+        for tag in (FlvTag(SCRIPT_DATA, 0, b"about"), FlvTag(VIDEO, 0xFFFFFFFF, b"pic"))
     )
-    about, picture = ChunkReader().feed(sent)
     assert about == Message(18, b"\x02\x00\x0d@setDataFrameabout")
     assert picture == Message(9, b"pic")
-
-
-def test_a_tag_of_another_kind_is_an_error() -> None:
-    flv = b"FLV\x01\x01\0\0\0\x09" + bytes(4) + bytes(11) + bytes(4)
-    with pytest.raises(RtmpError):
-        list(FlvTags(1).messages(flv))

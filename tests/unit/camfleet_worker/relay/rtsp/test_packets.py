@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Iterator
 
@@ -65,6 +66,10 @@ def interleaved(parts: list[bytes | memoryview]) -> Iterator[Packet]:
     assert at == len(stream)
 
 
+def video(codec: Codec) -> VideoFormat:
+    return VideoFormat(codec, SETS[codec], 1, 1)
+
+
 def received(codec: Codec, packets: list[Packet]) -> list[bytes]:
     """The NAL units in packets: RFC 6184 section 5.2, RFC 7798 section 4.4."""
     lead = 1 if codec is Codec.H264 else 2
@@ -99,7 +104,7 @@ def test_units_come_out_as_they_went_in_and_numbers_have_no_gap(
 ) -> None:
     expected_sequence = first_sequence
     for codec in Codec:
-        packetiser = Packetiser(codec, 0xCAFE, expected_sequence, 12_345)
+        packetiser = Packetiser(video(codec), 0xCAFE, expected_sequence, 12_345)
         sent: list[Packet] = []
         for unit in (unit for unit in units if unit.format.codec is codec):
             parts: list[bytes | memoryview] = []
@@ -131,17 +136,33 @@ def test_parameter_sets_too_large_to_stand_together_stand_alone(codec: Codec) ->
         len(nal).to_bytes(4, "big") + nal, True, 0, 0.0, 0.0, VideoFormat(codec, sets, 1, 1)
     )
     parts: list[bytes | memoryview] = []
-    Packetiser(codec, 1, 0, 0).append(unit, parts)
+    Packetiser(unit.format, 1, 0, 0).append(unit, parts)
     assert received(codec, list(interleaved(parts))) == [*sets, nal]
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_a_set_that_changes_before_any_picture_stands_before_that_picture(codec: Codec) -> None:
+    known = video(codec)
+    *others, last = known.parameter_sets
+    changed = dataclasses.replace(known, parameter_sets=(*others, last + b"\1"))
+    nal = {Codec.H264: b"\x41\x01", Codec.H265: b"\x02\x01"}[codec] + b"picture"
+    packetiser = Packetiser(known, 1, 0, 0)
+    sent = []
+    for one in (known, changed, changed, known):
+        parts: list[bytes | memoryview] = []
+        unit = AccessUnit(len(nal).to_bytes(4, "big") + nal, False, 0, 0.0, 0.0, one)
+        packetiser.append(unit, parts)
+        sent.append(received(codec, list(interleaved(parts))))
+    assert sent == [[nal], [last + b"\1", nal], [nal], [last, nal]]
 
 
 def test_a_sender_report_binds_the_timeline_to_the_wall_clock() -> None:
     """RFC 3550 section 6.4.1."""
-    packetiser = Packetiser(Codec.H264, 0xCAFE, 0, 100)
+    known = video(Codec.H264)
+    packetiser = Packetiser(known, 0xCAFE, 0, 100)
     nal = b"\x41\x01\x02"
-    video = VideoFormat(Codec.H264, SETS[Codec.H264], 1, 1)
     parts: list[bytes | memoryview] = []
-    packetiser.append(AccessUnit(b"\0\0\0\x03" + nal, False, 0, 0.0, 0.0, video), parts)
+    packetiser.append(AccessUnit(b"\0\0\0\x03" + nal, False, 0, 0.0, 0.0, known), parts)
     report = packetiser.sender_report(90_000, 1.5)
     dollar, channel, size = struct.unpack("!BBH", report[:4])
     assert (dollar, channel, size) == (0x24, 1, len(report) - 4)

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import av
 
-from camera_simulator.clips import Codec, frame_hash
+from camera_simulator.clips import Codec as ClipCodec
+from camera_simulator.clips import frame_hash
 from camera_simulator.rtsp.labels import label_of, parse_label
+from camfleet_worker.media_types.access_unit import Codec, length_prefixed
 from camfleet_worker.record.layout import ObjectKey, Span, parse_key, spans
+from camfleet_worker.recordings.configuration_record import parameter_sets
 from vms import RecordServer
 
 from .account import Sighting
 
-_CODECS: dict[str, Codec] = {"h264": "h264", "hevc": "h265"}
+_CODECS: dict[str, ClipCodec] = {"h264": "h264", "hevc": "h265"}
 
 
 def prefix_of(root: Path, camera: str) -> str:
@@ -68,6 +71,35 @@ def decoded_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+def decoded_along(root: Path, span: Span) -> int:
+    """How many pictures one decoder shows of the segments of a span, which may refer to each other;
+    av's error at the first that does not decode."""
+    decoder: av.VideoCodecContext | None = None
+    shown = 0
+    for key in span.segments:
+        with av.open(str(root / str(key))) as container:
+            stream = container.streams.video[0]
+            header = stream.codec_context.extradata or b""
+            codec = Codec(_CODECS[stream.codec_context.name].upper())
+            decoder = decoder or _decoder(stream.codec_context.name, header)
+            # What a player reads in a header counts from there on.
+            sets = length_prefixed(parameter_sets(codec, header) or ())
+            for packet in container.demux(stream):
+                if packet.size:
+                    shown += len(decoder.decode(av.Packet(sets + bytes(packet))))
+                    sets = b""
+    return shown if decoder is None else shown + len(decoder.decode(None))
+
+
+def _decoder(name: str, header: bytes) -> av.VideoCodecContext:
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.extradata = header
+    decoder.thread_count = 1
+    decoder.options = {"err_detect": "explode"}
+    return decoder
+
+
 def audio_on(root: Path, camera: str) -> list[str]:
     """Hashes of the audio units of a camera on a volume, in order."""
     heard: list[str] = []
@@ -86,7 +118,7 @@ def pictures_at(vms: RecordServer, path: str) -> list[Sighting]:
     ]
 
 
-def _sighting(data: bytes, codec: Codec, key: bool, at_s: float) -> Sighting:
+def _sighting(data: bytes, codec: ClipCodec, key: bool, at_s: float) -> Sighting:
     units = list(_nal_units(data))
     return Sighting(label_of(units), frame_hash(units, codec), key, at_s)
 

@@ -25,7 +25,7 @@ from vms import RecordServer
 
 from ..figures import Figures
 from .account import Account, Sighting, account, account_of_audio, runs
-from .evidence import audio_on, decoded_in, files_on, pictures_at, pictures_on, spans_on
+from .evidence import audio_on, decoded_along, pictures_at, pictures_on, spans_on
 from .proving_ground import ProvenWorker, hush, labelled_camera, path_of, policy, say, template
 
 OFF_S = 5.0
@@ -106,6 +106,22 @@ VARIANTS = (
         {"codec": "h265", "faults": ("b-frames",)},
         _JUMPS,
     ),
+    Variant(
+        "sets",
+        "H.264, a parameter set changes within each group",
+        {"faults": ("parameter-sets-change-within-a-group",)},
+    ),
+    Variant(
+        "hevc-sets",
+        "H.265, a parameter set changes within each group",
+        {"codec": "h265", "faults": ("parameter-sets-change-within-a-group",)},
+    ),
+    Variant(
+        "flips",
+        "H.264, every second group has other parameter sets",
+        {"resolution": "360p", "flips_size": True},
+    ),
+    Variant("open", "H.264, open GOPs, one IDR picture", {"faults": ("open-groups",)}),
     Variant("restart", "H.264, camera restarts", {"resolution": "240p"}, ((0.5, _restart),)),
     Variant(
         "hevc-restart",
@@ -209,10 +225,10 @@ def _row(figures: Figures, what: str, found: Account) -> None:
 
 
 def _files(figures: Figures, variant: Variant, evidence: _Evidence, pictures: int) -> None:
-    files = files_on(evidence.volume, variant.name)
-    shown = sum(decoded_in(evidence.volume / str(key)) for key in files)
-    spans = len(spans_on(evidence.volume, variant.name))
-    figures.add("  spans, segments, pictures decoded", f"{spans}, {len(files)}, {shown}")
+    spans = spans_on(evidence.volume, variant.name)
+    files = sum(len(span.segments) for span in spans)
+    shown = sum(decoded_along(evidence.volume, span) for span in spans)
+    figures.add("  spans, segments, pictures decoded", f"{len(spans)}, {files}, {shown}")
     figures.add("  sessions at the VMS", str(evidence.relay[variant.name].connects))
     figures.demand(shown == pictures, f"{variant.what}: {shown} of {pictures} decode")
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 MASK = "***"
+EXCERPT_CHARS = 80
 
 FIELDS: Mapping[str, str] = {
     "account": "a hash that stands for a device address and its credentials",
@@ -61,6 +62,13 @@ def mask_userinfo(text: str) -> str:
     return _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
 
 
+class Excerpt(str):
+    """A text of which the beginning is enough: it is cut to EXCERPT_CHARS once secrets are out of
+    it, since half a secret would not be found."""
+
+    __slots__ = ()
+
+
 class JsonLines(logging.Formatter):
     """A record as one line of JSON."""
 
@@ -94,7 +102,8 @@ class JsonLines(logging.Formatter):
             return value
         if isinstance(value, list | tuple):
             return [self._redacted(one) for one in value]
-        return self._redact(str(value))
+        text = self._redact(str(value))
+        return text[:EXCERPT_CHARS] if isinstance(value, Excerpt) else text
 
 
 def set_up_logging(levels: Mapping[str, str], redact: Redact = mask_userinfo) -> None:

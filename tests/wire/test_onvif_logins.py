@@ -18,6 +18,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.device_address import DeviceAddress
 from camfleet_worker.base.clock import wall_clock
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.skipped import SKIPPED, Part
 from camfleet_worker.login.attempts import AttemptLedger
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.loop import MediaLoop
@@ -435,3 +436,43 @@ async def test_a_wrong_password_costs_two_logins_at_most_over_any_number_of_rest
     assert camera.counters.refused() <= 2
     assert len(worker.written) <= 2
     assert all(wall_clock() - attempts.last < timedelta(minutes=1) for attempts in worker.written)
+
+
+# Challenges in many forms (quirk 59)
+
+FORMS = [fault.name for fault in FAULTS.values() if fault.name.startswith("challenge-")]
+
+
+@pytest.mark.quirk(59)
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_challenge_in_any_form_is_answered_over_http_and_over_rtsp(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop, form: str
+) -> None:
+    camera = await camera_with(simulator, form, resolution="240p")
+    worker = Worker(camera, resolver)
+    resolution = await worker.resolve()
+    assert resolution.learned.auth_scheme == "digest"
+    await streams(camera, resolution, media_loop)
+    assert camera.counters.refused() == 0
+    assert len(worker.written) == 1
+
+
+@pytest.mark.quirk(59)
+async def test_an_element_that_cannot_be_read_is_counted_and_logged_once(
+    simulator: Simulator,
+    resolver: OnvifResolver,
+    media_loop: MediaLoop,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="camfleet_worker.base.skipped")
+    counted = SKIPPED.counts[Part.CHALLENGE]
+    camera = await camera_with(simulator, "challenge-parameter-without-value", resolution="240p")
+    resolution = await Worker(camera, resolver).resolve()
+    await streams(camera, resolution, media_loop)
+    await streams(camera, resolution, media_loop)
+    assert SKIPPED.counts[Part.CHALLENGE] > counted + 2
+    lines = [(vars(one)["address"], vars(one)["cause"]) for one in caplog.records]
+    assert lines == [
+        (f"{camera.host}:{camera.onvif_port}", "strict"),
+        (f"{camera.host}:{camera.rtsp_port}", "strict"),
+    ]

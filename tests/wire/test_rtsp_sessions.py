@@ -12,10 +12,10 @@ import pytest
 from camera_simulator import Simulator
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import Retry
+from camfleet_worker.login.challenges import parse_challenges
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media.watchdog import Patience
-from camfleet_worker.rtsp.auth import parse_challenges
 from eventually import eventually_async
 from rtsp_ingest import Ingest, camera_settings, first_error, is_the_clip
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from camera_simulator.challenge_forms import written
 from camera_simulator.counters import Attempt, Counters, Door, Verdict
 from camera_simulator.settings import CameraSettings
 
@@ -69,6 +70,7 @@ class Doorkeeper:
                 ]
             elif scheme == "basic":
                 values.append(f'Basic realm="{_realm(settings)}"')
+        values = written(values, settings.challenge_form)
         return [", ".join(values)] if settings.challenges_in_one_header and values else values
 
     def _digest_challenge(

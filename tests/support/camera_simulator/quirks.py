@@ -444,6 +444,13 @@ QUIRKS = (
         "spent for nothing; no second scheme is tried behind a refusal that closes.",
     ),
     Quirk(
+        59,
+        "Challenges in any legal form, and some that are none",
+        "devfans/digest-fetch#4, RFC 9110 section 11, RFC 2617 section 1.2",
+        "One parser reads those of HTTP and RTSP. An element that cannot be read costs neither its "
+        "challenge nor those beside it: it is skipped, counted, and logged once.",
+    ),
+    Quirk(
         61,
         "Parameter sets change before any picture, as often as they like",
         "gpac/gpac#2472, scottlamb/moonfire-nvr#217, ITU-T H.264 section 7.4.1.2.1",

@@ -120,6 +120,8 @@ class CameraSettings:
     digest_algorithms: tuple[str, ...] = ("MD5",)
     digest_refused: tuple[str, ...] = ()
     challenges_in_one_header: bool = False
+    challenge_form: str = ""
+    """How Digest challenges are written (challenge_forms.py); the usual one where empty."""
     nonce_per_url: bool = False
     tells_attempts: bool = False
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.login.challenges import Authorizer, parse_challenges
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
@@ -31,7 +32,6 @@ from camfleet_worker.rtp.audio import AacPacking, AudioPayload
 from camfleet_worker.rtp.parameter_sets import ParameterSets
 from camfleet_worker.rtp.rtcp import find_sender_report
 from camfleet_worker.rtsp.audio import OfferedAudio, offered_audio
-from camfleet_worker.rtsp.auth import Authorizer, parse_challenges
 from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 from camfleet_worker.rtsp.headers import (
     InterleavedIds,
@@ -297,7 +297,7 @@ async def _soap(codec: SoapCodec, data: bytes) -> None:
         opened = await codec.open(answer)
     except IngestError:
         return
-    refusal = refusal_of(401, (head.decode("latin-1"),), opened.fault, "")
+    refusal = refusal_of(401, tuple(parse_challenges([head.decode("latin-1")])), opened.fault, "")
     if refusal is not None:
         error = rejection(refusal.offers[:1], refusal, 0.0)
         if len(error.message) > 512 or not error.message.isprintable():

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from camfleet_base.log import JsonLines, set_up_logging
+from camfleet_base.log import EXCERPT_CHARS, Excerpt, JsonLines, set_up_logging
 
 
 def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
@@ -53,6 +53,12 @@ def test_numbers_and_lists_of_a_field_keep_their_type() -> None:
 )
 def test_every_text_is_redacted(made: logging.LogRecord) -> None:
     assert "hunter2" not in str(line(made))
+
+
+def test_an_excerpt_is_cut_once_no_secret_can_be_cut_with_it() -> None:
+    text = "a" * (EXCERPT_CHARS - 3) + "hunter2"
+    cause = line(record("skipped", cause=Excerpt(text)))["cause"]
+    assert cause == "a" * (EXCERPT_CHARS - 3) + "***"
 
 
 def test_an_exception_is_redacted_too() -> None:

@@ -17,6 +17,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from camfleet_worker.base.skipped import SKIPPED
 from camfleet_worker.camera.fleet import Fleet
 from camfleet_worker.camera.supervisor import CameraSupervisor
 from camfleet_worker.endpoints.snapshot_gate import SnapshotGate
@@ -91,6 +92,8 @@ class WorkerCollector(Collector):
         scrape.add_fields(families.PICTURES, self._pictures)
         scrape.add_fields(families.JOURNAL, self._journal)
         scrape.add(families.BUGS, self._fleet.bugs)
+        for part, count in SKIPPED.counts.items():
+            scrape.add(families.SKIPPED_PARTS, count, [part.value])
         scrape.add(families.TASKS, len(asyncio.all_tasks()))
         scrape.add(families.STATUS_WRITES, self._status_writes())
         for site, freed in self._deleted_for_space().items():

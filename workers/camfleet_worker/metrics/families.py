@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from camfleet_worker.base.skipped import Part
+
 CAMERA = ("namespace", "site", "camera")
 SINK = (*CAMERA, "sink")
 SITE = ("namespace", "site")
@@ -226,6 +228,14 @@ SINKS: dict[str, Family] = {
 """By field of media_types.sink_state.SinkCounters; audio only of sinks that take it."""
 
 BUGS = _counter("camfleet_worker_bugs", "Exceptions that were ours.", _BUG)
+SKIPPED_PARTS = _counter(
+    "camfleet_worker_skipped_parts",
+    "Parts of what cameras and monitoring systems sent that nobody could read and that were passed "
+    "over, by kind: " + ", ".join(Part) + ".",
+    "Nothing while streams run; else read the log line `skipped what cannot be read`, once per "
+    "stream and kind, and report the model.",
+    "kind",
+)
 
 LOOP: dict[str, Family] = {
     "ticks": _counter("camfleet_media_loop_ticks", "Ticks of the media loop.", _NOTHING),
@@ -305,7 +315,7 @@ TASKS = _gauge(
     "camfleet_worker_tasks", "Tasks of the control loop.", "Where it only rises, report it."
 )
 STATUS_WRITES = _counter("camfleet_status_writes", "Camera statuses applied.", _NOTHING)
-WORKER = (DELETED_FOR_SPACE, BUGS, TASKS, STATUS_WRITES)
+WORKER = (DELETED_FOR_SPACE, BUGS, SKIPPED_PARTS, TASKS, STATUS_WRITES)
 
 VIEWER_ANSWERS = _counter(
     "camfleet_snapshot_viewer_answers",

@@ -29,10 +29,11 @@ _COLUMNS = "| metric | type | labels | meaning | when it moves |\n| --- | --- | 
 def reference() -> str:
     """The whole file."""
     whole = set(families.SCRAPED)
+    of_worker = ((), families.SITE, families.SKIPPED_PARTS.labels)
     parts = [
         ("A camera", [*families.STATES, *families.STREAM.values()]),
         ("A destination of a camera's access units", families.SINKS.values()),
-        ("The worker", [one for one in families.SCRAPED if one.labels in ((), families.SITE)]),
+        ("The worker", [one for one in families.SCRAPED if one.labels in of_worker]),
         ("The listener for a viewer of snapshots, where one is declared", families.VIEWER),
     ]
     shown = {family for _, of_part in parts for family in of_part}

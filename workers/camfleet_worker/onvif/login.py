@@ -9,6 +9,7 @@ tried a second time, and only once: where the camera's clock, asked again, may b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ import httpx
 
 from camfleet_api.conditions import REASONS, Effect
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.octets import OCTETS
+from camfleet_worker.login.challenges import Authorizer, Challenge
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif.envelope import Operation, Signature, SoapAnswer, SoapCodec
 from camfleet_worker.onvif.transport import (
@@ -35,6 +38,9 @@ from camfleet_worker.resolve.refusal import (
     rejection,
 )
 from camfleet_worker.resolve.text import printable
+
+_UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What cannot stand in the value of a header (RFC 9110 section 5.5)."""
 
 OtherOffset = Callable[[float | None], Awaitable[float | None]]
 """Returns another offset of the camera's clock than the one with which a login was refused."""
@@ -290,18 +296,20 @@ def _refusal(answer: SoapAnswer) -> Refusal | None:
     return refusal_of(answer.http.status, answer.http.challenges, answer.fault, words)
 
 
-def _answer_challenge(request: httpx.Request, credentials: Credentials, challenge: str) -> None:
+def _answer_challenge(
+    request: httpx.Request, credentials: Credentials, challenge: Challenge
+) -> None:
     """Put the answer to a Digest challenge (RFC 7616) into the request.
 
-    httpx computes it from the challenge just received, so that no nonce is used for another path or
-    a second time: a stale nonce would be counted as a bad login.
+    It is computed from the challenge just received, so that no nonce is used for another path or a
+    second time: a stale nonce would be counted as a bad login.
     """
-    flow = httpx.DigestAuth(credentials.username, credentials.password).auth_flow(request)
-    next(flow)
+    answer = Authorizer(credentials.username, credentials.password).answer([challenge])
+    assert answer is not None  # digest_challenges are those that can be answered
+    path = request.url.raw_path.decode("ascii")
+    value = answer.header(request.method, path)
+    if _UNSAFE.search(value):
+        raise protocol_error("The camera's Digest challenge cannot be answered")
     # As octets, because a realm may hold a serial number with characters outside ASCII.
-    header = (b"www-authenticate", challenge.encode("utf-8", "replace"))
-    try:
-        flow.send(httpx.Response(401, headers=[header], request=request))
-    except (httpx.ProtocolError, StopIteration, LookupError, ValueError, NotImplementedError):
-        # from None: httpx puts the challenge, and the request, into its exception.
-        raise protocol_error("The camera's Digest challenge cannot be answered") from None
+    line = (b"Authorization", value.encode(errors=OCTETS))
+    request.headers = httpx.Headers([*request.headers.raw, line])

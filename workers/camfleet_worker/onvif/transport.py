@@ -20,7 +20,9 @@ from camfleet_api.camera import Scheme
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.camera_tls import fingerprint, require_pinned
 from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.base.skipped import SKIPPED, Part
 from camfleet_worker.base.socket_errors import SocketFailure, socket_failure
+from camfleet_worker.login.challenges import Challenge, parse_challenges
 from camfleet_worker.resolve.addresses import authority
 from camfleet_worker.resolve.text import printable
 
@@ -45,8 +47,8 @@ class HttpAnswer:
     """An HTTP answer that was read to its end."""
 
     status: int
-    challenges: tuple[str, ...]
-    """Values of WWW-Authenticate."""
+    challenges: tuple[Challenge, ...]
+    """Those of WWW-Authenticate (RFC 9110 section 11.6.1)."""
     date: str
     content_type: str
     server: str
@@ -117,12 +119,26 @@ class Transport:
                 async with self._stream(request) as response:
                     return HttpAnswer(
                         status=response.status_code,
-                        challenges=tuple(response.headers.get_list("www-authenticate")),
+                        challenges=self._challenges(response),
                         date=response.headers.get("date", ""),
                         content_type=response.headers.get("content-type", ""),
                         server=response.headers.get("server", ""),
                         body=await _bounded_body(response),
                     )
+
+    def _challenges(self, response: httpx.Response) -> tuple[Challenge, ...]:
+        # Octet by octet: a realm is hashed and echoed as it came, in any encoding.
+        values = [
+            value.decode("latin-1")
+            for name, value in response.headers.raw
+            if name.lower() == b"www-authenticate"
+        ]
+        address = authority(self._host, self.port)
+
+        def skip(element: str) -> None:
+            SKIPPED.note(Part.CHALLENGE, f"{self.scheme.value}://{address}", address, element)
+
+        return tuple(parse_challenges(values, skip))
 
     def _watch(
         self, connected: asyncio.Event

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Quotation, Retry
+from camfleet_worker.login.challenges import Challenge, can_answer
 from camfleet_worker.resolve.attempts import AuthScheme
 from camfleet_worker.resolve.lockout import FEWEST_LEFT, attempts_left, says_locked
 from camfleet_worker.resolve.text import listed, printable
@@ -43,8 +44,6 @@ _CLOCK = re.compile(
     re.I,
 )
 
-_STALE = re.compile(r'\bstale\s*=\s*"?true\b', re.I)
-
 _NAMES = {
     AuthScheme.DIGEST: "HTTP Digest",
     AuthScheme.USERNAME_TOKEN: "WS-UsernameToken",
@@ -71,9 +70,9 @@ class Fault:
 class Refusal:
     """The refusal of a request."""
 
-    digest_challenges: tuple[str, ...]
-    """WWW-Authenticate values of scheme Digest, as received."""
-    other_challenges: tuple[str, ...]
+    digest_challenges: tuple[Challenge, ...]
+    """Those by Digest that we can answer, in the device's order."""
+    other_challenges: tuple[Challenge, ...]
     fault: Fault | None
     bare: bool
     """The answer is 401 without any scheme."""
@@ -83,7 +82,7 @@ class Refusal:
     @property
     def stale(self) -> bool:
         """RFC 7616 section 3.3: the password was right, only the challenge was too old."""
-        return bool(self.digest_challenges) and bool(_STALE.search(self.digest_challenges[0]))
+        return bool(self.digest_challenges) and self.digest_challenges[0].stale
 
     @property
     def locked(self) -> bool:
@@ -105,7 +104,7 @@ class Refusal:
 
 
 def refusal_of(
-    status: int, challenges: tuple[str, ...], fault: Fault | None, words: str = ""
+    status: int, challenges: tuple[Challenge, ...], fault: Fault | None, words: str = ""
 ) -> Refusal | None:
     """The refusal in an HTTP answer, or None where the request was accepted.
 
@@ -115,8 +114,8 @@ def refusal_of(
     refusing_fault = fault if fault is not None and fault.refuses else None
     if status not in (401, 403) and refusing_fault is None:
         return None
-    digest = tuple(c for c in challenges if c.lower().startswith("digest "))
-    other = tuple(c for c in challenges if c not in digest)
+    digest = tuple(challenge for challenge in challenges if can_answer(challenge))
+    other = tuple(challenge for challenge in challenges if not can_answer(challenge))
     text = " ".join((*fault.codes, fault.text)) if fault is not None else words
     return Refusal(digest, other, refusing_fault, status == 401 and not challenges, text)
 
@@ -172,7 +171,15 @@ def credentials_missing() -> IngestError:
 
 def no_way_in(port: int, refusal: Refusal) -> IngestError:
     """The failure where a port requires a login that ONVIF does not have, or refuses everything."""
-    schemes = tuple(printable(c.partition(" ")[0], 20) for c in refusal.other_challenges)
+    schemes = tuple(printable(c.name, 20) for c in refusal.other_challenges)
+    if any(challenge.scheme == "digest" for challenge in refusal.other_challenges):
+        return IngestError(
+            ConditionType.ELIGIBLE,
+            Reason.PROTOCOL_ERROR,
+            f"Port {port} asks for a login by a Digest challenge that cannot be answered: it lacks "
+            "a nonce, or names neither MD5 nor SHA-256, or a qop other than auth",
+            Retry.SLOW,
+        )
     asked = (
         ("asks for a login by HTTP ", Quotation(listed(schemes)))
         if schemes

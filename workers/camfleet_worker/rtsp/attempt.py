@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from camfleet_worker.base.skipped import SKIPPED, Part
+from camfleet_worker.login.challenges import Authorizer
 from camfleet_worker.login.credentials import Credentials
-from camfleet_worker.rtsp.auth import Authorizer
 from camfleet_worker.rtsp.login import BeforeAttempt, LoginAccepted, RtspLogin
 from camfleet_worker.rtsp.message import Response
 from camfleet_worker.rtsp.session import RtspSession
@@ -29,7 +30,8 @@ class Attempt:
         self.target = target
         """The address to ask now; a redirect changes its path."""
         self.session = RtspSession(
-            Authorizer(credentials.username, credentials.password) if credentials else None
+            Authorizer(credentials.username, credentials.password) if credentials else None,
+            lambda element: self.note_skipped(Part.CHALLENGE, element),
         )
         self.login = RtspLogin(self.session, credentials is not None, before_attempt, accepted)
         self.answered = False
@@ -38,6 +40,12 @@ class Attempt:
         self._kept_challenge = False
         self.silence = ""
         """Why there is no audio although it was asked for; else empty."""
+
+    def note_skipped(self, part: Part, excerpt: str) -> None:
+        """Count what cannot be read; its first of a kind is logged."""
+        address = f"{self.target.host}:{self.target.port}"
+        # A path may hold a password: it distinguishes the streams of a recorder, and is not logged.
+        SKIPPED.note(part, f"{address}{self.target.path}", address, excerpt)
 
     def keep_challenge(self, challenge: Response) -> bool:
         """Answer this challenge with the next request, on another connection; False where that was

@@ -3,15 +3,15 @@
 
 The handshake calls it for each 401. One request is sent without credentials, then one attempt is
 made with them; a second one only for another scheme that the camera offers, and where the gate
-allows it, because cameras lock accounts. auth.py computes the answers to challenges.
+allows it, because cameras lock accounts. login/challenges.py computes the answers to challenges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from camfleet_worker.login.challenges import Authorization
 from camfleet_worker.rtsp import refusal
-from camfleet_worker.rtsp.auth import Authorization
 from camfleet_worker.rtsp.message import Response
 from camfleet_worker.rtsp.session import RtspSession
 

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from camfleet_worker.base.octets import OCTETS
 from camfleet_worker.base.whole_number import whole_number
 
 MAX_HEAD_BYTES = 16 * 1024
@@ -28,9 +29,6 @@ FRAME_HEAD = struct.Struct("!BBH")
 
 _SHORTEST_PACKET_BYTES = 8
 """An empty RTCP receiver report."""
-
-OCTETS = "surrogateescape"
-"""How octets of a peer that are no UTF-8 stand in text that goes back to it, and nowhere else."""
 
 _VERSION = "RTSP/1.0"
 _DIGITS = 9

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from camfleet_worker.rtsp.auth import Authorization, Authorizer, parse_challenges
+from camfleet_worker.login.challenges import (
+    Authorization,
+    Authorizer,
+    Skip,
+    ignore,
+    parse_challenges,
+)
 from camfleet_worker.rtsp.headers import parse_public, parse_session
 from camfleet_worker.rtsp.message import Request, Response, serialise_request, serialise_response
 
@@ -25,8 +31,10 @@ _UNSTATED_TIMEOUT_S = 30
 class RtspSession:
     """The state of one session on our side."""
 
-    def __init__(self, authorizer: Authorizer | None) -> None:
+    def __init__(self, authorizer: Authorizer | None, skip: Skip = ignore) -> None:
+        """`skip` is called with each element of a challenge that cannot be read."""
         self._authorizer = authorizer
+        self._skip = skip
         self._authorization: Authorization | None = None
         self._cseq = 0
         self._keepalive_cseq: int | None = None
@@ -72,7 +80,7 @@ class RtspSession:
 
     def offers(self, response: Response) -> list[Authorization]:
         """Answers to the challenges of a 401, strongest first; empty where we know none."""
-        challenges = parse_challenges(response.headers.all("www-authenticate"))
+        challenges = parse_challenges(response.headers.all("www-authenticate"), self._skip)
         return self._authorizer.answers(challenges) if self._authorizer else []
 
     def log_in(self, authorization: Authorization) -> None:

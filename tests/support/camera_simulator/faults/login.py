@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clocks, logins, SOAP manners: what stands before the ONVIF services (quirks 1–11, 25–27, 49,
-53)."""
+53, 59)."""
 
 from __future__ import annotations
 
+from camera_simulator.challenge_forms import FORMS
 from camera_simulator.faults.fault import Fault
 
 _DAY_S = 86_400.0
+_FORMS_SEEN = {
+    "several-in-one": "httpwg/http-core#136",
+    "qop-list": "devfans/digest-fetch#4",
+    "without-quotes": "tafax/angular-digest-auth#21",
+    "quoted-commas": "tafax/angular-digest-auth#21",
+}
 
 FAULTS = (
     Fault(
@@ -124,6 +131,17 @@ FAULTS = (
                 "python-onvif#48",
             ),
         )
+    ),
+    *(
+        Fault(
+            f"challenge-{name}",
+            f"Challenges, over HTTP and RTSP: {form.sentence}",
+            "replay",
+            {"challenge_form": name, "onvif_schemes": ("digest",)},
+            _FORMS_SEEN.get(name, ""),
+            quirk=59,
+        )
+        for name, form in FORMS.items()
     ),
     Fault(
         "locks-after-5",

@@ -7,6 +7,7 @@ import pytest
 
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import Retry
+from camfleet_worker.login.challenges import parse_challenges
 from camfleet_worker.resolve.attempts import AuthScheme
 from camfleet_worker.resolve.refusal import Fault, Refusal, no_way_in, refusal_of, rejection
 
@@ -19,7 +20,7 @@ TOKEN = AuthScheme.USERNAME_TOKEN
 def refused(
     status: int = 401, challenges: tuple[str, ...] = (), fault: Fault | None = None, words: str = ""
 ) -> Refusal:
-    refusal = refusal_of(status, challenges, fault, words)
+    refusal = refusal_of(status, tuple(parse_challenges(challenges)), fault, words)
     assert refusal is not None
     return refusal
 
@@ -133,3 +134,24 @@ def test_a_login_by_basic_is_no_onvif_and_is_never_answered() -> None:
     assert error.detail == (
         "Port 80 asks for a login by HTTP Basic, which is not how an ONVIF device asks"
     )
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        'Digest realm="IP Camera"',
+        'Digest realm="IP Camera", nonce="n", algorithm=SHA-512-256',
+        'Digest realm="IP Camera", nonce="n", qop="auth-int"',
+    ],
+)
+def test_a_digest_that_nobody_can_answer_is_named_and_is_no_way_in(challenge: str) -> None:
+    refusal = refused(401, (BASIC, challenge))
+    assert refusal.offers == ()
+    error = no_way_in(80, refusal)
+    assert error.reason is Reason.PROTOCOL_ERROR
+    assert error.detail.startswith("Port 80 asks for a login by a Digest challenge that cannot be")
+
+
+def test_where_digest_cannot_be_answered_the_token_is_tried_alone() -> None:
+    unanswerable = 'Digest realm="IP Camera", nonce="n", algorithm=SHA-512-256'
+    assert refused(401, (unanswerable,), NOT_AUTHORIZED).offers == (TOKEN,)

@@ -9,7 +9,7 @@ import pytest
 
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.errors import IngestError
-from camfleet_worker.rtsp.auth import Authorizer
+from camfleet_worker.login.challenges import Authorizer
 from camfleet_worker.rtsp.login import RtspLogin
 from camfleet_worker.rtsp.message import Headers, Response
 from camfleet_worker.rtsp.session import RtspSession

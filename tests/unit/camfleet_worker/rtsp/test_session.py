@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from camfleet_worker.rtsp.auth import Authorizer
+from camfleet_worker.login.challenges import Authorizer
 from camfleet_worker.rtsp.message import Headers, MessageReader, Request, Response
 from camfleet_worker.rtsp.session import RtspSession, answer_request
 

@@ -14,12 +14,12 @@ from enum import Enum, auto
 
 from camfleet_api.conditions import Reason
 from camfleet_worker.base.errors import IngestError, Retry
+from camfleet_worker.login.challenges import Authorizer
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioFormat
 from camfleet_worker.relay.rtsp.audio import AUDIO_IDS, describe_audio
 from camfleet_worker.relay.rtsp.packets import PAYLOAD_TYPE, VIDEO_IDS
 from camfleet_worker.relay.target import RelayTarget
-from camfleet_worker.rtsp.auth import Authorizer
 from camfleet_worker.rtsp.headers import InterleavedIds, is_udp, settled_ids
 from camfleet_worker.rtsp.message import Response
 from camfleet_worker.rtsp.session import RtspSession

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers to RTSP login challenges: Basic, Digest with MD5 and SHA-256 (RFC 2617, RFC 7616).
+"""Login challenges of HTTP and RTSP: read, and answered by Basic and Digest with MD5 and SHA-256.
 
-Pure except the client nonce. Used by the camera client and by the relay. It counts no attempts and
-decides no retries: the caller limits them, because cameras lock accounts.
+RFC 9110 section 11, RFC 2617, RFC 7616. Pure except the client nonce. Used by both doors of a
+camera, onvif and rtsp, and by the relay. It counts no attempts and decides no retries: the caller
+limits them, because cameras lock accounts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from camfleet_worker.rtsp.message import OCTETS
+from camfleet_worker.base.octets import OCTETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,10 @@ class Challenge:
     """One scheme that a server offers, with its parameters by lower-case name."""
 
     scheme: str
+    """In lower case."""
     parameters: dict[str, str]
+    name: str = ""
+    """The scheme as the server writes it."""
 
     @property
     def stale(self) -> bool:
@@ -43,38 +47,74 @@ class Authorization(Protocol):
         ...
 
 
-# One element of WWW-Authenticate: `name=value`, `name="value"`, or the name of a scheme. Some
-# servers put several challenges into one header, so scheme names may stand in the middle. What
-# lies between elements is for `finditer` to pass over: patterns for it, and ones that try again
-# with less, take minutes for a header of blanks.
+Skip = Callable[[str], None]
+"""Called with each element of a challenge that cannot be read."""
+
+
+def ignore(element: str) -> None:
+    """For a caller that does not note what is skipped."""
+
+
+_WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]++"
+"""RFC 9110 section 5.6.2."""
+# One element of WWW-Authenticate: `name=value`, `name="value"`, or a word. Some servers put several
+# challenges into one header, so schemes may stand in the middle. What lies between elements is for
+# `search` to pass over: patterns for it, and ones that try again with less, take minutes for a
+# header of blanks.
 _ELEMENT = re.compile(
-    r"""(?P<name>[A-Za-z0-9_-]++)\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"?|(?P<bare>[^\s,]*+))
-        | (?P<scheme>[A-Za-z0-9_-]++)
-        | (?P<junk>[^\s,])
+    rf"""(?P<name>{_WORD})\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"?|(?P<bare>[^\s,]*+))
+        | (?P<word>{_WORD})(?P<opens>\s++(?={_WORD}\s*+=))?
+        | (?P<junk>[^\s,]++)
     """,
     re.VERBOSE,
 )
+_TOKEN68 = re.compile(r"\s++[A-Za-z0-9._~+/-]++=*+(?=\s*+(?:,|\Z))")
+"""What stands behind a scheme instead of parameters (RFC 9110 section 11.2)."""
+_WITH_PARAMETERS = ("basic", "digest")
+_SCHEMES = frozenset(
+    {*_WITH_PARAMETERS, "bearer", "concealed", "dpop", "gnap", "hoba", "mutual", "negotiate"}
+    | {"ntlm", "oauth", "privatetoken", "scram-sha-1", "scram-sha-256", "vapid"}
+)
+"""The registry of IANA, and NTLM."""
 
 
-def parse_challenges(values: Iterable[str]) -> list[Challenge]:
-    """Every challenge of all WWW-Authenticate headers, in the server's order."""
-    return [challenge for value in values for challenge in _challenges(value)]
+def parse_challenges(values: Iterable[str], skip: Skip = ignore) -> list[Challenge]:
+    """Every challenge of all WWW-Authenticate headers, in the server's order.
+
+    An element that cannot be read costs neither its challenge nor those beside it.
+    """
+    return [challenge for value in values for challenge in _challenges(value, skip)]
 
 
-def _challenges(value: str) -> Iterator[Challenge]:
+def _challenges(value: str, skip: Skip) -> Iterator[Challenge]:
     current: Challenge | None = None
-    for element in _ELEMENT.finditer(value):
-        if scheme := element["scheme"]:
+    at = 0
+    while element := _ELEMENT.search(value, at):
+        at = element.end()
+        if _begins_challenge(element, first=current is None):
             if current is not None:
                 yield current
-            current = Challenge(scheme.lower(), {})
-        elif (name := element["name"]) and current is not None:
+            current = Challenge(element["word"].lower(), {}, element["word"])
+            if current.scheme not in _WITH_PARAMETERS:
+                token = _TOKEN68.match(value, element.end("word"))
+                at = token.end() if token else at
+        elif element["name"] and current is not None:
             # The text between the quotes is taken as it stands: RFC 2617 section 1.2 hashes
             # unq(value), which drops the quotes and nothing else.
             text = element["quoted"] if element["quoted"] is not None else element["bare"]
-            current.parameters.setdefault(name.lower(), _as_sent(text))
+            current.parameters.setdefault(element["name"].lower(), _as_sent(text))
+        else:
+            skip(element[0].strip())
     if current is not None:
         yield current
+
+
+def _begins_challenge(element: re.Match[str], *, first: bool) -> bool:
+    """Whether a word is a scheme. One that we do not know, amid the parameters of a challenge and
+    without any of its own, is a parameter that lacks its value, or belongs to a list in no quotes.
+    """
+    word: str | None = element["word"]
+    return word is not None and (first or bool(element["opens"]) or word.lower() in _SCHEMES)
 
 
 def _as_sent(text: str) -> str:
@@ -111,7 +151,7 @@ class Authorizer:
         """
         best: dict[str, Authorization] = {}
         for challenge in challenges:
-            if challenge.scheme == "digest" and _can_answer(challenge):
+            if can_answer(challenge):
                 digest = _Digest(self._username, self._password, challenge, self._new_cnonce)
                 best.setdefault(digest.name, digest)
             elif challenge.scheme == "basic":
@@ -145,17 +185,26 @@ def _sha256(text: str) -> str:
 _HASHES: dict[str, Callable[[str], str]] = {"MD5": _md5, "SHA-256": _sha256}
 
 
-def _algorithm(challenge: Challenge) -> tuple[str, bool]:
-    """Name of the hash, and whether it is the session variant."""
-    name = challenge.parameters.get("algorithm", "MD5").upper() or "MD5"
-    return name.removesuffix("-SESS"), name.endswith("-SESS")
+def _algorithm(challenge: Challenge) -> str:
+    """The algorithm to use, as the server writes it: of a list the first that we can compute, else
+    the whole; "" where none is stated, which means MD5."""
+    stated = challenge.parameters.get("algorithm", "").strip()
+    listed = (name.strip() for name in stated.split(","))
+    return next((name for name in listed if name and _hash_of(name) in _HASHES), stated)
 
 
-def _can_answer(challenge: Challenge) -> bool:
+def _hash_of(algorithm: str) -> str:
+    """Name of the hash of an algorithm, which may be its session variant."""
+    return algorithm.upper().removesuffix("-SESS")
+
+
+def can_answer(challenge: Challenge) -> bool:
+    """Whether this is a Digest challenge that we can compute an answer to."""
     qop = challenge.parameters.get("qop")
     return (
-        "nonce" in challenge.parameters
-        and _algorithm(challenge)[0] in _HASHES
+        challenge.scheme == "digest"
+        and "nonce" in challenge.parameters
+        and _hash_of(_algorithm(challenge) or "MD5") in _HASHES
         and (not qop or "auth" in _options(qop))
     )
 
@@ -171,15 +220,16 @@ class _Digest:
         self, username: str, password: str, challenge: Challenge, new_cnonce: Callable[[], str]
     ) -> None:
         given = challenge.parameters
-        name, session = _algorithm(challenge)
+        # Echoed only where it was sent: old firmware refuses parameters it does not know.
+        self._algorithm = _algorithm(challenge)
+        name = _hash_of(self._algorithm or "MD5")
+        session = self._algorithm.upper().endswith("-SESS")
         self.name = f"Digest {name}{'-SESS' if session else ''}"
         self._hash = _HASHES[name]
         self._username = username
         self._realm = given.get("realm", "")
         self._nonce = given["nonce"]
         self._opaque = given.get("opaque")
-        # Echoed only where it was sent: old firmware refuses parameters it does not know.
-        self._algorithm = given.get("algorithm")
         self._qop = bool(given.get("qop"))
         self._new_cnonce = new_cnonce
         self._count = 0

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_worker.rtsp.auth import (
+from camfleet_worker.base.octets import OCTETS
+from camfleet_worker.login.challenges import (
     Authorization,
     Authorizer,
     parse_challenges,
 )
-from camfleet_worker.rtsp.message import OCTETS, Response, parse_message
+from camfleet_worker.rtsp.message import Response, parse_message
 
 
 def answer(
@@ -125,6 +126,50 @@ def test_of_all_that_can_be_computed_the_strongest_comes_first() -> None:
 def test_two_challenges_in_one_header_are_parsed_as_two() -> None:
     schemes = [c.scheme for c in parse_challenges(['Basic realm="a, b", Digest nonce=n, realm=r'])]
     assert schemes == ["basic", "digest"]
+
+
+@pytest.mark.parametrize(
+    ("header", "schemes", "skipped"),
+    [
+        ('Digest realm="r", strict, nonce="n"', ["digest"], ["strict"]),
+        ("Digest realm=r, qop=auth,auth-int, nonce=n", ["digest"], ["auth-int"]),
+        ('Negotiate YII+Basic/Q==, Digest realm="r", nonce="n"', ["negotiate", "digest"], []),
+        ('NTLM, Digest realm="r", nonce="n"', ["ntlm", "digest"], []),
+        ('Digest realm="r", nonce="n", Hawk id="1"', ["digest", "hawk"], []),
+        ('Digest realm="r", {"a"}, nonce="n"', ["digest"], ['{"a"}']),
+        ('realm="r", Digest realm="r", nonce="n"', ["digest"], ['realm="r"']),
+        ('Digest realm="r", nonce="n", BASIC', ["digest", "basic"], []),
+    ],
+)
+def test_an_element_that_cannot_be_read_costs_nothing_beside_it(
+    header: str, schemes: list[str], skipped: list[str]
+) -> None:
+    passed_over: list[str] = []
+    found = parse_challenges([header], passed_over.append)
+    assert [challenge.scheme for challenge in found] == schemes
+    assert passed_over == skipped
+    digest = next(challenge for challenge in found if challenge.scheme == "digest")
+    assert {name: digest.parameters[name] for name in ("realm", "nonce")} == {
+        "realm": "r",
+        "nonce": "n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("listed", "name", "echoed"),
+    [
+        ('"SHA-512-256, MD5"', "Digest MD5", "MD5"),
+        ("MD5,SHA-256", "Digest MD5", "MD5"),
+        ('"SHA-256-sess , MD5"', "Digest SHA-256-SESS", "SHA-256-sess"),
+    ],
+)
+def test_of_a_list_of_algorithms_the_first_that_we_can_compute_is_taken(
+    listed: str, name: str, echoed: str
+) -> None:
+    digest = answer(f'Digest realm="r", nonce="n", algorithm={listed}')
+    assert digest is not None
+    assert digest.name == name
+    assert fields(digest.header("PLAY", "rtsp://c/"))["algorithm"] == echoed
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,10 @@ class LearnedStatus(SparseModel):
     transport: Annotated[str, Field(max_length=3)] = Field(
         "", description="udp where the camera sends its stream in no other way."
     )
+    keepalive: Annotated[str, Field(max_length=13)] = Field(
+        "",
+        description="RTSP method that keeps a session alive though the camera does not name it.",
+    )
     profile_token: Annotated[str, Field(max_length=64)] = Field(
         "", description="Media profile that was picked."
     )

@@ -92,7 +92,7 @@ class DeviceTape:
             await before_attempt()
         if self.rtsp is not None:
             raise self.rtsp
-        session = SimpleNamespace(timeout_s=60)
+        session = SimpleNamespace(timeout_s=60, uncounted_ends_s=(30.0, 120.0))
         stream = SimpleNamespace(
             codec=Codec.H264, session=session, certificate="", transport="tcp", silence=""
         )

@@ -86,6 +86,34 @@ async def test_a_stream_that_dies_again_and_again_comes_back_without_asking_onvi
     assert objects.ready("gate") == ("True", "Ready")
 
 
+@pytest.mark.quirk(58)
+@pytest.mark.parametrize(
+    ("fault", "method", "lost"),
+    [
+        ("keepalive-get-parameter-unnamed", "GET_PARAMETER", 1),
+        ("keepalive-set-parameter-unnamed", "SET_PARAMETER", 2),
+    ],
+)
+async def test_a_keepalive_that_public_does_not_name_is_learnt_from_lost_sessions(
+    hasty_worker: WorkerParts,
+    simulator: Simulator,
+    objects: CameraObjects,
+    fault: str,
+    method: str,
+    lost: int,
+) -> None:
+    camera = await simulator.add(CameraSettings("gate", password=PASSWORD, faults=(fault,)))
+    await hasty_worker.run(policy_to(None), entry(objects, camera))
+
+    def learnt() -> str:
+        status = objects.objects["gate"].get("status", {})
+        return str(status.get("learned", {}).get("keepalive", ""))
+
+    await eventually_async(lambda: learnt() == method, within_s=30)
+    assert camera.counters.sessions_expired == lost
+    assert camera.counters.sessions_open == 1
+
+
 @pytest.mark.quirk(40)
 async def test_a_camera_that_restarts_in_1970_streams_at_once_and_its_clock_is_reported_later(
     hasty_worker: WorkerParts, simulator: Simulator, objects: CameraObjects

@@ -444,6 +444,14 @@ QUIRKS = (
         "spent for nothing; no second scheme is tried behind a refusal that closes.",
     ),
     Quirk(
+        58,
+        "Only a keepalive that Public does not name keeps the session",
+        "Streamedian/html5_rtsp_player#73",
+        "After a session that ended at about its timeout, another method is sent beside those that "
+        "Public names. One by which a session outlives its timeout is kept, in the status too; "
+        "where none helps, the sessions end for another reason and none is kept.",
+    ),
+    Quirk(
         59,
         "Challenges in any legal form, and some that are none",
         "devfans/digest-fetch#4, RFC 9110 section 11, RFC 2617 section 1.2",

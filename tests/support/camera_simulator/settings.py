@@ -208,6 +208,8 @@ class CameraSettings:
     session_timeout_text: str = ""
     sessions_linger: bool = False
     rtsp_methods: tuple[str, ...] = ("GET_PARAMETER", "SET_PARAMETER", "OPTIONS")
+    rtsp_methods_unnamed: tuple[str, ...] = ()
+    """Those of them that Public leaves out."""
     dead_session_packets: bool = False
     rtsp_dialect: tuple[Dialect, ...] = ()
     sender_reports: bool = True

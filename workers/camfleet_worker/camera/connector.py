@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from camfleet_api.camera import Attempts
@@ -125,7 +125,7 @@ class Connector:
                 await self._budget(assignment)
                 stream = await self._open(assignment, login)
         self._session_timeout_s = stream.session.timeout_s
-        self._learnt.opened(stream)
+        self._learnt.opened(stream, _now())
         return stream
 
     async def resolve(self, assignment: Assignment) -> None:
@@ -196,12 +196,15 @@ class Connector:
 
     async def _open(self, assignment: Assignment, login: Login | None) -> PlayingStream:
         assert self._learnt.status is not None  # _must_resolve is True without it
-        target = stream_target(
-            assignment.camera,
-            assignment.policy,
-            self._learnt.status,
-            revealed(self._learnt.status.stream_path, self._credentials),
-            self._session_timeout_s,
+        target = replace(
+            stream_target(
+                assignment.camera,
+                assignment.policy,
+                self._learnt.status,
+                revealed(self._learnt.status.stream_path, self._credentials),
+                self._session_timeout_s,
+            ),
+            keepalive=self._learnt.keepalive,
         )
         try:
             stream = await self._deps.open_stream(

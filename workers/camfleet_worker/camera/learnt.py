@@ -14,6 +14,7 @@ from camfleet_api.camera import CameraStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.ingest_shard import ShardCamera
 from camfleet_worker.camera.identity_watch import IdentityWatch
+from camfleet_worker.camera.keepalive_trial import KeepaliveTrial
 from camfleet_worker.camera.status_mapping import (
     learned_from_stream,
     learned_status,
@@ -40,6 +41,7 @@ class Learnt:
         self.status: LearnedStatus | None = None
         """The learnt values for the Camera's status; None before the first resolve."""
         self.identity = IdentityWatch()
+        self._keepalives = KeepaliveTrial()
         self.side: tuple[Failure, ...] = ()
         """The side conditions that are not True since ONVIF was last asked."""
         self._at = 0.0
@@ -51,6 +53,7 @@ class Learnt:
         side = recalled_side(status)
         self.identity.recall(status.device, side)
         self.status, self._at = status.learned, now
+        self._keepalives = KeepaliveTrial(status.learned.keepalive if status.learned else "")
         self.side = tuple(f for f in side if f.condition not in NOT_FROM_ONVIF)
 
     def resolved(self, resolution: Resolution, camera: ShardCamera, now: float) -> None:
@@ -65,8 +68,14 @@ class Learnt:
         """Wait a day after ONVIF has failed beside a stream that plays, which does not need it."""
         self._at, self._recheck_at = now, math.inf
 
-    def opened(self, stream: PlayingStream) -> None:
+    @property
+    def keepalive(self) -> str:
+        """The method to keep the next session alive with, beside those that Public names."""
+        return self._keepalives.method
+
+    def opened(self, stream: PlayingStream, now: float) -> None:
         """Record that the RTSP port plays this stream."""
+        self._keepalives.begin(now, stream.session.uncounted_ends_s)
         if self.status is not None:
             self.status = learned_from_stream(self.status, stream)
 
@@ -77,9 +86,16 @@ class Learnt:
             size = {"width": video.width, "height": video.height}
             self.status = self.status.model_copy(update=size)
 
-    def ended(self, reason: Reason, *, streamed: bool) -> None:
+    def lasts(self, now: float) -> None:
+        """Record that the session goes on, if there is one. Called regularly."""
+        if self._keepalives.lasts(now) and self.status is not None:
+            found = {"keepalive": self._keepalives.learnt}
+            self.status = self.status.model_copy(update=found)
+
+    def ended(self, reason: Reason, now: float, *, streamed: bool) -> None:
         """Record that a connect or a session has failed. A stream that had access units is still at
         its learnt path, so ONVIF need not be asked again."""
+        self._keepalives.ended(now, reason)
         self._last_error = None if streamed else reason
 
     def nothing_arrived(self) -> None:

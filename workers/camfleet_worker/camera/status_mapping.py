@@ -22,7 +22,7 @@ from camfleet_worker.rtsp.client import PlayingStream, StreamTarget
 _TICKS_S = 2
 """Clock offsets are rounded to seconds and measured over a network: a smaller change is ignored."""
 
-FROM_RTSP = ("stream_certificate", "transport")
+FROM_RTSP = ("stream_certificate", "transport", "keepalive")
 """The fields that only the RTSP port shows; all others in LearnedStatus come from a resolve."""
 
 

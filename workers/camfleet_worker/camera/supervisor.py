@@ -217,6 +217,7 @@ class CameraSupervisor:
         """Give the reporter and the journal the current state, if it has changed. The fleet calls
         it regularly, because sinks change their state on other threads without a callback."""
         self.journal.look(self._sinks.set)
+        self._learnt.lasts(_now())
         snapshot = self.snapshot
         if snapshot != self._published:
             self._published = snapshot
@@ -297,7 +298,7 @@ class CameraSupervisor:
         self.publish()
 
     def _fail(self, error: IngestError) -> None:
-        self._learnt.ended(error.reason, streamed=self._state.streaming)
+        self._learnt.ended(error.reason, _now(), streamed=self._state.streaming)
         if error.retry is Retry.ON_SECRET_CHANGE:
             self.auth_failures += 1
         if self._state.down(error, _now()):

@@ -32,6 +32,7 @@ class Attempt:
         self.session = RtspSession(
             Authorizer(credentials.username, credentials.password) if credentials else None,
             lambda element: self.note_skipped(Part.CHALLENGE, element),
+            target.keepalive,
         )
         self.login = RtspLogin(self.session, credentials is not None, before_attempt, accepted)
         self.answered = False

@@ -17,7 +17,7 @@ from camfleet_worker.login.challenges import (
     ignore,
     parse_challenges,
 )
-from camfleet_worker.rtsp.headers import parse_public, parse_session
+from camfleet_worker.rtsp.headers import DEFAULT_SESSION_TIMEOUT_S, parse_public, parse_session
 from camfleet_worker.rtsp.message import Request, Response, serialise_request, serialise_response
 
 USER_AGENT = "camfleet"
@@ -31,8 +31,12 @@ _UNSTATED_TIMEOUT_S = 30
 class RtspSession:
     """The state of one session on our side."""
 
-    def __init__(self, authorizer: Authorizer | None, skip: Skip = ignore) -> None:
-        """`skip` is called with each element of a challenge that cannot be read."""
+    def __init__(
+        self, authorizer: Authorizer | None, skip: Skip = ignore, unnamed_keepalive: str = ""
+    ) -> None:
+        """`skip` is called with each element of a challenge that cannot be read.
+        `unnamed_keepalive`: a method that counts as named by Public."""
+        self._unnamed_keepalive = unnamed_keepalive
         self._authorizer = authorizer
         self._skip = skip
         self._authorization: Authorization | None = None
@@ -112,6 +116,14 @@ class RtspSession:
         timeout_s = self.timeout_s if self._timeout_stated else _UNSTATED_TIMEOUT_S
         return timeout_s / max(3, len(self._keepalives()) + 1)
 
+    @property
+    def uncounted_ends_s(self) -> tuple[float, float]:
+        """Between which ages a server ends the session where it counts no keepalive of ours: it may
+        mean less than it states or leaves unstated, and may look for silent sessions rarely."""
+        most_s = self.timeout_s or DEFAULT_SESSION_TIMEOUT_S
+        least_s = most_s if self._timeout_stated else _UNSTATED_TIMEOUT_S
+        return least_s / 2, 2.0 * most_s
+
     def keepalive(self) -> bytes | None:
         """The next keepalive, or None where the server accepts none.
 
@@ -128,12 +140,14 @@ class RtspSession:
         return self._keepalive_by(methods[at % len(methods)])
 
     def _keepalives(self) -> list[str]:
-        """OPTIONS, and what the camera named; GET_PARAMETER where it does not know OPTIONS."""
+        """OPTIONS, what the camera named, and one more that it counts; GET_PARAMETER where it does
+        not know OPTIONS."""
         named = self._public or ({"GET_PARAMETER"} if "OPTIONS" in self._unknown else set())
         return [
             method
             for method in _KEEPALIVES
-            if method not in self._unknown and (method == "OPTIONS" or method in named)
+            if method not in self._unknown
+            and (method in ("OPTIONS", self._unnamed_keepalive) or method in named)
         ]
 
     def _keepalive_by(self, method: str) -> bytes | None:

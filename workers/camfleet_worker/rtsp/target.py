@@ -27,6 +27,8 @@ class StreamTarget:
     """Whether to ask for UDP first, because the camera offered nothing else the last time."""
     audio: bool = False
     """Whether to ask for audio, where the camera offers a codec that we take."""
+    keepalive: str = ""
+    """A method by which to keep the session alive though Public does not name it; "" for none."""
     session_timeout_s: float = 0.0
     """The timeout that the camera stated last: for so long it may keep a lost session."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RTSP sessions: transports, keepalive, limits, headers (quirks 28–33, 39, 51, 54)."""
+"""RTSP sessions: transports, keepalive, limits, headers (quirks 28–33, 39, 51, 54, 58)."""
 
 from __future__ import annotations
 
@@ -147,6 +147,21 @@ FAULTS = (
         {"keepalive": ("SET_PARAMETER",), "session_timeout_s": 2},
         "ngraziano/SharpRTSP#63",
         quirk=29,
+    ),
+    *(
+        Fault(
+            f"keepalive-{method.lower().replace('_', '-')}-unnamed",
+            f"Only {method} keeps a session alive, and Public does not name it.",
+            "replay",
+            {
+                "keepalive": (method,),
+                "rtsp_methods_unnamed": ("GET_PARAMETER", "SET_PARAMETER"),
+                "session_timeout_s": 2,
+            },
+            "Streamedian/html5_rtsp_player#73",
+            quirk=58,
+        )
+        for method in ("GET_PARAMETER", "SET_PARAMETER")
     ),
     Fault(
         "keepalive-reports-only",

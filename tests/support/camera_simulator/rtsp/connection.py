@@ -247,7 +247,8 @@ class RtspConnection(asyncio.Protocol):
 
     def _options(self, message: Message) -> None:
         methods = [m for m in _METHODS if m not in _KEEPALIVES]
-        methods += self._camera.effective.rtsp_methods
+        settings = self._camera.effective
+        methods += [m for m in settings.rtsp_methods if m not in settings.rtsp_methods_unnamed]
         self._send(message, 200, [("Public", ", ".join(methods))])
 
     def _describe(self, message: Message) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
-from camfleet_api.camera import DeviceStatus, LearnedStatus
+from camfleet_api.camera import CameraStatus, DeviceStatus, LearnedStatus
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.camera.learnt import Learnt
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
@@ -21,7 +21,11 @@ from virtual_time import START
 
 CAMERA = shard_camera(generation=3)
 ANSWER = Resolution(DeviceStatus(serial_number="AB123456"), LEARNED)
-UDP = cast(PlayingStream, SimpleNamespace(codec=Codec.H264, certificate="", transport="udp"))
+SESSION = SimpleNamespace(uncounted_ends_s=(30.0, 120.0))
+UDP = cast(
+    PlayingStream,
+    SimpleNamespace(codec=Codec.H264, certificate="", transport="udp", session=SESSION),
+)
 
 
 def resolved(answer: Resolution = ANSWER, now: float = 0.0) -> Learnt:
@@ -50,9 +54,9 @@ def test_an_edit_that_changes_no_learnt_value_needs_no_resolve() -> None:
 
 def test_a_failure_of_the_learnt_stream_has_onvif_asked_unless_it_had_pictures() -> None:
     learnt = resolved()
-    learnt.ended(Reason.STREAM_REFUSED, streamed=False)
+    learnt.ended(Reason.STREAM_REFUSED, 1.0, streamed=False)
     assert asks(learnt)
-    learnt.ended(Reason.STREAM_REFUSED, streamed=True)
+    learnt.ended(Reason.STREAM_REFUSED, 1.0, streamed=True)
     assert not asks(learnt)
 
 
@@ -84,7 +88,7 @@ def test_a_former_workers_knowledge_is_taken_over_without_what_is_seen_here() ->
 
 def test_udp_is_remembered_until_nothing_comes_by_it() -> None:
     learnt = resolved()
-    learnt.opened(UDP)
+    learnt.opened(UDP, 0.0)
     assert learnt.status is not None
     assert learnt.status.transport == "udp"
     learnt.nothing_arrived()
@@ -100,8 +104,25 @@ def test_the_size_that_pictures_have_counts_more_than_what_onvif_announced() -> 
 
 def test_before_the_first_resolve_a_stream_teaches_nothing() -> None:
     learnt = Learnt()
-    learnt.opened(UDP)
+    learnt.opened(UDP, 0.0)
     learnt.streams(VideoFormat(Codec.H264, (b"sps", b"pps"), 640, 360))
     learnt.nothing_arrived()
     learnt.renew(2)
     assert learnt.status is None
+
+
+def test_a_keepalive_that_was_found_outlives_a_resolve_and_the_worker() -> None:
+    learnt = resolved()
+    learnt.opened(UDP, 0.0)
+    learnt.ended(Reason.STREAM_ENDED, 60.0, streamed=True)
+    assert learnt.keepalive == "GET_PARAMETER"
+    learnt.opened(UDP, 100.0)
+    learnt.lasts(219.0)
+    assert learnt.status is not None
+    assert learnt.status.keepalive == "", "it is not known yet that it helps"
+    learnt.lasts(221.0)
+    learnt.resolved(ANSWER, CAMERA, 300.0)
+    assert learnt.status.keepalive == "GET_PARAMETER"
+    next_worker = Learnt()
+    next_worker.recall(CameraStatus(learned=learnt.status), 0.0)
+    assert next_worker.keepalive == "GET_PARAMETER"

@@ -95,7 +95,7 @@ class Line:
             raise NO_ANSWER from None
         finally:
             self.pending[target.host] -= 1
-        session = SimpleNamespace(timeout_s=60.0)
+        session = SimpleNamespace(timeout_s=60.0, uncounted_ends_s=(30.0, 120.0))
         stream = SimpleNamespace(
             codec=Codec.H264, session=session, certificate="", transport="tcp", silence=""
         )

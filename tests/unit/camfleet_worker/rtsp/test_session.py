@@ -142,3 +142,24 @@ def test_a_server_may_ask_whether_we_live_and_order_nothing(method: str, status:
     (reply,) = reader
     assert isinstance(reply, Response)
     assert (reply.status, reply.cseq) == (status, 42)
+
+
+def test_a_method_that_public_does_not_name_is_sent_where_it_is_known_to_count() -> None:
+    session = RtspSession(None, unnamed_keepalive="SET_PARAMETER")
+    session.aggregate_url = "rtsp://camera/1"
+    first = sent(session.keepalive())
+    session.keepalive_answered(answer(first, 200, ("Public", "OPTIONS, PLAY")))
+    methods = [sent(session.keepalive()).method for _ in range(3)]
+    assert methods == ["SET_PARAMETER", "OPTIONS", "SET_PARAMETER"]
+
+
+@pytest.mark.parametrize(
+    ("header", "span_s"),
+    [("1;timeout=10", (5.0, 20.0)), ("1", (15.0, 120.0)), ("", (15.0, 120.0))],
+)
+def test_a_session_whose_keepalives_do_not_count_ends_at_about_its_timeout(
+    header: str, span_s: tuple[float, float]
+) -> None:
+    session = RtspSession(None)
+    session.learn(Response(200, "OK", Headers([("Session", header)])))
+    assert session.uncounted_ends_s == span_s

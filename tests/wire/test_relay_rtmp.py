@@ -8,6 +8,8 @@ import logging
 import os
 import signal
 import socket
+import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from itertools import islice, pairwise
@@ -33,6 +35,7 @@ from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from eventually import eventually
 from media_pump import MediaPump
 from vms import RtmpServer
+from vms.authority import Authority
 
 
 @pytest.fixture
@@ -226,6 +229,9 @@ class ScriptedVms:
                 with peer, contextlib.suppress(OSError):
                     self._serve(peer)
 
+    def _took_media(self, peer: socket.socket) -> None:
+        """Called for each message of media."""
+
     def _serve(self, peer: socket.socket) -> None:
         hello = b""
         while len(hello) < 1537:
@@ -241,6 +247,7 @@ class ScriptedVms:
                 heard = as_command(item)
                 if heard is None:
                     self.media_octets += len(item.body) if item.kind == 9 else 0
+                    self._took_media(peer)
                     continue
                 if heard.name == "connect":
                     peer.sendall(command("_result", 1, None, {"code": "Connected"}))
@@ -253,6 +260,60 @@ class ScriptedVms:
                     code = self._codes[min(len(self.published), len(self._codes)) - 1]
                     level = "status" if code.endswith("Start") else "error"
                     peer.sendall(command("onStatus", 0, None, {"level": level, "code": code}))
+
+
+class EndingTlsVms(ScriptedVms):
+    """One that takes pictures over TLS and then neither reads nor closes, or resets."""
+
+    def __init__(self, certificate: Path, *, resets: bool) -> None:
+        super().__init__("NetStream.Publish.Start")
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.url = self.url.replace("rtmp:", "rtmps:")
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(certificate)
+        self._resets = resets
+        self._over = threading.Event()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        super().__exit__()
+
+    def _serve(self, peer: socket.socket) -> None:
+        with self._tls.wrap_socket(peer, server_side=True) as encrypted:
+            super()._serve(encrypted)
+
+    def _took_media(self, peer: socket.socket) -> None:
+        if self.media_octets > 1000 and self._resets:
+            linger = struct.pack("ii", 1, 0)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            socket.socket(fileno=peer.detach()).close()
+        if self.media_octets > 1000:
+            self._over.wait()
+
+
+@pytest.mark.parametrize(
+    ("resets", "what"), [(False, "does not answer"), (True, "closed the connection")]
+)
+def test_over_tls_a_vms_that_hangs_is_not_said_to_disagree_on_tls(
+    tmp_path: Path, resets: bool, what: str
+) -> None:
+    authority, certificate = Authority(), tmp_path / "vms.pem"
+    certificate.write_text(authority.issue())
+    with EndingTlsVms(certificate, resets=resets) as vms:
+        where = relay_target(
+            RelayProtocol.RTMPS,
+            vms.url,
+            StreamNames("phu-yen", "s1", "gate", "0a1b2c3d"),
+            [Codec.H264],
+            None,
+            authority.pem,
+        )
+        timings = RelayTimings(progress_s=1.0)
+        sink = RtmpRelay("vms", where, jitter=lambda: 0.05, timings=timings)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE, within_s=20)
+            assert sink.state.error is not None
+            assert sink.state.error.detail.endswith(what)
 
 
 def test_a_refused_login_is_tried_once_and_stands_in_no_message() -> None:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -39,6 +40,10 @@ class RtmpPublisher:
         self._timings = timings
         self._reader = messages.ChunkReader()
         self._listened_at = 0.0
+        self._taken_octets = 0
+        self._acknowledged_octets = 0
+        self._progress_at = time.monotonic()
+        """When the peer's TCP was last seen to acknowledge anything."""
         self._socket = _connected(target, timings)
         try:
             self._shake_hands()
@@ -70,13 +75,31 @@ class RtmpPublisher:
         """Send a message for each tag; returns how many octets that took."""
         data = b"".join([messages.media(tag, self._stream) for tag in tags])
         if data:
-            self._socket.sendall(data)
+            with self._named_ends():
+                self._socket.sendall(data)
+            self._taken_octets += len(data)
         return len(data)
 
-    @property
     def unacknowledged(self) -> int:
-        """Octets that the peer's TCP has not acknowledged."""
-        return unacknowledged_octets(self._socket.fileno())
+        """Octets that the peer's TCP has not acknowledged. Called regularly."""
+        waiting = unacknowledged_octets(self._socket.fileno())
+        acknowledged = self._taken_octets - waiting
+        if not waiting or acknowledged > self._acknowledged_octets:
+            self._acknowledged_octets = acknowledged
+            self._progress_at = time.monotonic()
+        return waiting
+
+    @contextmanager
+    def _named_ends(self) -> Iterator[None]:
+        """Python's ssl loses why a write failed: EOF is also what it makes of ETIMEDOUT, by which
+        TCP_USER_TIMEOUT ends a connection on which nothing is acknowledged."""
+        try:
+            yield
+        except ssl.SSLEOFError as error:
+            silent_s = time.monotonic() - self._progress_at
+            if silent_s > self._timings.progress_s / 2:
+                raise TimeoutError from error
+            raise ConnectionResetError from error
 
     def listen(self) -> None:
         """Answer pings, and notice that the server closed the connection. Called regularly."""
@@ -86,7 +109,8 @@ class RtmpPublisher:
         self._listened_at = now
         self._socket.setblocking(False)
         try:
-            data = self._socket.recv(_READ_BYTES)
+            with self._named_ends():
+                data = self._socket.recv(_READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError):
             return
         finally:

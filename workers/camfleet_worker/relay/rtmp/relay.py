@@ -206,7 +206,7 @@ class RtmpRelay:
                 octets = publisher.send(tag for unit in batch for tag in _tags(flv, unit))
                 self._acks.sent(octets, _access_units(batch))
                 if self._acks.due(time.monotonic()):
-                    self._acks.unacknowledged(publisher.unacknowledged)
+                    self._acks.unacknowledged(publisher.unacknowledged())
                 publisher.listen()
                 self._count(batch)
                 self._state = WORKING

@@ -119,6 +119,7 @@ class Reason(StrEnum):
     SECRET_WRONG_TYPE = "SecretWrongType"  # noqa: S105 - a reason, not a secret
     CREDENTIALS_REJECTED = "CredentialsRejected"
     RTSP_CREDENTIALS_REJECTED = "RtspCredentialsRejected"
+    RTSP_PASSWORD_REJECTED = "RtspPasswordRejected"  # noqa: S105 - a reason, not a password
     ACCOUNT_LOCKED = "AccountLocked"
     CLOCK_SKEW_REJECTED = "ClockSkewRejected"
     # Eligible
@@ -403,6 +404,14 @@ _ROWS: dict[Reason, ReasonRow] = {
         "Give the account the right to view live video, then change the Secret.",
         Cause.CAMERA,
         _E.REFUSES_RTSP_LOGIN,
+    ),
+    _R.RTSP_PASSWORD_REJECTED: ReasonRow(
+        (_C.AUTHENTICATED,),
+        "RTSP refuses the user name or password, ONVIF asks for none; attempts have stopped.",
+        "Put the right user name and password into the Secret; the next attempt follows the "
+        "Secret's change.",
+        Cause.CAMERA,
+        _E.NONE,
     ),
     _R.ACCOUNT_LOCKED: ReasonRow(
         (_C.AUTHENTICATED,),

@@ -376,7 +376,7 @@ async def connect_error(host: str, port: int) -> IngestError:
     ("answer", "condition", "reason"),
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", ConditionType.STREAMING, Reason.PROTOCOL_ERROR),
-        (b"", ConditionType.STREAMING, Reason.STREAM_ENDED),
+        (b"", ConditionType.STREAMING, Reason.STREAM_REFUSED),
         (
             serialise_response(
                 200, "OK", [("CSeq", "1")], b"v=0\r\nm=video 0 RTP/AVP 26\r\nm=audio 0 RTP/AVP 0"

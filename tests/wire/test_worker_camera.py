@@ -89,9 +89,16 @@ async def test_a_wrong_rtsp_password_behind_an_open_onvif_is_a_wrong_password(
     settings = CameraSettings("gate", password="another", faults=("onvif-without-login",))
     camera = await simulator.add(settings)
     await worker.run(policy_to(None), entry(objects, camera))
-    rejected = ("False", "CredentialsRejected")
+    rejected = ("False", "RtspPasswordRejected")
     await eventually_async(lambda: objects.ready("gate") == rejected, within_s=20)
     assert 1 <= camera.counters.refused() <= 2
+    conditions = objects.objects["gate"]["status"]["conditions"]
+    (message,) = (c["message"] for c in conditions if c["type"] == "Authenticated")
+    assert message == (
+        "RTSP refuses the user name or the password, which ONVIF has not checked: it asks for "
+        "none. Put the right user name and password into the Secret; the next attempt follows the "
+        "Secret's change."
+    )
 
     secrets.put("cameras", username="ingest", password="another")
     await eventually_async(ready_check(objects, "gate"), within_s=20)

@@ -401,7 +401,7 @@ QUIRKS = (
         "ONVIF requires no login, RTSP does",
         "observed at an ONVIF implementation of another maker beside a protected RTSP server",
         "A login that RTSP accepts proves the account as one over ONVIF does, so restarts and "
-        "reconnects spend no attempt. Refused there, it is CredentialsRejected after one "
+        "reconnects spend no attempt. Refused there, it is RtspPasswordRejected after one "
         "attempt for each scheme, for nothing has accepted these credentials.",
     ),
     Quirk(

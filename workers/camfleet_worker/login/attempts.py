@@ -250,8 +250,8 @@ def _spent(account: _Account) -> IngestError:
 def _wrong_at_rtsp() -> IngestError:
     return IngestError(
         ConditionType.AUTHENTICATED,
-        Reason.CREDENTIALS_REJECTED,
-        "RTSP refuses the user name or the password, ONVIF asks for none",
+        Reason.RTSP_PASSWORD_REJECTED,
+        "RTSP refuses the user name or the password, which ONVIF has not checked: it asks for none",
         Retry.ON_SECRET_CHANGE,
     )
 

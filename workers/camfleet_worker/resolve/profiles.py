@@ -36,6 +36,7 @@ class MediaProfile:
     fps: int = 0
     gop: int = 0
     bitrate_kbps: int = 0
+    """The encoder's upper limit; 0 where the device states none."""
 
     @property
     def pixels(self) -> int:
@@ -116,8 +117,11 @@ def deviations(profile: MediaProfile, limits: VideoLimits) -> tuple[str, ...]:
     elif 0 < profile.fps < limits.min_frames_per_second:
         found.append(f"Frame rate {profile.fps} is below {limits.min_frames_per_second} a second")
     if profile.bitrate_kbps > limits.max_bitrate_kbps:
+        # RateControl.BitrateLimit is what the encoder stays below (ONVIF Media Service
+        # Specification); what it sends may be far less.
         found.append(
-            f"Bit rate {profile.bitrate_kbps} kbit/s is above {limits.max_bitrate_kbps} kbit/s"
+            f"The encoder's limit of the bit rate, {profile.bitrate_kbps} kbit/s, "
+            f"is above {limits.max_bitrate_kbps} kbit/s"
         )
     if profile.fps > 0 and profile.gop > limits.max_gop_seconds * profile.fps:
         found.append(

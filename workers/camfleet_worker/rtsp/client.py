@@ -89,7 +89,7 @@ async def _played(handshake: Handshake, deadline: float) -> PlayingStream:
         raise protocol_error(f"The camera's RTSP answer makes no sense: {error}") from error
     except OSError as error:
         handshake.abandon()
-        raise handshake.ended() from error
+        raise handshake.ended(error) from error
     except BaseException:
         handshake.abandon()
         raise

@@ -12,6 +12,7 @@ import errno
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.device_address import normalised_host
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.socket_errors import SocketFailure, socket_failure
 from camfleet_worker.rtsp import refusal
 from camfleet_worker.rtsp.attempt import Attempt
 from camfleet_worker.rtsp.connection import Connection
@@ -145,8 +146,19 @@ class Exchange:
             f"The camera did not answer {self._step} in time",
         )
 
-    def ended(self) -> IngestError:
-        """The failure where the camera closed the connection."""
+    def ended(self, error: OSError) -> IngestError:
+        """The failure where the connection ended before the camera played.
+
+        Cameras that do not know a path, or have no place for one more viewer, close instead of
+        answering DESCRIBE.
+        """
+        if self._step == "DESCRIBE" and socket_failure(error) is SocketFailure.CLOSED:
+            return IngestError(
+                ConditionType.STREAMING,
+                Reason.STREAM_REFUSED,
+                "The camera closed the connection when it was asked for its stream (DESCRIBE): it "
+                "may not know the path, have too many viewers, or be starting",
+            )
         return IngestError(
             ConditionType.STREAMING,
             Reason.STREAM_ENDED,

@@ -139,9 +139,9 @@ class Handshake:
         """The failure where the deadline has passed."""
         return self._exchange.timed_out()
 
-    def ended(self) -> IngestError:
-        """The failure where the connection has ended."""
-        return self._exchange.ended()
+    def ended(self, error: OSError) -> IngestError:
+        """The failure where the connection has ended with this error."""
+        return self._exchange.ended(error)
 
     # Transport.
 

@@ -173,11 +173,11 @@ def test_credentials_refused_by_rtsp_behind_an_open_onvif_are_wrong_and_tried_tw
                 await login.before_rtsp_attempt()
                 refusal = refused(Reason.RTSP_CREDENTIALS_REJECTED)
                 error = login.rtsp_rejected(refusal, onvif_is_open=True)
-                assert error.reason is Reason.CREDENTIALS_REJECTED
+                assert error.reason is Reason.RTSP_PASSWORD_REJECTED
         async with ledger.login(KEY, written) as login:
             with pytest.raises(IngestError) as caught:
                 await login.before_rtsp_attempt()
-        assert caught.value.reason is Reason.CREDENTIALS_REJECTED
+        assert caught.value.reason is Reason.RTSP_PASSWORD_REJECTED
         assert written.counts == [1, 2]
 
     run_virtual(main())
@@ -192,7 +192,7 @@ def test_a_password_changed_behind_an_open_onvif_is_no_longer_proven() -> None:
             refusal = refused(Reason.RTSP_CREDENTIALS_REJECTED)
             assert (
                 login.rtsp_rejected(refusal, onvif_is_open=True).reason
-                is Reason.CREDENTIALS_REJECTED
+                is Reason.RTSP_PASSWORD_REJECTED
             )
         assert not ledger.proven(KEY)
 

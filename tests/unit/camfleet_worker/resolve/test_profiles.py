@@ -172,7 +172,7 @@ def test_a_profile_named_by_token_must_have_an_allowed_codec_all_the_same() -> N
         (stream("p", fps=5), "Frame rate 5 is below 10 a second"),
         (
             MediaProfile("p", "v", "H264", bitrate_kbps=9000),
-            "Bit rate 9000 kbit/s is above 4096 kbit/s",
+            "The encoder's limit of the bit rate, 9000 kbit/s, is above 4096 kbit/s",
         ),
         (
             MediaProfile("p", "v", "H264", fps=25, gop=500),

@@ -25,6 +25,7 @@ from camera_simulator.settings import Audio
 from camfleet_api.cause import Cause
 from camfleet_api.conditions import Reason
 from camfleet_api.monitoring_system import RelayProtocol
+from camfleet_worker.base.skipped import SKIPPED, Part
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media_types.access_unit import AccessUnit, Codec
 from camfleet_worker.media_types.sink_state import SinkPhase
@@ -361,6 +362,34 @@ def test_what_a_server_sends_unasked_is_passed_over(sent: bytes) -> None:
         with MediaPump(access_units(prepared_clip("240p-h264")), sink):
             eventually(lambda: working(sink) and vms.media_octets > 1000)
     assert len(vms.published) == 1
+
+
+def test_what_is_passed_over_is_counted_by_kind_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="camfleet_worker.base.skipped")
+    counted = dict(SKIPPED.counts)
+    sent = (
+        command("onCuePoint", 0, None)
+        + message(20, b"\x02\x00\x0bonFCPublish" + bytes(9) + b"\x11\xff")
+        + message(99, b"xyz")
+        + command("onFCPublish", 0, None)
+    )
+    with ScriptedVms("NetStream.Publish.Start", at_fc_publish=sent) as vms:
+        sink = relay(vms.url)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: working(sink) and vms.media_octets > 1000)
+    lines = {vars(one)["what"]: vars(one)["cause"] for one in caplog.records}
+    assert lines == {
+        "rtmp-command": "onCuePoint",
+        "amf-value": "onFCPublish: \x11\\xff",
+        "rtmp-message": "kind 99: xyz",
+    }
+    assert {part: SKIPPED.counts[part] - counted[part] for part in map(Part, lines)} == {
+        Part.RTMP_COMMAND: 1,
+        Part.AMF_VALUE: 1,
+        Part.RTMP_MESSAGE: 1,
+    }
 
 
 def with_audio(sink: RtmpRelay, from_s: float = 0.0, codec: Audio = "aac") -> Iterator[AccessUnit]:

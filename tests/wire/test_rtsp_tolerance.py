@@ -14,6 +14,7 @@ import pytest
 from camera_simulator import Simulator
 from camera_simulator.settings import Dialect
 from camfleet_api.conditions import ConditionType, Reason
+from camfleet_worker.base.skipped import SKIPPED, Part
 from camfleet_worker.media.loop import MediaLoop
 from eventually import eventually_async
 from rtsp_ingest import Ingest, camera_settings, is_the_clip
@@ -34,6 +35,20 @@ async def test_each_dialect_is_understood_from_the_first_request_to_the_last(
     await ingest.stop()
     await eventually_async(lambda: camera.counters.teardowns == 1)
     assert camera.counters.sessions_lost == 0
+
+
+@pytest.mark.quirk(51)
+async def test_a_medium_that_is_skipped_is_counted_and_logged_once(
+    simulator: Simulator, media_loop: MediaLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="camfleet_worker.base.skipped")
+    counted = SKIPPED.counts[Part.SDP_MEDIUM]
+    camera = await simulator.add(camera_settings(faults=("rtsp-unreadable-medium",)))
+    for _ in range(2):
+        (await Ingest(camera, media_loop).open()).socket.close()
+    assert SKIPPED.counts[Part.SDP_MEDIUM] == counted + 2
+    (line,) = caplog.records
+    assert vars(line)["cause"] == "m=application/TP-LINK 0 RTP/AVP smart/1/90000"
 
 
 @pytest.mark.quirk(33)

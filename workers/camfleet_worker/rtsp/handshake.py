@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from camfleet_api.conditions import ConditionType
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.base.skipped import Part
 from camfleet_worker.rtsp import refusal, udp
 from camfleet_worker.rtsp.attempt import Attempt
 from camfleet_worker.rtsp.audio import offered_audio
@@ -83,6 +84,10 @@ class Handshake:
             "DESCRIBE", self._target.url(), [("Accept", "application/sdp")]
         )
         description = parse_description(described.body)
+        for line in description.skipped_media:
+            self._attempt.note_skipped(Part.SDP_MEDIUM, line)
+        for line in description.skipped_lines:
+            self._attempt.note_skipped(Part.SDP_LINE, line)
         video, codec = choose_video(description, self._target.codecs)
         headers = described.headers
         stated = [headers.get("content-base"), headers.get("content-location")]

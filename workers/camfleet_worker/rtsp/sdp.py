@@ -69,6 +69,10 @@ class Description:
 
     control: str = ""
     media: list[MediaSection] = field(default_factory=list)
+    skipped_media: list[str] = field(default_factory=list)
+    """The lines of media that cannot be read."""
+    skipped_lines: list[str] = field(default_factory=list)
+    """Other lines that cannot be read, and attributes that belong to no payload type."""
 
     def offered(self) -> str:
         """What is offered, for people: `JPEG video, PCMU audio`. Printable: it ends in a status."""
@@ -87,12 +91,15 @@ def parse_description(body: bytes) -> Description:
     for line in body.decode("utf-8", "replace").splitlines()[:_MAX_LINES]:
         kind, equals, value = line.strip().partition("=")
         if not equals:
+            description.skipped_lines += [line] if kind else []
             continue
         if kind == "m":
             section = _Section(value)
             description.media += section.formats
+            description.skipped_media += [] if section.formats else [line]
         elif kind == "a" and section is not None:
-            section.read_attribute(value.strip())
+            if not section.read_attribute(value.strip()):
+                description.skipped_lines.append(line)
         elif kind == "a":
             name, _, rest = value.strip().partition(":")
             if name == "control":
@@ -116,8 +123,9 @@ class _Section:
             if one.kind == "audio" and one.payload_type in _STATIC_AUDIO:
                 one.encoding, one.clock_hz = _STATIC_AUDIO[one.payload_type], 8000
 
-    def read_attribute(self, value: str) -> None:
-        """`a=`: of the whole section, or of one payload type."""
+    def read_attribute(self, value: str) -> bool:
+        """`a=`: of the whole section, or of one payload type; False where it belongs to none of
+        those that the section names."""
         name, _, rest = value.partition(":")
         number, _, of_format = rest.strip().partition(" ")
         for one in self.formats:
@@ -129,6 +137,8 @@ class _Section:
                 _read_rtpmap(one, of_format)
             elif name == "fmtp" and number == str(one.payload_type):
                 one.parameters |= _parameters(of_format)
+        known = [str(one.payload_type) for one in self.formats]
+        return not known or name not in ("rtpmap", "fmtp") or number in known
 
 
 def _read_rtpmap(section: MediaSection, encoding: str) -> None:

@@ -155,6 +155,17 @@ def test_a_medium_that_cannot_be_read_takes_nothing_else_with_it(media: str, fir
     assert (video.encoding, video.control, video.send_only) == ("H264", "track1", False)
 
 
+def test_what_is_skipped_of_a_description_is_handed_back() -> None:
+    description = parse_description(
+        b"v=0\r\ns=-\r\nnonsense\r\n\r\n"
+        b"m=application/X 0 RTP/AVP smart\r\na=rtpmap:95 X/1\r\n"
+        b"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:97 packetization-mode=1\r\n"
+        b"a=x-dimensions:1,2\r\n"
+    )
+    assert description.skipped_media == ["m=application/X 0 RTP/AVP smart"]
+    assert description.skipped_lines == ["nonsense", "a=fmtp:97 packetization-mode=1"]
+
+
 def test_of_several_payload_types_each_has_its_own_attributes() -> None:
     described = parse_description(
         b"m=video 0 RTP/AVP 35 96 97\na=rtpmap:35 X-VENDOR/90000\na=rtpmap:96 H265/90000\n"

@@ -8,7 +8,6 @@ answer that we await holds numbers, texts and objects, and others may hold anyth
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 _MOST_DEPTH = 8
 _PASSED_OVER_BYTES = {5: 0, 6: 0, 7: 2, 11: 10, 13: 0}
@@ -59,17 +58,21 @@ class _Cut(ValueError):
         self.fields = fields
 
 
-def values(data: bytes) -> Iterator[AmfValue]:
-    """The values, and of an object the fields, up to the first that cannot be read."""
+def read(data: bytes) -> tuple[list[AmfValue], bytes]:
+    """The values, and of an object the fields, up to the first that cannot be read; and the octets
+    from the value in which that is, none where all was read."""
+    found: list[AmfValue] = []
     at = 0
     try:
         while at < len(data):
-            value, at = _value(data, at, depth=0)
-            yield value
+            value, end = _value(data, at, depth=0)
+            found.append(value)
+            at = end
     except _Cut as cut:
-        yield cut.fields
+        return [*found, cut.fields], data[at:]
     except (IndexError, struct.error, _Unreadable):
-        return
+        pass
+    return found, data[at:]
 
 
 def _value(data: bytes, at: int, depth: int) -> tuple[AmfValue, int]:

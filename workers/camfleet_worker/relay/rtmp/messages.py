@@ -52,6 +52,8 @@ class Command:
     name: str
     transaction: float
     values: tuple[AmfValue, ...]
+    unread: bytes = b""
+    """From the first value on that cannot be read."""
 
     @property
     def code(self) -> str:
@@ -113,6 +115,12 @@ def pong(ping: Message) -> bytes | None:
     return message(_USER_CONTROL, answer, chunk_stream=_CONTROL_STREAM)
 
 
+def is_control(item: Message) -> bool:
+    """Whether a message steers the connection (sections 5.4, 7.1.7): what it says is acted on by
+    those that send more than one stream."""
+    return 1 <= item.kind <= 6
+
+
 def as_command(item: Message) -> Command | None:
     """The command in a message; None where it holds none, or none that can be read.
 
@@ -125,12 +133,13 @@ def as_command(item: Message) -> Command | None:
         body = item.body[1:]  # AMF0 behind an octet (section 7.1.1); real AMF3 is not spoken to us
     else:
         return None
-    values = tuple(amf0.values(body))
+    found, unread = amf0.read(body)
+    values = tuple(found)
     if not values or not isinstance(values[0], str):
         return None
     if len(values) > 1 and isinstance(values[1], float):
-        return Command(values[0], values[1], values[2:])
-    return Command(values[0], 0.0, values[1:])
+        return Command(values[0], values[1], values[2:], unread)
+    return Command(values[0], 0.0, values[1:], unread)
 
 
 def media(tag: FlvTag, stream: int) -> bytes:

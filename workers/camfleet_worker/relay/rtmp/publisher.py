@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from camfleet_worker.base.skipped import SKIPPED, Part
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
 from camfleet_worker.relay.rtmp import messages
@@ -31,12 +32,17 @@ from camfleet_worker.relay.vms_tls import vms_tls
 
 _LISTEN_EVERY_S = 1.0
 _READ_BYTES = 65_536
+_SHOWN_BYTES = 4096
+"""Far more than the log shows of it once secrets are out."""
+_EXPECTED = ("_result", "_error", "onStatus", "onFCPublish", "onBWDone")
+"""Commands that are awaited, and those that servers send to every publisher."""
 
 
 class RtmpPublisher:
     """Publishes one stream; as a context manager it closes the connection."""
 
     def __init__(self, target: RelayTarget, codec: Codec, timings: RelayTimings) -> None:
+        self._target = target
         self._timings = timings
         self._reader = messages.ChunkReader()
         self._listened_at = 0.0
@@ -125,9 +131,23 @@ class RtmpPublisher:
         if answer is not None:
             self._socket.sendall(answer)
         received = messages.as_command(item)
+        self._note_skipped(item, received)
         if received is not None and _is_refusal(received):
             raise refusal(received.values, received.transaction)
         return received
+
+    def _note_skipped(self, item: messages.Message, received: messages.Command | None) -> None:
+        if received is None:
+            if not messages.is_control(item):
+                self._skip(Part.RTMP_MESSAGE, f"kind {item.kind}: {_shown(item.body)}")
+            return
+        if received.unread:
+            self._skip(Part.AMF_VALUE, f"{received.name}: {_shown(received.unread)}")
+        if received.name not in _EXPECTED:
+            self._skip(Part.RTMP_COMMAND, received.name)
+
+    def _skip(self, part: Part, excerpt: str) -> None:
+        SKIPPED.note(part, self._target.url, self._target.authority, excerpt)
 
     def _shake_hands(self) -> None:
         self._socket.sendall(messages.hello())
@@ -225,6 +245,10 @@ def _application_and_name(target: RelayTarget) -> tuple[str, str]:
         )
         name += ("&" if "?" in name else "?") + login
     return application, name
+
+
+def _shown(octets: bytes) -> str:
+    return octets[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
 
 
 def _is_refusal(received: messages.Command) -> bool:

@@ -40,9 +40,6 @@ class Step(Enum):
     RECORDING = auto()
 
 
-_ASKED_IDS = {Step.SETUP: VIDEO_IDS, Step.SETUP_AUDIO: AUDIO_IDS}
-
-
 class RecordSession:
     """Our half of one session that records at a monitoring system."""
 
@@ -80,8 +77,11 @@ class RecordSession:
             return self._request_for_step()
         if not 200 <= response.status < 300:
             raise self._refused(response.status)
-        if self.step in _ASKED_IDS:
-            self._require_interleaved(response, _ASKED_IDS[self.step])
+        if self.step is Step.SETUP:
+            self._require_interleaved(response)
+        elif self.step is Step.SETUP_AUDIO:
+            # One that wants it in another way gets the video alone.
+            self.audio_accepted = _settles_otherwise(response, AUDIO_IDS) is None
         self._session.learn(response)
         if self.step is Step.ANNOUNCE:
             self.step = Step.SETUP
@@ -152,21 +152,12 @@ class RecordSession:
         self._logins += 1
         return self._request_for_step()
 
-    def _require_interleaved(self, response: Response, asked: InterleavedIds) -> None:
+    def _require_interleaved(self, response: Response) -> None:
         """IngestError where the answer to SETUP settles on something else than was asked for: what
         is sent would reach nobody, and RECORD would be granted all the same."""
-        settled = response.headers.get("transport")
-        if settled is None:
-            return
-        if is_udp(settled):
-            what = "answers SETUP over TCP with UDP"
-        elif settled_ids(settled, asked) is None:
-            what = "answers SETUP with a Transport that is not RTP over this connection"
-        elif settled_ids(settled, asked) != asked:
-            what = "answers SETUP with other channels than were asked for"
-        else:
-            return
-        raise self._target.failure(Reason.VMS_REJECTED, what)
+        what = _settles_otherwise(response, VIDEO_IDS)
+        if what is not None:
+            raise self._target.failure(Reason.VMS_REJECTED, what)
 
     def _refused(self, status: int) -> IngestError:
         if status == 415:
@@ -179,6 +170,20 @@ class RecordSession:
             # Only an account can be locked by asking again.
             Retry.SLOW if status == 403 and self._logins else Retry.BACKOFF,
         )
+
+
+def _settles_otherwise(response: Response, asked: InterleavedIds) -> str | None:
+    """What a server does that answers SETUP with something else than was asked for, if it does."""
+    settled = response.headers.get("transport")
+    if settled is None:
+        return None
+    if is_udp(settled):
+        return "answers SETUP over TCP with UDP"
+    if settled_ids(settled, asked) is None:
+        return "answers SETUP with a Transport that is not RTP over this connection"
+    if settled_ids(settled, asked) != asked:
+        return "answers SETUP with other channels than were asked for"
+    return None
 
 
 def describe(video: VideoFormat, session_id: int, audio: AudioFormat | None = None) -> bytes:

@@ -202,6 +202,9 @@ class Effect(Flag):
     NAMES_WHAT_LACKS = auto()
     """A media service says what is missing at the camera, which tells more than how the camera's
     other service failed. ONVIF resolver."""
+    DOUBTS_KEEPALIVE = auto()
+    """A session that ends so at about its timeout may have had no keepalive that its camera counts.
+    Trial of keepalives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,7 +469,7 @@ _ROWS: dict[Reason, ReasonRow] = {
         "The session is open and no video arrives.",
         "Restart the camera; check the line if several cameras of the site do this.",
         Cause.CAMERA,
-        _E.ASKS_ONVIF_AGAIN | _E.SITE_WIDE,
+        _E.ASKS_ONVIF_AGAIN | _E.SITE_WIDE | _E.DOUBTS_KEEPALIVE,
     ),
     _R.NO_KEYFRAME: ReasonRow(
         (_C.STREAMING,),
@@ -501,7 +504,7 @@ _ROWS: dict[Reason, ReasonRow] = {
         "The camera closed the stream.",
         "Nothing yet: we reconnect; check the line if it goes on.",
         Cause.CAMERA,
-        _E.SITE_WIDE,
+        _E.SITE_WIDE | _E.DOUBTS_KEEPALIVE,
     ),
     _R.RELAYING: ReasonRow(
         (_C.RELAYING,), "Every monitoring system asked for takes the stream.", "", None, _E.NONE

@@ -109,6 +109,7 @@ DECIDED = {
     E.REFUSES_RTSP_LOGIN: {R.RTSP_CREDENTIALS_REJECTED, R.ACCOUNT_LOCKED},
     E.ENDS_LOGINS: {R.ACCOUNT_LOCKED},
     E.TRIES_HTTPS: {R.NOT_ONVIF, R.PROTOCOL_ERROR},
+    E.DOUBTS_KEEPALIVE: {R.NO_FRAMES, R.STREAM_ENDED},
     E.NAMES_WHAT_LACKS: {R.CHANNEL_NOT_FOUND, R.NO_ALLOWED_STREAM},
 }  # fmt: skip
 """What camfleet does about each reason, read the other way round: a slip in a row shows here."""

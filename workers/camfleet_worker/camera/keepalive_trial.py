@@ -10,12 +10,11 @@ methods, and each further round needs more losses than the one before.
 
 from __future__ import annotations
 
-from camfleet_api.conditions import Reason
+from camfleet_api.conditions import REASONS, Effect, Reason
 from camfleet_worker.media.watchdog import USUAL_PATIENCE
 
 _METHODS = ("", "GET_PARAMETER", "SET_PARAMETER")
 """In the order of trying; "" adds none. OPTIONS and RTCP reports are sent to every camera."""
-_ENDED_BY_ITSELF = (Reason.STREAM_ENDED, Reason.NO_FRAMES)
 _PROVEN_LOSSES = 3
 """So many sessions in a row must end at the timeout before a keepalive that once worked is
 doubted."""
@@ -53,7 +52,7 @@ class KeepaliveTrial:
     def ended(self, now: float, reason: Reason) -> None:
         """Note why the session ended; of a failed connect it notes nothing."""
         began_at, self._began_at = self._began_at, None
-        if began_at is None or reason not in _ENDED_BY_ITSELF:
+        if began_at is None or not REASONS[reason].has(Effect.DOUBTS_KEEPALIVE):
             return
         silence_s = USUAL_PATIENCE.no_packets_s if reason is Reason.NO_FRAMES else 0.0
         lasted_s = now - began_at - silence_s

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -134,10 +135,7 @@ class Transport:
             if name.lower() == b"www-authenticate"
         ]
         address = authority(self._host, self.port)
-
-        def skip(element: str) -> None:
-            SKIPPED.note(Part.CHALLENGE, f"{self.scheme.value}://{address}", address, element)
-
+        skip = partial(SKIPPED.note, Part.CHALLENGE, str(self._base), address)
         return tuple(parse_challenges(values, skip))
 
     def _watch(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from camfleet_worker.base.skipped import SKIPPED, Part
 from camfleet_worker.login.challenges import Authorizer
 from camfleet_worker.login.credentials import Credentials
+from camfleet_worker.resolve.addresses import authority
 from camfleet_worker.rtsp.login import BeforeAttempt, LoginAccepted, RtspLogin
 from camfleet_worker.rtsp.message import Response
 from camfleet_worker.rtsp.session import RtspSession
@@ -44,9 +45,9 @@ class Attempt:
 
     def note_skipped(self, part: Part, excerpt: str) -> None:
         """Count what cannot be read; its first of a kind is logged."""
-        address = f"{self.target.host}:{self.target.port}"
+        address = authority(self.target.host, self.target.port)
         # A path may hold a password: it distinguishes the streams of a recorder, and is not logged.
-        SKIPPED.note(part, f"{address}{self.target.path}", address, excerpt)
+        SKIPPED.note(part, self.target.url(), address, excerpt)
 
     def keep_challenge(self, challenge: Response) -> bool:
         """Answer this challenge with the next request, on another connection; False where that was

@@ -14,9 +14,11 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from camera_simulator import CameraSettings, Simulator
 from camera_simulator.camera import Camera
+from camera_simulator.challenge_forms import FORMS, written
 from camera_simulator.settings import Audio
 from camfleet_api.camera import Scheme, VideoSource
 from camfleet_api.policy import StreamRole
@@ -24,12 +26,23 @@ from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif.discovery import probes
 from camfleet_worker.onvif.resolver import OnvifResolver
+from camfleet_worker.relay.rtmp import amf0
+from camfleet_worker.relay.rtmp.amf0 import AmfValue
+from camfleet_worker.relay.rtmp.messages import command, message, set_chunk_size
 from camfleet_worker.resolve import ResolveRequest
 from camfleet_worker.rtsp.client import StreamTarget, open_stream
 from fuzzer.targets import RECORDINGS
 
 _STREAM_BYTES = 48 * 1024
 _LOGIN = Credentials("ingest", "recorded", "v1")
+
+
+_ODD_STREAMS: dict[str, dict[str, Any]] = {
+    "sets": {"faults": ("parameter-sets-change-within-a-group",)},
+    "open": {"faults": ("open-groups",)},
+    "padded": {"faults": ("aggregated-packets-padded",)},
+    "hevc-sets": {"codec": "h265", "faults": ("parameter-sets-change-within-a-group",)},
+}
 
 
 class _Relay:
@@ -202,10 +215,58 @@ def _write_made() -> None:
     )
 
 
+def _write_descriptions() -> None:
+    """What public reports say that cameras describe (tests/support/camera_simulator/quirks.py)."""
+    video = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track1\r\n"
+    odd = {
+        "medium": video + "m=application/TP-LINK 0 RTP/AVP smart/1/90000\r\na=control:track3\r\n",
+        "query": video.replace("track1", "?ctype=video"),
+        "types": video.replace("AVP 96", "AVP 26 96 97") + "a=rtpmap:97 H265/90000\r\n",
+        "base": "a=control:rtsp://camera/real/live/\r\n" + video.replace("track1", "trackID=1"),
+    }
+    for name, text in odd.items():
+        _write(f"sdp-{name}", f"v=0\r\ns=-\r\n{text}".encode())
+
+
+def _write_challenges() -> None:
+    digest = 'Digest realm="camera", nonce="0a1b", qop="auth", algorithm=MD5'
+    lines = [one for form in FORMS for one in written([digest], form)]
+    _write("challenge-forms", "\n".join(lines).encode())
+
+
+def _write_rtmp() -> None:
+    """A server's words: what is awaited, what refuses, and what nobody asked for."""
+    success: dict[str, AmfValue] = {"level": "status", "code": "NetStream.Publish.Start"}
+    failed: dict[str, AmfValue] = {"level": "error", "code": "NetConnection.Call.Failed"}
+    in_use: dict[str, AmfValue] = {"level": "error", "code": "NetStream.Publish.BadName"}
+    date = b"\x0b" + bytes(10)
+    said = (
+        set_chunk_size(),
+        command("_result", 1, None, {"code": "NetConnection.Connect.Success"}),
+        message(20, amf0.encode("onFCPublish") + date),
+        command("_error", 3, None, failed),
+        command("_result", 4, None, 1.0),
+        command("onStatus", 0, None, success),
+        command("onStatus", 0, None, in_use),
+    )
+    _write("rtmp", b"".join(said))
+
+
+def _write_parts() -> None:
+    """What the targets of skipping.py make unreadable parts from."""
+    _write("part-lines", b"a=control:track3\r\na=rtpmap:smart x\r\na=fmtp:96 =;;=\r\nb=?")
+    _write("part-octets", bytes(range(256)))
+    _write("part-amf", b"\x0b" + bytes(10) + b"\x03\0\1a\x11\x06\0\0\x09")
+
+
 async def main() -> None:
     """Write every recording."""
     RECORDINGS.mkdir(exist_ok=True)
     _write_made()
+    _write_descriptions()
+    _write_challenges()
+    _write_rtmp()
+    _write_parts()
     async with Simulator() as simulator:
         for codec in ("h264", "h265"):
             camera = await simulator.add(
@@ -213,6 +274,12 @@ async def main() -> None:
             )
             await _record_stream(camera, codec)
             await _record_onvif(camera, codec)
+        for name, settings in _ODD_STREAMS.items():
+            camera = await simulator.add(
+                CameraSettings(name=name, resolution="240p", password=_LOGIN.password, **settings)
+            )
+            _, media = await _said(camera, audio=False)
+            _write(f"stream-{camera.settings.codec}-{name}", media[:_STREAM_BYTES])
         await _record_audio(simulator)
         await _record_media2(simulator)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError
 from camfleet_worker.login.challenges import Authorizer, parse_challenges
 from camfleet_worker.login.credentials import Credentials
@@ -26,6 +26,9 @@ from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.discovery import MAX_ENDPOINT, read_matches
 from camfleet_worker.onvif.envelope import Operation, SoapCodec
 from camfleet_worker.onvif.transport import HttpAnswer
+from camfleet_worker.relay.rtmp.messages import ChunkReader, RtmpError, as_command, pong
+from camfleet_worker.relay.rtmp.refusal import meaning, refusal
+from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.resolve.addresses import hidden, path_and_query, revealed
 from camfleet_worker.resolve.refusal import refusal_of, rejection
 from camfleet_worker.rtp.audio import AacPacking, AudioPayload
@@ -45,17 +48,16 @@ from camfleet_worker.rtsp.sdp import base_path, control_path, parse_description
 from camfleet_worker.rtsp.session import RtspSession, answer_request
 from camfleet_worker.timeline.audio import AudioTimeline
 from camfleet_worker.timeline.timeline import Timeline
+from fuzzer import skipping
 from fuzzer.mutation import cuts, mutated
+from fuzzer.promise import BrokenPromise
+from fuzzer.sockets import closed_socket
 from fuzzer.structure import mutated_elements, mutated_frames, mutated_lines
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
 HOST = "camera.invalid"
 CREDENTIALS = Credentials("ingest", "s3cret:@#", "v1")
-
-
-class BrokenPromise(AssertionError):
-    """The parser gave something that it promises never to give."""
 
 
 @dataclass(frozen=True)
@@ -170,13 +172,6 @@ def h265_stream(data: bytes) -> None:
     _stream(data, Codec.H265)
 
 
-def _nobody() -> socket.socket:
-    """A socket that leads nowhere."""
-    closed = socket.socket()
-    closed.close()
-    return closed
-
-
 @functools.cache
 def _parameter_sets(codec: Codec) -> tuple[bytes, ...]:
     """What the recorded description says, so that pictures come out at all."""
@@ -191,7 +186,7 @@ def _stream(data: bytes, codec: Codec) -> None:
     """As the media loop does: pieces into one buffer, what is not consumed comes again."""
     sets = _parameter_sets(codec)
     playing = PlayingStream(
-        _nobody(), RtspSession(None), InterleavedIds(0, 1), codec, 96, sets, b""
+        closed_socket(), RtspSession(None), InterleavedIds(0, 1), codec, 96, sets, b""
     )
     receiver = StreamReceiver(playing, StreamCounters(), lambda message: None)
     rest = b""
@@ -226,7 +221,14 @@ _AUDIOS = (
 
 def _audio(data: bytes, track: AudioTrack) -> None:
     playing = PlayingStream(
-        _nobody(), RtspSession(None), InterleavedIds(0, 1), Codec.H264, 96, (), b"", audio=track
+        closed_socket(),
+        RtspSession(None),
+        InterleavedIds(0, 1),
+        Codec.H264,
+        96,
+        (),
+        b"",
+        audio=track,
     )
     receiver = StreamReceiver(playing, StreamCounters(), lambda message: None)
     try:
@@ -338,6 +340,23 @@ def probe_match(data: bytes) -> None:
             raise BrokenPromise("an endpoint reference without end")
 
 
+_VMS = RelayTarget(RelayProtocol.RTMP, HOST, 1935, "/live/gate", frozenset(Codec), CREDENTIALS)
+
+
+def rtmp_messages(data: bytes) -> None:
+    """What a monitoring system says over RTMP."""
+    reader = ChunkReader()
+    try:
+        for piece in cuts(data, len(data)):
+            for item in reader.feed(piece):
+                read = as_command(item)
+                if read is not None:
+                    meaning(refusal(read.values, read.transaction), _VMS)
+                pong(item)
+    except RtmpError:
+        return
+
+
 TARGETS = {
     target.name: target
     for target in (
@@ -359,6 +378,13 @@ TARGETS = {
         Target("addresses", "address", addresses),
         Target("probe-match", "probe-match", probe_match),
         Target("probe-match-elements", "probe-match", probe_match, mutated_elements),
+        Target("rtmp-messages", "rtmp", rtmp_messages),
+        Target("beside-a-medium", "part", skipping.beside_a_medium),
+        Target("beside-a-challenge", "part", skipping.beside_a_challenge),
+        Target("beside-a-value", "part", skipping.beside_a_value),
+        Target("beside-a-command", "part", skipping.beside_a_command),
+        Target("beside-a-text", "part", skipping.beside_a_text),
+        Target("beside-a-picture", "part", skipping.beside_a_picture),
     )
 }
 """By name. Where two share a parser, the second keeps the outer form and so reaches further in."""

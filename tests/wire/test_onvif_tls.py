@@ -17,6 +17,7 @@ from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.onvif import OnvifResolver
 from camfleet_worker.onvif.transport import Deadlines
+from camfleet_worker.relay.vms_tls import vms_tls
 from onvif_asking import addresses_used, refused, resolved, streams
 from rtsp_ingest import PASSWORD
 
@@ -120,6 +121,36 @@ async def test_a_web_page_costs_a_handshake_and_no_login(
     error = await refused(gate, resolver)
     assert error.reason is Reason.NOT_ONVIF
     assert not gate.counters.attempts
+
+
+@pytest.mark.quirk(55)
+async def test_a_camera_without_secure_renegotiation_is_resolved_over_https(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop
+) -> None:
+    gate = await simulator.add(camera("https-before-rfc5746"))
+    resolution = await resolved(gate, resolver)
+    assert resolution.learned.certificate == fingerprint("gate", 1)
+    await streams(gate, resolution, media_loop)
+
+
+@pytest.mark.quirk(55)
+async def test_without_secure_renegotiation_the_pinned_certificate_holds(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    gate = await simulator.add(camera("https-before-rfc5746"))
+    error = await refused(gate, resolver, declared_certificate=fingerprint("gate", 2))
+    assert error.reason is Reason.CERTIFICATE_CHANGED
+    assert not gate.counters.onvif_requests
+
+
+@pytest.mark.quirk(55)
+async def test_a_monitoring_system_without_secure_renegotiation_gets_no_stream(
+    simulator: Simulator,
+) -> None:
+    gate = await simulator.add(camera("https-before-rfc5746"))
+    with pytest.raises(ssl.SSLError) as caught:
+        await asyncio.open_connection(gate.host, gate.onvif_port, ssl=vms_tls())
+    assert caught.value.reason == "UNSAFE_LEGACY_RENEGOTIATION_DISABLED"
 
 
 async def test_the_camera_of_2008_refuses_a_client_of_today(simulator: Simulator) -> None:

@@ -36,6 +36,29 @@ async def test_rtsps_plays_under_a_self_signed_and_expired_certificate(
     assert camera.counters.sessions_lost == 0
 
 
+@pytest.mark.quirk(55)
+async def test_rtsps_plays_without_secure_renegotiation(
+    simulator: Simulator, media_loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings(faults=("rtsps-before-rfc5746",)))
+    ingest = Ingest(camera, media_loop, tls=True, pinned=fingerprint("gate", 1))
+    await ingest.play()
+    await ingest.received(50)
+    assert is_the_clip(ingest.units, camera)
+    await ingest.stop()
+    await eventually_async(lambda: camera.counters.teardowns == 1)
+
+
+@pytest.mark.quirk(55)
+async def test_rtsps_without_secure_renegotiation_is_held_to_the_pinned_certificate(
+    simulator: Simulator, media_loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings(faults=("rtsps-before-rfc5746",)))
+    ingest = Ingest(camera, media_loop, tls=True, pinned=fingerprint("gate", 2))
+    assert (await ingest.refused()).reason is Reason.CERTIFICATE_CHANGED
+    assert not camera.counters.rtsp_requests
+
+
 @pytest.mark.quirk(14)
 async def test_another_certificate_is_reported_before_anything_is_sent_to_it(
     simulator: Simulator, media_loop: MediaLoop

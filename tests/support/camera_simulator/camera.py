@@ -21,7 +21,7 @@ from camera_simulator.clips import Clip
 from camera_simulator.counters import Counters
 from camera_simulator.faults import refuse_unplayable, with_faults
 from camera_simulator.http_server import HttpConnection, Request, Response
-from camera_simulator.listener import Listener
+from camera_simulator.listener import Listener, TlsLayer
 from camera_simulator.onvif import device
 from camera_simulator.onvif.discovery import DiscoveryPort
 from camera_simulator.onvif.place import Place
@@ -62,7 +62,7 @@ class Camera:
         self._web_answers = 0
         self._web_asked_at: deque[float] = deque()
         self._restart: asyncio.Task[None] | None = None
-        self._web_tls: tuple[int, bool] | None = None
+        self._web_tls: tuple[int, bool, bool] | None = None
         self._packets = packets
         self._rtsp: RtspServer | None = None
         self._web = Listener(settings.host, settings.onvif_port, self._http_connection)
@@ -169,7 +169,7 @@ class Camera:
 
     async def _open_and_close(self) -> None:
         settings = self._effective
-        tls = (settings.web_certificate, settings.tls_of_2008) if settings.web_tls else None
+        tls = (settings.web_certificate, *_age(settings)) if settings.web_tls else None
         if tls != self._web_tls:
             self._web.close()
             self._web_tls = tls
@@ -228,12 +228,21 @@ class Camera:
         )
 
 
-def _tls(settings: CameraSettings, certificate: int) -> ssl.SSLContext | None:
+def _age(settings: CameraSettings) -> tuple[bool, bool]:
+    """How old its TLS is."""
+    return settings.tls_of_2008, settings.tls_before_rfc5746
+
+
+def _tls(settings: CameraSettings, certificate: int) -> ssl.SSLContext | TlsLayer | None:
     """None without TLS. Imported late: the image has no `cryptography`."""
     if not certificate:
         return None
-    from camera_simulator.certificates import server_context
+    from camera_simulator.certificates import in_pem, server_context
 
+    if settings.tls_before_rfc5746:
+        from camera_simulator.tls_before_rfc5746 import TlsBeforeRfc5746
+
+        return TlsBeforeRfc5746(in_pem(settings.name, certificate))
     return server_context(settings.name, certificate, of_2008=settings.tls_of_2008)
 
 
@@ -247,19 +256,19 @@ class ReplayServer:
             settings.rtsp_port,
             lambda listener: RtspConnection(listener, camera, players),
         )
-        self._certificate = 0
+        self._tls: tuple[int, bool, bool] | None = None
 
     @property
     def port(self) -> int:
         return self._listener.port
 
     async def apply(self, settings: CameraSettings) -> None:
-        certificate = settings.rtsp_certificate if settings.rtsp_tls else 0
-        if certificate != self._certificate:
+        tls = (settings.rtsp_certificate, *_age(settings)) if settings.rtsp_tls else None
+        if tls != self._tls:
             self._listener.close()
-            self._certificate = certificate
+            self._tls = tls
         if settings.power:
-            await self._listener.open(_tls(settings, certificate))
+            await self._listener.open(_tls(settings, settings.rtsp_certificate if tls else 0))
         else:
             self._listener.close()
 

@@ -53,6 +53,11 @@ def fingerprint(name: str, number: int) -> str:
     return hashlib.sha256(_pair(name, number)[0]).hexdigest()
 
 
+def in_pem(name: str, number: int) -> bytes:
+    """The certificate and its key."""
+    return _pair(name, number)[1]
+
+
 def server_context(name: str, number: int, *, of_2008: bool = False) -> ssl.SSLContext:
     """For a server that shows this certificate; `of_2008`: by TLS 1.1 at most."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -63,7 +68,7 @@ def server_context(name: str, number: int, *, of_2008: bool = False) -> ssl.SSLC
             context.minimum_version = ssl.TLSVersion.TLSv1
             context.maximum_version = ssl.TLSVersion.TLSv1_1
     with tempfile.NamedTemporaryFile() as file:
-        file.write(_pair(name, number)[1])
+        file.write(in_pem(name, number))
         file.flush()
         context.load_cert_chain(Path(file.name))
     return context

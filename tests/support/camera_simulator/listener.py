@@ -13,8 +13,16 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
+from typing import Protocol
 
 _BACKLOG = 512
+
+
+class TlsLayer(Protocol):
+    """TLS that is not OpenSSL's."""
+
+    def before(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
+        """The protocol of a connection, behind TLS."""
 
 
 class Listener:
@@ -34,12 +42,17 @@ class Listener:
     def is_open(self) -> bool:
         return self._server is not None
 
-    async def open(self, tls: ssl.SSLContext | None = None) -> None:
+    async def open(self, tls: ssl.SSLContext | TlsLayer | None = None) -> None:
         if self._server is None:
             listening = bound_socket(self.host, self.port)
             loop = asyncio.get_running_loop()
+            openssl = tls if isinstance(tls, ssl.SSLContext) else None
+            layer = tls if openssl is None else None
             self._server = await loop.create_server(
-                lambda: self._protocol(self), sock=listening, backlog=_BACKLOG, ssl=tls
+                lambda: layer.before(self._protocol(self)) if layer else self._protocol(self),
+                sock=listening,
+                backlog=_BACKLOG,
+                ssl=openssl,
             )
 
     def close(self) -> None:

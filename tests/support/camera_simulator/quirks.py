@@ -444,6 +444,13 @@ QUIRKS = (
         "spent for nothing; no second scheme is tried behind a refusal that closes.",
     ),
     Quirk(
+        55,
+        "TLS without secure renegotiation",
+        "openvideolibs/python-onvif-zeep-async#46, RFC 5746 section 4.1",
+        "Cameras are connected to as before RFC 5746, by https and rtsps, as by old versions of "
+        "TLS; the pinned certificate holds. Monitoring systems are not.",
+    ),
+    Quirk(
         58,
         "Only a keepalive that Public does not name keeps the session",
         "Streamedian/html5_rtsp_player#73",

@@ -150,6 +150,8 @@ class CameraSettings:
     web_certificate: int = 1
     tls_of_2008: bool = False
     """TLS 1.0 and 1.1 alone (RFC 8996 has deprecated them), on every port that speaks TLS."""
+    tls_before_rfc5746: bool = False
+    """TLS 1.2 without the extension renegotiation_info, on every port that speaks TLS."""
     web_answers: WebAnswers = "whole"
     web_crashes_above: int = 0
     """Requests a minute that it stands; above them it restarts. 0: any number."""

@@ -13,14 +13,23 @@ import ssl
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_worker.base.errors import IngestError, Retry
 
+_LEGACY_SERVER_CONNECT = 0x4
+"""SSL_OP_LEGACY_SERVER_CONNECT of OpenSSL, which has a name in Python from 3.12 on."""
+
 
 def camera_tls() -> ssl.SSLContext:
-    """A context that allows old versions and ciphers; the pinned certificate protects."""
+    """A context that allows old versions and ciphers; the pinned certificate protects.
+
+    A server without secure renegotiation is allowed too (RFC 5746 section 4.1). With such a server
+    an attacker on the line could put octets of its own in front of ours; it can read none of ours
+    and answer none, for the server that we talk to shows the pinned certificate.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.options |= _LEGACY_SERVER_CONNECT
     return context
 
 

@@ -549,6 +549,22 @@ FAULTS = (
         quirk=14,
     ),
     Fault(
+        "https-before-rfc5746",
+        "The ONVIF port speaks TLS 1.2 without renegotiation_info.",
+        "onvif",
+        {"web_tls": True, "tls_before_rfc5746": True},
+        "openvideolibs/python-onvif-zeep-async#46",
+        quirk=55,
+    ),
+    Fault(
+        "rtsps-before-rfc5746",
+        "The RTSP port speaks TLS 1.2 without renegotiation_info.",
+        "replay",
+        {"rtsp_tls": True, "tls_before_rfc5746": True},
+        "openvideolibs/python-onvif-zeep-async#46",
+        quirk=55,
+    ),
+    Fault(
         "https-another-certificate",
         "The ONVIF port speaks TLS and shows another certificate than before.",
         "onvif",

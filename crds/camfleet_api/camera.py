@@ -201,6 +201,9 @@ class LearnedStatus(SparseModel):
     device_path: Annotated[str, Field(max_length=256)] = Field(
         "", description="Path of the device service, where it differs from spec.onvifPath."
     )
+    soap_version: Annotated[str, Field(max_length=3)] = Field(
+        "", description="1.1 where the device does not speak SOAP 1.2."
+    )
     certificate: Annotated[str, Field(max_length=64)] = Field(
         "", description="SHA-256 of the certificate of the ONVIF port when it was first seen."
     )

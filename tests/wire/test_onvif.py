@@ -407,6 +407,98 @@ async def test_an_address_where_nothing_answers_is_unreachable(hasty: OnvifResol
     assert (error.condition, error.reason) == (ConditionType.REACHABLE, Reason.HOST_UNREACHABLE)
 
 
+SOAP_1_1 = ["1.1-by-415", "1.1-by-400", "1.1-by-500", "1.1-by-fault"]
+
+
+@pytest.mark.quirk(56)
+@pytest.mark.parametrize("scheme", ["digest", "wsse"])
+@pytest.mark.parametrize("how", SOAP_1_1)
+async def test_a_device_that_speaks_soap_1_1_alone_is_resolved_and_known_by_it(
+    simulator: Simulator, resolver: OnvifResolver, how: str, scheme: str
+) -> None:
+    camera = await gate(simulator, f"soap-{how}", f"{scheme}-only")
+    ledger = Ledger()
+    learned = (await resolver.resolve(of(camera), ACCOUNT, attempts=ledger)).learned
+    assert (learned.stream_path, learned.soap_version) == (camera.stream_path(), "1.1")
+    assert len(ledger.attempts) == 1
+    assert camera.counters.refused() == 0
+    first = camera.counters.onvif_connects
+    again = await resolver.resolve(of(camera, learned=learned), ACCOUNT, attempts=Ledger())
+    assert again.learned == learned
+    # One request less: nobody had to find out what the device reads.
+    assert camera.counters.onvif_connects - first == first - 1
+
+
+@pytest.mark.quirk(56)
+async def test_a_device_that_guards_everything_is_logged_in_to_in_soap_1_1(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera = await gate(simulator, "soap-1.1-by-415", "digest-only", "date-needs-login")
+    learned = (await resolver.resolve(of(camera), ACCOUNT, attempts=Ledger())).learned
+    assert (learned.stream_path, learned.soap_version) == (camera.stream_path(), "1.1")
+    assert camera.counters.refused() == 0
+
+
+@pytest.mark.quirk(56)
+async def test_a_server_that_asks_for_the_login_first_is_then_asked_in_soap_1_1(
+    resolver: OnvifResolver,
+) -> None:
+    recorder = Recorder()
+
+    def answer(peer: Peer, path: str, operation: str) -> bytes:
+        if "authorization: digest" not in peer.head.lower():
+            challenge = f'WWW-Authenticate: Digest realm="r", nonce="{peer.connects}", qop="auth"'
+            return reply("<html>", "401 Unauthorized", "text/html", challenge)
+        if "soapaction:" not in peer.head.lower():
+            return reply("<html>", "415 Unsupported Media Type", "text/html")
+        return recorder(peer, path, operation)
+
+    peer, ledger = Peer(answer), Ledger()
+    async with peer.running() as port:
+        resolution = await resolver.resolve(at(port, port), ACCOUNT, attempts=ledger)
+    assert resolution.learned.soap_version == "1.1"
+    assert (ledger.attempts, ledger.refusals) == (["digest"], [])
+
+
+@pytest.mark.quirk(56)
+@pytest.mark.parametrize("how", SOAP_1_1)
+async def test_a_wrong_password_over_soap_1_1_costs_one_login_for_each_scheme(
+    simulator: Simulator, resolver: OnvifResolver, how: str
+) -> None:
+    camera = await gate(simulator, f"soap-{how}")
+    error = await error_of(resolver, of(camera), WRONG)
+    assert error.reason is Reason.CREDENTIALS_REJECTED
+    assert camera.counters.refused() == 2
+
+
+@pytest.mark.quirk(56)
+async def test_a_device_that_has_learnt_soap_1_2_is_asked_in_it_again(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera = await gate(simulator, "soap-1.1-by-415")
+    learned = (await resolver.resolve(of(camera), ACCOUNT, attempts=Ledger())).learned
+    await camera.break_with()
+    now = await resolver.resolve(of(camera, learned=learned), ACCOUNT, attempts=Ledger())
+    assert now.learned == learned.model_copy(update={"soap_version": ""})
+
+
+@pytest.mark.quirk(56)
+@pytest.mark.parametrize(
+    "fault", ["1.1-answers", "uri-without-wrapper", "wrapped-uri", "service-namespace"]
+)
+async def test_an_answer_in_another_shape_is_read(
+    simulator: Simulator, resolver: OnvifResolver, fault: str
+) -> None:
+    camera = await gate(simulator, f"soap-{fault}")
+    resolution = await resolver.resolve(of(camera), ACCOUNT, attempts=Ledger())
+    learned = resolution.learned
+    assert (learned.stream_path, learned.soap_version) == (camera.stream_path(), "")
+    assert (learned.codec, learned.width) == ("H264", 640)
+    assert learned.clock_offset_seconds == 0
+    assert resolution.device.mac_address == camera.effective.mac_address
+    assert camera.counters.refused() == 0
+
+
 # Peers that are no cameras, or no friends
 
 
@@ -420,6 +512,8 @@ class Peer:
         self.connects = 0
         self.requests: list[tuple[str, str]] = []
         self.authorizations: list[str] = []
+        self.head = ""
+        """Of the last request."""
         self._answer = answer
         self._tls = tls
         self._serving: list[asyncio.Task[Any]] = []
@@ -441,7 +535,7 @@ class Peer:
         assert serving is not None
         self._serving.append(serving)
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            self.head = head = (await reader.readuntil(b"\r\n\r\n")).decode()
             length = re.search(r"(?i)content-length: (\d+)", head)
             body = await reader.readexactly(int(length[1])) if length else b""
             path, operation = head.split()[1], _operation(body.decode())

@@ -47,7 +47,7 @@ class Listener:
             listening = bound_socket(self.host, self.port)
             loop = asyncio.get_running_loop()
             openssl = tls if isinstance(tls, ssl.SSLContext) else None
-            layer = tls if openssl is None else None
+            layer = None if isinstance(tls, ssl.SSLContext) else tls
             self._server = await loop.create_server(
                 lambda: layer.before(self._protocol(self)) if layer else self._protocol(self),
                 sock=listening,

@@ -451,6 +451,14 @@ QUIRKS = (
         "TLS; the pinned certificate holds. Monitoring systems are not.",
     ),
     Quirk(
+        56,
+        "SOAP 1.1, or answers in another shape than the schema's",
+        "OpenIPC/viewer#65, BreeeZe/rpos#6",
+        "Answers are read in both versions whatever their media type. A device that does not "
+        "understand 1.2 is asked once more in 1.1, which is learnt. Elements are found in any "
+        "namespace, and a Uri without the element around it, or with one too many.",
+    ),
+    Quirk(
         58,
         "Only a keepalive that Public does not name keeps the session",
         "Streamedian/html5_rtsp_player#73",

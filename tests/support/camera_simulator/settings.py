@@ -41,6 +41,12 @@ SoapText = Literal[
     "right", "bare-ampersand", "other-encoding", "undeclared-prefix", "control-character"
 ]
 """What is wrong in the text of SOAP answers, none of which changes their structure."""
+SoapVersion = Literal["1.2", "1.1-answers", "1.1-415", "1.1-400", "1.1-500", "1.1-fault"]
+"""What SOAP it speaks. "1.1-answers": it reads both and answers in 1.1. All others read 1.1 alone,
+and answer 1.2 with that status, or by a fault VersionMismatch."""
+SoapShape = Literal["right", "uri-without-wrapper", "wrapped-uri", "service-namespace"]
+"""How elements lie in its answers: a Uri straight in the response of Media1, one in a MediaUri of
+Media2, or all elements in the namespace of their service."""
 Timestamps = Literal[
     "true", "jump-back", "jump-ahead", "backwards", "constant", "random", "wrap", "too-fast"
 ]
@@ -106,6 +112,8 @@ class CameraSettings:
     realm: str = ""
     """Of its challenges; its model and serial number where empty."""
     soap_text: SoapText = "right"
+    soap_version: SoapVersion = "1.2"
+    soap_shape: SoapShape = "right"
     # Empty: ONVIF requires no login, whatever RTSP requires.
     onvif_schemes: tuple[AuthScheme, ...] = ("wsse", "digest")
     media_schemes: tuple[AuthScheme, ...] = ()

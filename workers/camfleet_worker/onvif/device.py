@@ -19,6 +19,7 @@ from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.answer_cache import CachedCall
 from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
 from camfleet_worker.onvif.login import Call, Login
+from camfleet_worker.onvif.soap_version import SoapVersion
 from camfleet_worker.onvif.transport import protocol_error
 from camfleet_worker.resolve.addresses import MAX_PATH, hidden, path_and_query
 from camfleet_worker.resolve.attempts import AuthScheme
@@ -125,6 +126,12 @@ class OnvifDevice:
         send = self._login.send_as_proven if dispensable else self._login.send
         answer = await self._cached_call((path, namespace, name), lambda: send(call))
         return await self._read(operation, answer)
+
+    @property
+    def soap_version(self) -> str:
+        """The version of SOAP at its device service, "" for the one that is asked first."""
+        version = self._login.versions.at(self.path)
+        return "" if version is SoapVersion.V1_2 else version.value
 
     async def learn_clock(self) -> None:
         """Ask for the camera's time, with which logins are signed from now on.

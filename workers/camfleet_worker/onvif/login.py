@@ -22,6 +22,7 @@ from camfleet_worker.base.octets import OCTETS
 from camfleet_worker.login.challenges import Authorizer, Challenge
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif.envelope import Operation, Signature, SoapAnswer, SoapCodec
+from camfleet_worker.onvif.soap_version import SpokenVersions
 from camfleet_worker.onvif.transport import (
     ConnectionLost,
     NotHttp,
@@ -70,6 +71,7 @@ class Login:
         attempts: AttemptGate,
         now: Callable[[], float],
         preferred: str | None,
+        soap_version: str = "",
     ) -> None:
         self._transport = transport
         self._codec = codec
@@ -77,6 +79,8 @@ class Login:
         self._attempts = attempts
         self._now = now
         self._preferred = preferred
+        self.versions = SpokenVersions(soap_version)
+        """Of SOAP, by path."""
         self._proven: set[AuthScheme] = set()
         self._rejected: dict[AuthScheme, IngestError] = {}
         self._taken_at: dict[str, AuthScheme] = {}
@@ -130,7 +134,7 @@ class Login:
 
     async def send_anonymous(self, call: Call) -> SoapAnswer:
         """The device's answer to the operation without credentials, which may be a refusal."""
-        return await self._post(call, None, None, repeatable=True)
+        return await self._ask(call, None, repeatable=True)
 
     def _scheme_at(self, path: str) -> AuthScheme:
         """The scheme accepted at this path, else the one accepted last at another (quirk 6)."""
@@ -139,7 +143,7 @@ class Login:
     async def _send_first(self, call: Call, scheme: AuthScheme) -> SoapAnswer:
         """Send with a signature where one was accepted before; Digest needs a challenge first."""
         if self._credentials is not None and scheme is AuthScheme.USERNAME_TOKEN:
-            return await self._post(call, self._signature(self._credentials), None, repeatable=True)
+            return await self._ask(call, self._signature(self._credentials), repeatable=True)
         return await self.send_anonymous(call)
 
     async def _send_logged_in(
@@ -231,13 +235,19 @@ class Login:
     ) -> SoapAnswer:
         """Send the operation with credentials, in answer to the refusal just received."""
         if scheme is AuthScheme.USERNAME_TOKEN:
-            return await self._post(call, self._signature(credentials), None, repeatable=repeatable)
+            return await self._ask(call, self._signature(credentials), repeatable=repeatable)
 
         answer = await self._answer(call, credentials, refusal, repeatable=repeatable)
         again = _refusal(answer)
         if again is not None and again.stale:
             return await self._answer(call, credentials, again, repeatable=False)
-        return answer
+        if not self.versions.note(call.path, answer):
+            return answer
+        # The login was not refused, and its challenge is used up.
+        fresh = _refusal(await self.send_anonymous(call))
+        if fresh is None or not fresh.digest_challenges:
+            return answer
+        return await self._answer(call, credentials, fresh, repeatable=False)
 
     async def _answer(
         self, call: Call, credentials: Credentials, refusal: Refusal, *, repeatable: bool
@@ -259,6 +269,25 @@ class Login:
                 raise
             return await self._answer(call, credentials, fresh, repeatable=False)
 
+    async def _ask(
+        self, call: Call, signature: Signature | None, *, repeatable: bool
+    ) -> SoapAnswer:
+        """Send, and once more in the other version of SOAP where the device may speak that alone.
+
+        No login is wasted: one that the answer refuses is not sent again.
+        """
+        answer = await self._post(call, signature, None, repeatable=repeatable)
+        if not self.versions.note(call.path, answer):
+            return answer
+        other = self.versions.at(call.path)
+        try:
+            again = await self._post(call, signature, None, repeatable=repeatable)
+        except (ConnectionLost, NotHttp):
+            self.versions.not_answered(call.path)
+            return answer
+        self.versions.note(call.path, again)
+        return again if self.versions.at(call.path) is other else answer
+
     async def _post(
         self,
         call: Call,
@@ -272,9 +301,11 @@ class Login:
         An unproven login must not be repeated, because the camera may have counted it. A repeated
         signature has a new nonce.
         """
+        version = self.versions.at(call.path)
         for last in (not repeatable, True):
-            body = await self._codec.build(call.operation, call.arguments, signature)
-            request = self._transport.request(call.path, body, call.operation.content_type)
+            body = await self._codec.build(call.operation, call.arguments, signature, version)
+            headers = call.operation.headers(version)
+            request = self._transport.request(call.path, body, headers)
             if authorize is not None:
                 authorize(request)
             try:

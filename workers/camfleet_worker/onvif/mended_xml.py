@@ -11,6 +11,7 @@ recovery would read it as a shorter list.
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 # Predefined entities and character references (XML 1.0 sections 4.1 and 4.6). There are no others
 # without a document type, which the envelope refuses.
@@ -40,12 +41,50 @@ _NAMESPACES = {
 }
 
 
-def mended(body: bytes) -> bytes:
-    """The document in UTF-8, mended; it may still not be well-formed."""
-    text = _DECLARATION.sub("", body.decode("utf-8", "replace"), count=1)
-    text = _REFERENCE.sub(_if_character, _NO_CHARACTER.sub("", text))
-    text = _BARE_AMPERSAND.sub("&amp;", text)
-    return _with_prefixes_declared(text).encode()
+class Mend(StrEnum):
+    """What was mended in an answer of a device; the value is the label of a metric."""
+
+    ENCODING = "encoding"
+    CHARACTER = "character"
+    AMPERSAND = "ampersand"
+    PREFIX = "prefix"
+    WRAPPER = "wrapper"
+    FOREIGN = "foreign"
+
+    @property
+    def words(self) -> str:
+        """What is wrong in the answer, for a person."""
+        return {
+            Mend.ENCODING: "octets that are no UTF-8",
+            Mend.CHARACTER: "characters that XML does not have",
+            Mend.AMPERSAND: "an ampersand that begins no entity",
+            Mend.PREFIX: "a prefix that is declared nowhere",
+            Mend.WRAPPER: "an element around its content too many or too few",
+            Mend.FOREIGN: "elements that ONVIF's schema does not have there",
+        }[self]
+
+
+def mended(body: bytes) -> tuple[bytes, frozenset[Mend]]:
+    """The document in UTF-8, mended, and what was; it may still not be well-formed."""
+    read = body.decode("utf-8", "replace")
+    plain = _REFERENCE.sub(_if_character, _NO_CHARACTER.sub("", read))
+    escaped = _BARE_AMPERSAND.sub("&amp;", plain)
+    declared = _with_prefixes_declared(_DECLARATION.sub("", escaped, count=1))
+    made = {
+        Mend.ENCODING: not _is_utf_8(body),
+        Mend.CHARACTER: plain != read,
+        Mend.AMPERSAND: escaped != plain,
+        Mend.PREFIX: declared != _DECLARATION.sub("", escaped, count=1),
+    }
+    return declared.encode(), frozenset(kind for kind, was in made.items() if was)
+
+
+def _is_utf_8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _if_character(reference: re.Match[str]) -> str:

@@ -152,6 +152,7 @@ class OnvifResolver:
             question.attempts,
             self._now,
             learned.auth_scheme if learned else None,
+            learned.soap_version if learned else "",
         )
         device = OnvifDevice(
             login,
@@ -266,6 +267,7 @@ def _learned(
         device_path=_kept(device.path) if moved else "",
         scheme="" if way.scheme is request.scheme else way.scheme.value,
         certificate=way.certificate,
+        soap_version=device.soap_version,
         profile_token=profile.token[:MAX_TOKEN],
         stream_path=path,
         codec=profile.codec[:MAX_CODEC],

@@ -100,15 +100,13 @@ class Transport:
         """Close all open connections."""
         await self._client.aclose()
 
-    def request(self, path: str, body: bytes, content_type: str) -> httpx.Request:
+    def request(self, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Request:
         """A POST to `path` of the declared address, not yet sent."""
         try:
             url = self._base.copy_with(raw_path=path.encode("ascii"))
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise protocol_error("The camera returned an address that is no URL") from error
-        return self._client.build_request(
-            "POST", url, content=body, headers={"Content-Type": content_type}
-        )
+        return self._client.build_request("POST", url, content=body, headers=dict(headers))
 
     async def send(self, request: httpx.Request) -> HttpAnswer:
         """Send once and read the answer; only the login knows what may be sent again."""

@@ -143,6 +143,39 @@ FAULTS = (
         )
         for name, form in FORMS.items()
     ),
+    *(
+        Fault(f"soap-{name}", sentence, "onvif", {"soap_version": f"1.1-{how}"}, evidence, quirk=56)
+        for name, how, sentence, evidence in (
+            ("1.1-by-415", "415", "It reads SOAP 1.1 alone and answers 1.2 by 415.", "rpos#6"),
+            ("1.1-by-400", "400", "It reads SOAP 1.1 alone and answers 1.2 by 400.", "rpos#6"),
+            ("1.1-by-500", "500", "It reads SOAP 1.1 alone and answers 1.2 by 500.", "rpos#6"),
+            (
+                "1.1-by-fault",
+                "fault",
+                "It reads SOAP 1.1 alone and answers 1.2 by VersionMismatch.",
+                "rpos#6",
+            ),
+            (
+                "1.1-answers",
+                "answers",
+                "It answers in SOAP 1.1 and says application/soap+xml.",
+                "OpenIPC/viewer#65",
+            ),
+        )
+    ),
+    *(
+        Fault(f"soap-{shape}", sentence, "onvif", {"soap_shape": shape} | more, evidence, quirk=56)
+        for shape, sentence, more, evidence in (
+            (
+                "uri-without-wrapper",
+                "The Uri is straight in GetStreamUriResponse.",
+                {},
+                "OpenIPC/viewer#65",
+            ),
+            ("wrapped-uri", "Media2 has its Uri in a MediaUri.", {"media2": "whole"}, ""),
+            ("service-namespace", "All elements are in the namespace of their service.", {}, ""),
+        )
+    ),
     Fault(
         "locks-after-5",
         "Five refused logins lock the account for half an hour, on ONVIF and RTSP together.",

@@ -78,8 +78,12 @@ def answer(request: Request, camera: OnvifState) -> Response:
         return _snapshot(request, camera)
     if not _served(request.path, settings):
         return _nothing_here(request.path, settings)
+    misunderstood = _not_in_its_version(request, settings)
+    if misunderstood is not None:
+        return misunderstood
+    old = settings.soap_version != "1.2"
     try:
-        call = soap.read_call(request.body)
+        call = soap.read_call(soap.from_1_1(request.body) if old else request.body)
     except soap.NotSoap as error:
         return _fault(400, "Sender", ("WellFormed",), str(error))
     camera.counters.onvif_requests[call.operation] += 1
@@ -87,7 +91,47 @@ def answer(request: Request, camera: OnvifState) -> Response:
     if moved and call.operation not in _OF_THE_DEFAULT_PATH:
         return _nothing_here(request.path, settings)
     response = _refusal(request, call, camera) or _dispatch(request, call, camera)
-    return _dated(_as_written(response, settings), camera)
+    written = _as_shaped(_as_written(response, settings), call, settings)
+    return _dated(_in_its_version(written, settings), camera)
+
+
+def _not_in_its_version(request: Request, settings: CameraSettings) -> Response | None:
+    """What a device that reads SOAP 1.1 alone answers to anything else."""
+    if settings.soap_version in ("1.2", "1.1-answers"):
+        return None
+    headers = request.headers
+    kind, action = headers.get("content-type", ""), headers.get("soapaction")
+    if soap.is_in_1_1(kind, action, request.body):
+        return None
+    if settings.soap_version == "1.1-fault":
+        body = soap.fault("VersionMismatch", (), "SOAP version mismatch or invalid SOAP message")
+        return Response(500, soap.to_1_1(body), soap.CONTENT_TYPE11)
+    status = int(settings.soap_version.removeprefix("1.1-"))
+    return Response(status, b"<html><body>Error</body></html>", "text/html")
+
+
+def _in_its_version(response: Response, settings: CameraSettings) -> Response:
+    """The answer in the version of SOAP that the camera writes; a fault has status 500 (§6.2)."""
+    if settings.soap_version == "1.2" or response.content_type != soap.CONTENT_TYPE:
+        return response
+    kind = soap.CONTENT_TYPE if settings.soap_version == "1.1-answers" else soap.CONTENT_TYPE11
+    status = 500 if response.status == 400 else response.status
+    body = soap.to_1_1(response.body)
+    return dataclasses.replace(response, status=status, body=body, content_type=kind)
+
+
+def _as_shaped(response: Response, call: soap.Call, settings: CameraSettings) -> Response:
+    """The answer with its elements where the camera puts them."""
+    body = response.body
+    if settings.soap_shape == "service-namespace":
+        prefix = {soap.MEDIA: b"trt:", soap.MEDIA2: b"tr2:"}.get(call.namespace, b"tds:")
+        body = body.replace(b"<tt:", b"<" + prefix).replace(b"</tt:", b"</" + prefix)
+    elif settings.soap_shape == "uri-without-wrapper":
+        body = body.replace(b"<trt:MediaUri>", b"").replace(b"</trt:MediaUri>", b"")
+    elif settings.soap_shape == "wrapped-uri":
+        body = body.replace(b"<tr2:Uri>", b"<tr2:MediaUri><tr2:Uri>")
+        body = body.replace(b"</tr2:Uri>", b"</tr2:Uri></tr2:MediaUri>")
+    return dataclasses.replace(response, body=body)
 
 
 _IN_NAMES = (b"</tt:Name>", b"</tds:Manufacturer>", b"</tds:Model>")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SOAP 1.2 envelopes: reading requests, writing answers and ONVIF faults (ONVIF Core §5.8, §5.11).
+"""SOAP 1.2 envelopes: reading requests, writing answers and ONVIF faults (ONVIF Core §5.8, §5.11);
+and the same in SOAP 1.1, for cameras that speak that.
 
 XML is read with the standard library's parser (the image has nothing else) and written as text:
 answers are short, and a camera's firmware writes them the same way.
@@ -7,6 +8,7 @@ answers are short, and a camera's firmware writes them the same way.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -14,6 +16,7 @@ from xml.sax.saxutils import escape
 from camera_simulator.authentication import UsernameToken
 
 SOAP = "http://www.w3.org/2003/05/soap-envelope"
+SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 DEVICE = "http://www.onvif.org/ver10/device/wsdl"
 MEDIA = "http://www.onvif.org/ver10/media/wsdl"
 MEDIA2 = "http://www.onvif.org/ver20/media/wsdl"
@@ -23,6 +26,8 @@ _WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-sece
 _WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 
 CONTENT_TYPE = "application/soap+xml; charset=utf-8"
+CONTENT_TYPE11 = "text/xml; charset=utf-8"
+_FAULT = re.compile(r"<s:Fault>.*</s:Fault>", re.S)
 
 
 class NotSoap(ValueError):
@@ -107,3 +112,25 @@ def fault(code: str, subcodes: tuple[str, ...], reason: str) -> bytes:
         f"<s:Fault><s:Code><s:Value>s:{code}</s:Value>{nested}</s:Code>"
         f'<s:Reason><s:Text xml:lang="en">{escape(reason)}</s:Text></s:Reason></s:Fault>'
     )
+
+
+def is_in_1_1(content_type: str, action: str | None, body: bytes) -> bool:
+    """Whether a request is SOAP 1.1 throughout: envelope, media type and SOAPAction (§6.1)."""
+    typed = content_type.lower().startswith("text/xml")
+    return SOAP11.encode() in body and typed and action is not None
+
+
+def from_1_1(body: bytes) -> bytes:
+    """The request as SOAP 1.2 has it."""
+    return body.replace(SOAP11.encode(), SOAP.encode())
+
+
+def to_1_1(body: bytes) -> bytes:
+    """The answer as SOAP 1.1 has it (§4.4): the last subcode of a fault is its faultcode."""
+    return _FAULT.sub(_fault_1_1, body.decode()).replace(SOAP, SOAP11).encode()
+
+
+def _fault_1_1(fault: re.Match[str]) -> str:
+    code = re.findall(r"<s:Value>(.*?)</s:Value>", fault[0])[-1]
+    reason = re.findall(r"<s:Text.*?>(.*?)</s:Text>", fault[0])[0]
+    return f"<s:Fault><faultcode>{code}</faultcode><faultstring>{reason}</faultstring></s:Fault>"

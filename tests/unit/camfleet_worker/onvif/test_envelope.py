@@ -17,6 +17,7 @@ from camfleet_worker.base.errors import IngestError
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.envelope import Operation, Signature, SoapAnswer, SoapCodec
+from camfleet_worker.onvif.soap_version import SoapVersion
 from camfleet_worker.onvif.transport import HttpAnswer
 
 GET_PROFILES = Operation(wsdl.MEDIA1, "GetProfiles")
@@ -108,6 +109,75 @@ async def test_elements_out_of_order_unknown_or_missing_are_read_as_far_as_they_
     assert profile.VideoEncoderConfiguration.Encoding == "H265"
     assert profile.VideoEncoderConfiguration.Resolution.Height == 720
     assert profile.VideoEncoderConfiguration.Resolution.Width is None
+
+
+URI = "<{0}Uri>rtsp://h/1</{0}Uri>"
+MEDIA_URI = "<trt:MediaUri><tt:Uri>rtsp://h/1</tt:Uri></trt:MediaUri>"
+WRAPPED = "<{0}GetStreamUriResponse><{0}MediaUri>{1}</{0}MediaUri></{0}GetStreamUriResponse>"
+STRAIGHT = "<{0}GetStreamUriResponse>{1}</{0}GetStreamUriResponse>"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        WRAPPED.format("trt:", URI.format("tt:")),
+        WRAPPED.format("trt:", URI.format("trt:")),
+        WRAPPED.format("tt:", URI.format("tt:")),
+        WRAPPED.format("", URI.format("")),
+        STRAIGHT.format("trt:", URI.format("tt:")),
+        STRAIGHT.format("trt:", URI.format("trt:") + "<tt:Timeout>PT60S</tt:Timeout>"),
+        STRAIGHT.format("", URI.format("")),
+        STRAIGHT.format("trt:", "<tt:Own>" + URI.format("tt:") + "</tt:Own>" + URI.format("tt:")),
+        STRAIGHT.format("trt:", MEDIA_URI + "<tt:Own><tt:Uri>rtsp://own</tt:Uri></tt:Own>"),
+        STRAIGHT.format("trt:", "<tt:Own><tt:Uri>rtsp://own</tt:Uri></tt:Own>" + MEDIA_URI),
+        STRAIGHT.format("trt:", f"<trt:Result>{MEDIA_URI}</trt:Result>"),
+    ],
+)
+@pytest.mark.parametrize("version", list(SoapVersion))
+@pytest.mark.parametrize("content_type", [SOAP, "text/xml", "application/xml", ""])
+async def test_an_address_is_read_whatever_is_around_it(
+    codec: SoapCodec, body: str, version: SoapVersion, content_type: str
+) -> None:
+    text = ENVELOPE.format(prolog="", body=body)
+    text = text.replace(SoapVersion.V1_2.namespace, version.namespace)
+    answer = await codec.open(http(text, content_type))
+    assert answer.version is version
+    assert (await codec.read(GET_STREAM_URI, answer)).Uri == "rtsp://h/1"
+    # The answer is another channel's too: it is as it came.
+    assert (await codec.read(GET_STREAM_URI, answer)).Uri == "rtsp://h/1"
+
+
+@pytest.mark.parametrize("version", list(SoapVersion))
+async def test_a_request_is_built_and_signed_in_either_version_of_soap(
+    codec: SoapCodec, version: SoapVersion
+) -> None:
+    signature = Signature(Credentials("admin", "secret", "1"), created_epoch_s=0.0)
+    root = ElementTree.fromstring(await codec.build(GET_PROFILES, {}, signature, version))
+    names = [root.tag, *(part.tag for part in root)]
+    assert names == [f"{{{version.namespace}}}{one}" for one in ("Envelope", "Header", "Body")]
+    assert root[0][0].tag.endswith("}Security")
+    assert root[1][0].tag == f"{{{wsdl.MEDIA1}}}GetProfiles"
+
+
+FAULTS_11 = [
+    "<faultcode>ter:NotAuthorized</faultcode>",
+    "<faultcode>s:Client.NotAuthorized</faultcode><faultstring>Error</faultstring>",
+    "<faultcode>s:Client</faultcode><detail><ter:NotAuthorized xmlns:ter='urn:t'/></detail>",
+    "<faultcode>s:Client</faultcode><faultstring>Sender not Authorized</faultstring>",
+    "<s:faultcode>wsse:FailedAuthentication</s:faultcode>",
+    "<faultcode>s:Client</faultcode><s:Detail><s:Text>Not authorized</s:Text></s:Detail>",
+]
+
+
+@pytest.mark.parametrize("version", list(SoapVersion))
+@pytest.mark.parametrize("inner", FAULTS_11)
+async def test_a_refusal_is_found_wherever_soap_1_1_has_it(
+    codec: SoapCodec, inner: str, version: SoapVersion
+) -> None:
+    body = f'<s:Envelope xmlns:s="{version.namespace}"><s:Body><s:Fault>{inner}</s:Fault></s:Body>'
+    fault = (await codec.open(http(body + "</s:Envelope>", "text/xml"))).fault
+    assert fault is not None
+    assert fault.refuses
 
 
 async def test_an_answer_to_another_operation_is_a_protocol_error(codec: SoapCodec) -> None:

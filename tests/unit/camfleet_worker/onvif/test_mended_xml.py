@@ -14,7 +14,7 @@ TT = "http://www.onvif.org/ver10/schema"
 
 
 def read(body: bytes) -> etree._Element:
-    return etree.fromstring(mended(body))
+    return etree.fromstring(mended(body)[0])
 
 
 @pytest.mark.parametrize(

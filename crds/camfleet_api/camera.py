@@ -220,6 +220,15 @@ class LearnedStatus(SparseModel):
     profile_token: Annotated[str, Field(max_length=64)] = Field(
         "", description="Media profile that was picked."
     )
+    encoder_token: Annotated[str, Field(max_length=64)] = Field(
+        "", description="Video encoder configuration of that profile."
+    )
+    video_source_token: Annotated[str, Field(max_length=64)] = Field(
+        "", description="Video source of that profile."
+    )
+    channel: Annotated[int, Field(ge=0)] = Field(
+        0, description="Channel that this video source is; 0 where another selector is declared."
+    )
     stream_path: Annotated[str, Field(max_length=512)] = Field(
         "", description="Path and query of the stream, without credentials."
     )

@@ -882,6 +882,27 @@ async def test_a_recorder_is_asked_at_the_declared_address_only(resolver: OnvifR
     assert ("//media?v=1", "GetProfiles") in peer.requests
 
 
+@pytest.mark.quirk(57)
+async def test_a_token_that_holds_no_longer_is_asked_for_anew(resolver: OnvifResolver) -> None:
+    class Impatient(Recorder):
+        """Its tokens hold for one GetStreamUri less than it is asked for."""
+
+        def __call__(self, peer: Peer, path: str, operation: str) -> bytes:
+            asked = [name for _, name in peer.requests]
+            if operation == "GetStreamUri" and asked.count("GetStreamUri") == 1:
+                return fault("NoProfile", "No such profile")
+            answer = super().__call__(peer, path, operation)
+            again = asked.count("GetProfiles") > 1
+            return answer.replace(b'"p', b'"q') if again else answer
+
+    peer = Peer(Impatient())
+    async with peer.running() as port:
+        learned = (await resolver.resolve(at(port, port), ACCOUNT, attempts=Ledger())).learned
+    assert learned.profile_token == "q1"
+    asked = [name for _, name in peer.requests if name in ("GetProfiles", "GetStreamUri")]
+    assert asked == ["GetProfiles", "GetStreamUri"] * 2
+
+
 async def test_a_password_in_the_streams_address_is_kept_out_of_what_is_learnt(
     resolver: OnvifResolver,
 ) -> None:

@@ -173,6 +173,72 @@ async def test_a_missing_channel_is_reported_with_the_number_of_channels(
     assert error.detail == "The device has no channel 17: it has 16 channels"
 
 
+# Orders that change
+
+
+@pytest.mark.quirk(57)
+@pytest.mark.parametrize("media2", ["absent", "whole"])
+@pytest.mark.parametrize("role", list(StreamRole))
+@pytest.mark.parametrize("fault", ["profiles-reshuffled", "profile-tokens-pass"])
+async def test_the_order_of_profiles_decides_nothing(
+    simulator: Simulator, resolver: OnvifResolver, fault: str, role: StreamRole, media2: str
+) -> None:
+    camera = await camera_with(simulator, fault, media2=media2)
+    fresh = [(await resolved(camera, resolver, role=role)).learned for _ in range(6)]
+    assert len({learned.stream_path for learned in fresh}) == 1
+    assert {learned.encoder_token for learned in fresh} == {f"Encoder_1_{role.value}"}
+
+
+@pytest.mark.quirk(57)
+@pytest.mark.parametrize("fault", ["profiles-reshuffled", "profile-tokens-pass"])
+async def test_the_stream_that_was_picked_is_picked_again_among_equals(
+    simulator: Simulator, resolver: OnvifResolver, media_loop: MediaLoop, fault: str
+) -> None:
+    camera = await camera_with(simulator, fault)
+    resolution = await resolved(camera, resolver)
+    twin = resolution.learned.model_copy(
+        update={"encoder_token": "Encoder_1_main_2", "profile_token": ""}
+    )
+    for _ in range(6):
+        resolution = await resolved(camera, resolver, learned=twin)
+        assert resolution.learned.stream_path == camera.stream_path() + "?twin=_2"
+    await streams(camera, resolution, media_loop)
+
+
+@pytest.mark.quirk(57)
+async def test_channels_of_a_device_that_lists_no_sources_do_not_change_places(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera = await camera_with(simulator, "sources-not-listed")
+    for channel in (1, 2, 3, 4) * 2:
+        source = VideoSource(channel=channel)
+        learned = (await resolved(camera, resolver, source=source)).learned
+        assert learned.stream_path == camera.stream_path("main", channel)
+
+
+@pytest.mark.quirk(57)
+async def test_a_channel_stays_the_video_source_that_it_was(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera = await camera_with(simulator, "sources-reshuffled")
+    source = VideoSource(channel=3)
+    first = (await resolved(camera, resolver, source=source)).learned
+    for _ in range(8):
+        again = (await resolved(camera, resolver, source=source, learned=first)).learned
+        assert again == first
+
+
+@pytest.mark.quirk(57)
+async def test_another_channel_than_before_is_another_video_source(
+    simulator: Simulator, resolver: OnvifResolver
+) -> None:
+    camera = await camera_with(simulator, "recorder-16-channels")
+    learned = (await resolved(camera, resolver, source=VideoSource(channel=3))).learned
+    assert (learned.channel, learned.video_source_token) == (3, "VideoSource_3")
+    moved = await resolved(camera, resolver, source=VideoSource(channel=5), learned=learned)
+    assert moved.learned.stream_path == camera.stream_path("main", 5)
+
+
 # ONVIF switched off, or with users of its own
 
 

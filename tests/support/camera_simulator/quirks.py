@@ -459,6 +459,14 @@ QUIRKS = (
         "namespace, and a Uri without the element around it, or with one too many.",
     ),
     Quirk(
+        57,
+        "Profiles come in another order each time",
+        "AlexxIT/go2rtc#1654, where the order mixed streams up",
+        "The order decides nothing: among equals the encoder configuration that was picked before "
+        "is picked again, then the first by codec, encoder, name and token. A channel stays the "
+        "video source that it was, and channels of a device that lists none count by their tokens.",
+    ),
+    Quirk(
         58,
         "Only a keepalive that Public does not name keeps the session",
         "Streamedian/html5_rtsp_player#73",

@@ -175,6 +175,13 @@ class CameraSettings:
     media2: Literal["absent", "whole", "faults", "not-found", "empty"] = "absent"
     channels: int = 1
     shuffled_profiles: bool = False
+    reshuffles: Literal["nothing", "profiles", "sources"] = "nothing"
+    """What it lists in another order in each answer; "sources" with the profiles."""
+    lists_sources: bool = True
+    twin_profiles: bool = False
+    """Each stream is two profiles, equal in all but tokens, encoder and path."""
+    passing_tokens: bool = False
+    """Profiles have tokens that hold until profiles are listed again."""
     odd_tokens: bool = False
     events: Literal["absent", "whole", "no-renew", "minutes", "few", "promised"] = "absent"
     snapshot: Literal["jpeg", "rtsp", "with-user"] = "jpeg"

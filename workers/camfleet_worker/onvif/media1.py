@@ -78,4 +78,6 @@ def _profile(found: Any) -> MediaProfile:
         fps=whole(encoder, "RateControl", "FrameRateLimit"),
         gop=whole(encoder, settings, "GovLength"),
         bitrate_kbps=whole(encoder, "RateControl", "BitrateLimit"),
+        encoder_token=text(encoder, "token"),
+        name=text(found, "Name"),
     )

@@ -75,4 +75,6 @@ def _profile(found: Any) -> MediaProfile:
         fps=whole(encoder, "RateControl", "FrameRateLimit"),
         gop=whole(encoder, "GovLength"),
         bitrate_kbps=whole(encoder, "RateControl", "BitrateLimit"),
+        encoder_token=text(encoder, "token"),
+        name=text(found, "Name"),
     )

@@ -31,6 +31,7 @@ from camfleet_worker.onvif.streams import OfferedStream, offered_stream
 from camfleet_worker.onvif.transport import Deadlines, Transport, unreachable
 from camfleet_worker.resolve.addresses import named_port, path_and_query
 from camfleet_worker.resolve.attempts import AttemptGate
+from camfleet_worker.resolve.profiles import MAX_TOKEN, channel_of
 from camfleet_worker.resolve.request import ResolveRequest
 from camfleet_worker.resolve.resolution import Resolution
 
@@ -38,7 +39,6 @@ T = TypeVar("T")
 Ask = Callable[[OnvifDevice, Login, Transport], Awaitable[T]]
 
 MAX_SERVICE_PATH = 256
-MAX_TOKEN = 64
 MAX_CODEC = 16
 """Limits of status.learned; a longer value is not kept and is asked for again."""
 
@@ -269,6 +269,9 @@ def _learned(
         certificate=way.certificate,
         soap_version=device.soap_version,
         profile_token=profile.token[:MAX_TOKEN],
+        encoder_token=profile.encoder_token[:MAX_TOKEN],
+        video_source_token=profile.source_token[:MAX_TOKEN],
+        channel=channel_of(request.source),
         stream_path=path,
         codec=profile.codec[:MAX_CODEC],
         width=profile.width,

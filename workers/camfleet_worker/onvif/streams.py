@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from camfleet_api.conditions import REASONS, ConditionType, Effect, Reason
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.onvif import wsdl
-from camfleet_worker.onvif.device import MediaService, OnvifDevice
+from camfleet_worker.onvif.device import FaultAnswered, MediaService, OnvifDevice
 from camfleet_worker.onvif.media1 import Media1
 from camfleet_worker.onvif.media2 import Media2
 from camfleet_worker.resolve.profiles import Choice, OtherCodecsOnly, pick_stream
@@ -45,9 +45,20 @@ async def offered_stream(
 
 
 async def _ask(media: MediaService, request: ResolveRequest) -> OfferedStream:
+    choice = await _choice(media, request)
+    try:
+        return OfferedStream(media, choice, await media.stream_address(choice.profile.token))
+    except FaultAnswered:
+        # Profiles that were listed for somebody else may have other tokens by now.
+        again = await _choice(media, request)
+        if again.profile.token == choice.profile.token:
+            raise
+    return OfferedStream(media, again, await media.stream_address(again.profile.token))
+
+
+async def _choice(media: MediaService, request: ResolveRequest) -> Choice:
     offer = await media.offer()
-    choice = pick_stream(offer, request.source, request.limits, request.role)
-    return OfferedStream(media, choice, await media.stream_address(choice.profile.token))
+    return pick_stream(offer, request.source, request.limits, request.role, request.learned)
 
 
 def _services(device: OnvifDevice, paths: dict[str, str]) -> list[MediaService]:

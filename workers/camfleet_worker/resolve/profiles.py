@@ -3,21 +3,29 @@
 
 The codec is required: a stream of another codec is not taken, a stream without a named codec last.
 Everything else is preferred, and a difference is reported (Conformant=False): a corridor in too
-many pixels is still watched.
+many pixels is still watched. The order in which a device lists its profiles decides nothing, for
+some list them in another one each time; among equals, what was picked before is picked again.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from camfleet_api.camera import VideoSource
+from camfleet_api.camera import LearnedStatus, VideoSource
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.base.errors import IngestError, Quotation, Retry
 from camfleet_worker.resolve.text import listed, printable
 
+MAX_TOKEN = 64
+"""Limit of tokens in status.learned, and of ONVIF's (Core section 5.3): a longer one is cut."""
 MAX_TOKEN_SHOWN = 32
+
+Key = tuple[list[tuple[int, str]], str]
+"""What texts with numbers in them are sorted by."""
+_DIGITS = re.compile("0*([0-9]+)")
 
 
 class OtherCodecsOnly(IngestError):
@@ -37,6 +45,9 @@ class MediaProfile:
     gop: int = 0
     bitrate_kbps: int = 0
     """The encoder's upper limit; 0 where the device states none."""
+    encoder_token: str = ""
+    """Of the video encoder configuration, which profiles may share."""
+    name: str = ""
 
     @property
     def pixels(self) -> int:
@@ -57,10 +68,10 @@ class Offer:
         """The distinct video sources; channel n is the n-th.
 
         The list of sources comes first, because recorders reorder their profiles; sources that
-        only profiles name follow.
+        only profiles name follow, by their tokens, numbers in them by value.
         """
-        named = (profile.source_token for profile in self.profiles if profile.source_token)
-        return tuple(dict.fromkeys((*self.source_tokens, *named)))
+        named = {profile.source_token for profile in self.profiles if profile.source_token}
+        return tuple(dict.fromkeys((*self.source_tokens, *sorted(named, key=_by_value))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +88,28 @@ def codec_name(spelling: str) -> str:
     return {"HEVC": "H265", "AVC": "H264"}.get(name, name)
 
 
-def pick_stream(offer: Offer, source: VideoSource, limits: VideoLimits, role: StreamRole) -> Choice:
+def pick_stream(
+    offer: Offer,
+    source: VideoSource,
+    limits: VideoLimits,
+    role: StreamRole,
+    learned: LearnedStatus | None = None,
+) -> Choice:
     """Pick the stream of `source` for `role`: largest allowed for main, smallest for sub.
 
-    Among equals the one with fewer deviations wins, then the device's order. IngestError:
-    ChannelNotFound, NoAllowedStream.
+    Among equals the one with fewer deviations wins, then what was picked before, then the first by
+    codec, encoder configuration, name and token. IngestError: ChannelNotFound, NoAllowedStream.
     """
-    candidates = _profiles_of(offer, source)
+    before = learned or LearnedStatus()
+    candidates = _profiles_of(offer, source, before)
     allowed = [profile for profile in candidates if profile.codec in limits.codecs]
     if not allowed:
         allowed = _unnamed(candidates, limits)
     if not allowed:
         raise _no_allowed_stream(source, candidates, limits)
-    best = min(allowed, key=lambda profile: _rank(profile, limits, role))
+    best = min(
+        allowed, key=lambda profile: (_rank(profile, limits, role), _among_equals(profile, before))
+    )
     return Choice(best, deviations(best, limits))
 
 
@@ -137,6 +157,27 @@ def _rank(profile: MediaProfile, limits: VideoLimits, role: StreamRole) -> tuple
     return (_distance(profile, limits), size, len(deviations(profile, limits)))
 
 
+def _among_equals(profile: MediaProfile, before: LearnedStatus) -> tuple[bool, bool, list[Key]]:
+    """Sort key where the rank is the same: by what does not change from one answer to the next.
+
+    The encoder configuration is the stream; several profiles may have it, and some devices give
+    their profiles new tokens with each answer.
+    """
+    lasting = (profile.codec, profile.encoder_token, profile.name, profile.token)
+    return (
+        profile.encoder_token[:MAX_TOKEN] != before.encoder_token,
+        profile.token[:MAX_TOKEN] != before.profile_token,
+        [_by_value(text) for text in lasting],
+    )
+
+
+def _by_value(text: str) -> Key:
+    """Sort key by which numbers in a text count as numbers: "Profile_2" is before "Profile_10"."""
+    digits_apart = _DIGITS.split(text)
+    parts = [(len(part), part) if at % 2 else (0, part) for at, part in enumerate(digits_apart)]
+    return parts, text
+
+
 def _distance(profile: MediaProfile, limits: VideoLimits) -> float:
     """How far a picture's size is outside the limits: 1.0 within, the worst ratio outside."""
     if profile.pixels <= 0:
@@ -150,7 +191,7 @@ def _distance(profile: MediaProfile, limits: VideoLimits) -> float:
     )
 
 
-def _profiles_of(offer: Offer, source: VideoSource) -> list[MediaProfile]:
+def _profiles_of(offer: Offer, source: VideoSource, before: LearnedStatus) -> list[MediaProfile]:
     """The profiles of one video source; ChannelNotFound when the device has no such source."""
     if source.profile_token is not None:
         tokens = tuple(profile.token for profile in offer.profiles)
@@ -161,15 +202,23 @@ def _profiles_of(offer: Offer, source: VideoSource) -> list[MediaProfile]:
         if source.video_source_token not in offer.channels:
             raise _not_found(source, "video source", offer.channels)
         return [p for p in offer.profiles if p.source_token == source.video_source_token]
-    channel = source.channel or 1
+    channel = channel_of(source)
     if channel > len(offer.channels):
         many = len(offer.channels)
         raise _channel_not_found(
             f"The device has no {describe(source)}: it has {many or 'no'} "
             f"channel{'' if many == 1 else 's'}"
         )
-    token = offer.channels[channel - 1]
+    token = _source_before(offer, channel, before) or offer.channels[channel - 1]
     return [profile for profile in offer.profiles if profile.source_token == token]
+
+
+def _source_before(offer: Offer, channel: int, before: LearnedStatus) -> str:
+    """The video source that was this channel before, while the device has it; "" without one."""
+    if before.channel != channel or not before.video_source_token:
+        return ""
+    kept = (one for one in offer.channels if one[:MAX_TOKEN] == before.video_source_token)
+    return next(kept, "")
 
 
 def describe(source: VideoSource) -> str:
@@ -178,7 +227,14 @@ def describe(source: VideoSource) -> str:
         return f"profile {printable(source.profile_token, MAX_TOKEN_SHOWN)}"
     if source.video_source_token is not None:
         return f"video source {printable(source.video_source_token, MAX_TOKEN_SHOWN)}"
-    return f"channel {source.channel or 1}"
+    return f"channel {channel_of(source)}"
+
+
+def channel_of(source: VideoSource) -> int:
+    """The channel that is asked for, from 1; 0 where another selector is declared."""
+    if source.profile_token is not None or source.video_source_token is not None:
+        return 0
+    return source.channel or 1
 
 
 def _not_found(source: VideoSource, kind: str, tokens: tuple[str, ...]) -> IngestError:

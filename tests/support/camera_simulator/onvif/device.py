@@ -188,7 +188,8 @@ def _dispatch(request: Request, call: soap.Call, camera: OnvifState) -> Response
     place = camera.place(request.local_host)
     if call.namespace in (soap.MEDIA, soap.MEDIA2):
         try:
-            known = profiles(camera.clips, settings)
+            listed = camera.counters.onvif_requests["GetProfiles"]
+            known = profiles(camera.clips, settings, listed)
             service = media1 if call.namespace == soap.MEDIA else media2
             body = service.answer(call, settings, place, known)
         except NoSuchProfile:

@@ -18,7 +18,7 @@ from camera_simulator.onvif.profiles import (
     Profile,
     asked,
     source_configuration_token,
-    source_token,
+    sources,
 )
 from camera_simulator.settings import CameraSettings
 
@@ -27,6 +27,8 @@ def answer(
     call: soap.Call, settings: CameraSettings, place: Place, known: list[Profile]
 ) -> str | None:
     """The response element of one media operation; None when this camera does not know it."""
+    if call.operation == "GetVideoSources" and not settings.lists_sources:
+        return None
     operation = _OPERATIONS.get(call.operation)
     return operation(call, settings, place, known) if operation else None
 
@@ -51,9 +53,9 @@ def _get_video_sources(
 ) -> str:
     clip = known[0].clip
     listed = "".join(
-        f"<trt:VideoSources token={quoteattr(source_token(settings, channel))}>"
+        f"<trt:VideoSources token={quoteattr(token)}>"
         f"<tt:Framerate>{clip.fps}</tt:Framerate>{_resolution(clip)}</trt:VideoSources>"
-        for channel in range(1, settings.channels + 1)
+        for token in sources(settings, known)
     )
     return f"<trt:GetVideoSourcesResponse>{listed}</trt:GetVideoSourcesResponse>"
 
@@ -130,7 +132,7 @@ def _encoder(element: str, profile: Profile, settings: CameraSettings) -> str:
         else ""
     )
     return (
-        f'<{element} token="Encoder_{profile.channel}_{profile.stream}">'
+        f'<{element} token="{profile.encoder}">'
         f"<tt:Name>{profile.stream}</tt:Name>"
         "<tt:UseCount>1</tt:UseCount>"
         f"<tt:Encoding>{encoding}</tt:Encoding>{_resolution(clip)}<tt:Quality>5</tt:Quality>"

@@ -78,7 +78,7 @@ def _profile(profile: Profile, settings: CameraSettings) -> str:
         f'<tr2:Profiles token={quoteattr(profile.token)} fixed="true">'
         f"<tr2:Name>{profile.stream}</tr2:Name><tr2:Configurations>"
         f"{_source('tr2:VideoSource', profile.channel, settings)}"
-        f'<tr2:VideoEncoder token="Encoder_{profile.channel}_{profile.stream}" '
+        f'<tr2:VideoEncoder token="{profile.encoder}" '
         f'GovLength="{clip.gop}" Profile="Main"><tt:Name>{profile.stream}</tt:Name>'
         f"<tt:UseCount>1</tt:UseCount><tt:Encoding>{clip.codec.upper()}</tt:Encoding>"
         f"<tt:Resolution><tt:Width>{clip.width}</tt:Width><tt:Height>{clip.height}</tt:Height>"

@@ -31,20 +31,37 @@ class Profile:
     stream: str
     path: str
     clip: Clip
+    encoder: str
 
 
-def profiles(clips: Mapping[str, Clip], settings: CameraSettings) -> list[Profile]:
-    """Channel by channel, main before sub; shuffled where the settings say so."""
+def profiles(clips: Mapping[str, Clip], settings: CameraSettings, listed: int = 0) -> list[Profile]:
+    """Channel by channel, main before sub; shuffled where the settings say so.
+
+    `listed`: how often profiles were listed so far.
+    """
     known: list[Profile] = []
     for channel in range(1, settings.channels + 1):
         for stream, clip in clips.items():
-            token = _token(settings, "Profile", len(known) + 1)
-            source = source_token(settings, channel)
-            path = stream_path(settings, stream, channel)
-            known.append(Profile(token, source, channel, stream, path, clip))
+            for twin in ("", "_2") if settings.twin_profiles else ("",):
+                token = _token(settings, "Profile", len(known) + 1)
+                if settings.passing_tokens:
+                    token = f"{random.Random(f'{token} {listed}').getrandbits(32):08x}"
+                source = source_token(settings, channel)
+                path = stream_path(settings, stream, channel) + (twin and f"?twin={twin}")
+                encoder = f"Encoder_{channel}_{stream}{twin}"
+                known.append(Profile(token, source, channel, stream, path, clip, encoder))
     if settings.shuffled_profiles:
         random.Random(settings.name).shuffle(known)
+    if settings.reshuffles != "nothing":
+        random.Random(f"{settings.name} {listed}").shuffle(known)
     return known
+
+
+def sources(settings: CameraSettings, known: list[Profile]) -> list[str]:
+    """The tokens of the video sources, in the order of the channels or of the profiles."""
+    if settings.reshuffles == "sources":
+        return list(dict.fromkeys(profile.source for profile in known))
+    return [source_token(settings, channel) for channel in range(1, settings.channels + 1)]
 
 
 def asked(token: str, known: list[Profile]) -> Profile:

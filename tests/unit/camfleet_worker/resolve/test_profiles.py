@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camfleet_api.camera import VideoSource
+from camfleet_api.camera import LearnedStatus, VideoSource
 from camfleet_api.conditions import ConditionType, Reason
 from camfleet_api.policy import StreamRole, VideoCodec
 from camfleet_api.technical_profile import VideoLimits
@@ -124,9 +125,77 @@ def test_channels_count_in_the_order_of_the_video_sources_not_of_the_profiles() 
     assert picked == ["p1", "p2", "p3"]
 
 
-def test_without_a_list_of_sources_channels_count_in_the_order_of_the_profiles() -> None:
+def test_without_a_list_of_sources_channels_are_the_sources_of_the_profiles() -> None:
     recorder = offer(stream("a", source="x"), stream("b", source="x"), stream("c", source="y"))
     assert pick_stream(recorder, VideoSource(channel=2), LIMITS, MAIN).profile.token == "c"
+
+
+def test_without_a_list_of_sources_channels_count_by_the_numbers_in_their_tokens() -> None:
+    recorder = offer(*(stream(f"p{n}", source=f"v{n}") for n in (10, 2, 1)))
+    assert recorder.channels == ("v1", "v2", "v10")
+
+
+TWINS = [
+    MediaProfile("p9", "v1", "H264", 1280, 720, encoder_token="e2", name="b"),
+    MediaProfile("p7", "v1", "H264", 1280, 720, encoder_token="e2", name="a"),
+    MediaProfile("p8", "v1", "H264", 1280, 720, encoder_token="e10", name="a"),
+    MediaProfile("p6", "v1", "H265", 1280, 720, encoder_token="e1", name="a"),
+]
+
+
+def twin(learned: LearnedStatus | None = None, but: str = "") -> str:
+    """The token of the twin that is picked, whatever their order."""
+    offered = [profile for profile in TWINS if profile.token != but]
+    found = {
+        pick_stream(offer(*order), FIRST, LIMITS, MAIN, learned).profile.token
+        for order in permutations(offered)
+    }
+    assert len(found) == 1
+    return found.pop()
+
+
+def test_among_equals_codec_encoder_name_and_token_decide_in_this_order() -> None:
+    assert twin() == "p7"
+    assert twin(but="p7") == "p9"
+
+
+def test_among_equals_the_encoder_that_was_picked_is_picked_again() -> None:
+    assert twin(LearnedStatus(encoder_token="e10", profile_token="gone")) == "p8"
+    assert twin(LearnedStatus(encoder_token="e1")) == "p6"
+
+
+def test_of_profiles_with_one_encoder_the_one_that_was_picked_is_picked_again() -> None:
+    assert twin(LearnedStatus(encoder_token="e2", profile_token="p9")) == "p9"
+    assert twin(LearnedStatus(profile_token="p8")) == "p8"  # learnt before encoders were
+
+
+def test_what_was_picked_before_gives_way_to_what_fits_better() -> None:
+    learned = LearnedStatus(encoder_token="e2", profile_token="p7")
+    better = stream("large", "1920x1080")
+    assert pick_stream(offer(*TWINS, better), FIRST, LIMITS, MAIN, learned).profile == better
+
+
+@pytest.mark.parametrize(
+    ("learned", "token"),
+    [
+        (LearnedStatus(video_source_token="v2", channel=1), "v2"),
+        (LearnedStatus(video_source_token="v2", channel=2), "v1"),
+        (LearnedStatus(video_source_token="v2"), "v1"),
+        (LearnedStatus(video_source_token="gone", channel=1), "v1"),
+    ],
+)
+def test_a_channel_stays_its_video_source_while_the_device_has_it(
+    learned: LearnedStatus, token: str
+) -> None:
+    recorder = offer(stream("a", source="v1"), stream("b", source="v2"), sources=("v1", "v2"))
+    assert pick_stream(recorder, FIRST, LIMITS, MAIN, learned).profile.source_token == token
+
+
+def test_a_source_that_is_declared_by_its_token_is_not_the_one_from_before() -> None:
+    recorder = offer(stream("a", source="v1"), stream("b", source="v2"))
+    learned = LearnedStatus(video_source_token="v2", channel=1)
+    source = VideoSource(video_source_token="v1")
+    assert pick_stream(recorder, source, LIMITS, MAIN, learned).profile.token == "a"
 
 
 def test_a_channel_that_the_device_does_not_have_is_named_with_how_many_it_has() -> None:
@@ -265,18 +334,13 @@ def test_nothing_within_the_limits_is_larger_than_main_or_smaller_than_sub(
 
 
 @given(offers, sources, roles, st.randoms(use_true_random=False))
-def test_with_a_list_of_sources_the_order_of_profiles_decides_nothing_but_ties(
+def test_the_order_of_profiles_decides_nothing(
     offered: Offer, source: VideoSource, role: StreamRole, random: Random
 ) -> None:
-    named = dict.fromkeys(profile.source_token for profile in offered.profiles)
-    listed = Offer(
-        tuple(dict.fromkeys((*offered.source_tokens, *filter(None, named)))), offered.profiles
-    )
     shuffled = list(offered.profiles)
     random.shuffle(shuffled)
-    once = picked(listed, source, role)
-    again = picked(Offer(listed.source_tokens, tuple(shuffled)), source, role)
+    once = picked(offered, source, role)
+    again = picked(Offer(offered.source_tokens, tuple(shuffled)), source, role)
     assert type(once) is type(again)
     if isinstance(once, Choice) and isinstance(again, Choice):
-        assert once.profile.pixels == again.profile.pixels
-        assert len(once.deviations) == len(again.deviations)
+        assert once.profile.token == again.profile.token

@@ -32,6 +32,7 @@ from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.base.errors import IngestError, Retry
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.onvif import OnvifResolver
+from camfleet_worker.onvif.mended_xml import Mend
 from camfleet_worker.onvif.transport import MAX_BODY_BYTES, Deadlines
 from camfleet_worker.resolve import ResolveRequest, clock_trouble, revealed
 
@@ -405,6 +406,22 @@ async def test_an_address_where_nothing_answers_is_unreachable(hasty: OnvifResol
     with silent_port() as port:
         error = await error_of(hasty, at(port))
     assert (error.condition, error.reason) == (ConditionType.REACHABLE, Reason.HOST_UNREACHABLE)
+
+
+@pytest.mark.quirk(53)
+async def test_what_is_mended_is_counted_and_named_once_for_each_device(
+    simulator: Simulator, resolver: OnvifResolver, caplog: pytest.LogCaptureFixture
+) -> None:
+    camera = await gate(simulator, "soap-bare-ampersand", "soap-uri-without-wrapper")
+    for _ in range(3):
+        await resolver.resolve(of(camera), ACCOUNT, attempts=Ledger())
+    counted = {kind: count for kind, count in resolver.mends.counts.items() if count}
+    assert counted == {Mend.AMPERSAND: 3, Mend.WRAPPER: 3}
+    named = [vars(record) for record in caplog.records if record.name.endswith("mend_log")]
+    assert [(one["what"], one["cause"]) for one in named] == [
+        ("GetStreamUri", kind.words) for kind in (Mend.AMPERSAND, Mend.WRAPPER)
+    ]
+    assert {one["address"] for one in named} == {f"127.0.0.1:{camera.onvif_port}"}
 
 
 SOAP_1_1 = ["1.1-by-415", "1.1-by-400", "1.1-by-500", "1.1-by-fault"]

@@ -338,6 +338,7 @@ async def test_audio_that_the_policy_asks_for_is_recorded(
                 lambda: 0,
                 worker.journals.counters,
                 dict,
+                {},
             ).collect()
             series = {
                 sample.labels["sink"]: sample.value

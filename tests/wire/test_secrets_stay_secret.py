@@ -69,6 +69,7 @@ def said(objects: CameraObjects, worker: WorkerParts, log: pytest.LogCaptureFixt
             lambda: 0,
             worker.journals.counters,
             dict,
+            {},
         )
     )
     records = "\n".join(f"{record.getMessage()} {vars(record)}" for record in log.records)

@@ -92,6 +92,7 @@ class Worker:
             lambda: ingest.reporter.writes,
             ingest.journals.counters,
             lambda: ingest.volume.housekeeper.deleted_for_space,
+            ingest.onvif.mends.counts,
         )
 
     def _snapshot_servers(self) -> list[tuple[HttpServer, str, int]]:

@@ -79,14 +79,14 @@ class Ingest:
         )
         self.pictures = PicturePool()
         self._names = Resolver()
-        self._onvif = OnvifResolver()
+        self.onvif = OnvifResolver()
         index, ledger = AssignmentIndex(), AttemptLedger(wall_clock)
         sinks = SinkFactory(
             settings.namespace, self.volume, self._names, self.accounts, self.pictures
         )
         deps = SupervisorDeps(
             connect=ConnectDeps(
-                resolver=self._onvif,
+                resolver=self.onvif,
                 open_stream=open_stream,
                 probe=port_trouble,
                 accounts=self.accounts,
@@ -139,7 +139,7 @@ class Ingest:
             log.error("worker could not stop in time")
         await self.accounts.close()
         self._names.close()
-        self._onvif.close()
+        self.onvif.close()
 
     async def _flush(self) -> None:
         try:

@@ -26,6 +26,7 @@ from camfleet_worker.media.loop import MediaLoop
 from camfleet_worker.media_types.sink import AudioSink
 from camfleet_worker.metrics import families
 from camfleet_worker.metrics.families import Family, Kind
+from camfleet_worker.onvif.mended_xml import Mend
 from camfleet_worker.picture.pool import PictureCounters
 
 
@@ -71,8 +72,9 @@ class WorkerCollector(Collector):
         status_writes: Callable[[], int],
         journal: JournalCounters,
         deleted_for_space: Callable[[], Mapping[tuple[str, str], int]],
+        mended: Mapping[Mend, int],
     ) -> None:
-        """`deleted_for_space`: bytes by namespace and site."""
+        """`deleted_for_space`: bytes by namespace and site; `mended`: answers of devices."""
         self._namespace = namespace
         self._fleet = fleet
         self._media = media
@@ -80,6 +82,7 @@ class WorkerCollector(Collector):
         self._status_writes = status_writes
         self._journal = journal
         self._deleted_for_space = deleted_for_space
+        self._mended = mended
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of one moment."""
@@ -98,6 +101,8 @@ class WorkerCollector(Collector):
         scrape.add(families.STATUS_WRITES, self._status_writes())
         for site, freed in self._deleted_for_space().items():
             scrape.add(families.DELETED_FOR_SPACE, freed, site)
+        for mend, count in self._mended.items():
+            scrape.add(families.MENDED_ANSWERS, count, [mend.value])
         return scrape.metrics()
 
     def _add_camera(self, scrape: Scrape, supervisor: CameraSupervisor, now: float) -> None:

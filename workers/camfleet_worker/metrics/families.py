@@ -315,7 +315,13 @@ TASKS = _gauge(
     "camfleet_worker_tasks", "Tasks of the control loop.", "Where it only rises, report it."
 )
 STATUS_WRITES = _counter("camfleet_status_writes", "Camera statuses applied.", _NOTHING)
-WORKER = (DELETED_FOR_SPACE, BUGS, SKIPPED_PARTS, TASKS, STATUS_WRITES)
+MENDED_ANSWERS = _counter(
+    "camfleet_onvif_mended_answers",
+    "Answers of devices that were read although something was wrong in them, by what it was.",
+    "Where streams of a device are wrong too, look for newer firmware; the log names the device.",
+    "wrong",
+)
+WORKER = (DELETED_FOR_SPACE, BUGS, SKIPPED_PARTS, TASKS, STATUS_WRITES, MENDED_ANSWERS)
 
 VIEWER_ANSWERS = _counter(
     "camfleet_snapshot_viewer_answers",

@@ -29,7 +29,12 @@ _COLUMNS = "| metric | type | labels | meaning | when it moves |\n| --- | --- | 
 def reference() -> str:
     """The whole file."""
     whole = set(families.SCRAPED)
-    of_worker = ((), families.SITE, families.SKIPPED_PARTS.labels)
+    of_worker = (
+        (),
+        families.SITE,
+        families.SKIPPED_PARTS.labels,
+        families.MENDED_ANSWERS.labels,
+    )
     parts = [
         ("A camera", [*families.STATES, *families.STREAM.values()]),
         ("A destination of a camera's access units", families.SINKS.values()),

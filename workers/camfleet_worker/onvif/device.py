@@ -19,6 +19,7 @@ from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.answer_cache import CachedCall
 from camfleet_worker.onvif.envelope import Operation, SoapAnswer, SoapCodec
 from camfleet_worker.onvif.login import Call, Login
+from camfleet_worker.onvif.mended_xml import Mend
 from camfleet_worker.onvif.soap_version import SoapVersion
 from camfleet_worker.onvif.transport import protocol_error
 from camfleet_worker.resolve.addresses import MAX_PATH, hidden, path_and_query
@@ -39,6 +40,10 @@ MAX_NUMBER = 65535
 
 HALF_A_SECOND = 0.5
 """Cameras send whole seconds, rounded down: on average their clock is this much ahead of that."""
+
+
+NoteMends = Callable[[str, frozenset[Mend]], None]
+"""Called with an operation and what had to be mended in its answer."""
 
 
 class MediaService(Protocol):
@@ -102,7 +107,9 @@ class OnvifDevice:
         port: int,
         now: Callable[[], float],
         learnt_offset_s: float | None = None,
+        note_mends: NoteMends = lambda operation, mends: None,
     ) -> None:
+        self._note_mends = note_mends
         self._cached_call = cached_call
         self._login = login
         self._login.other_offset = self._other_offset
@@ -180,7 +187,7 @@ class OnvifDevice:
             raise NotOnvif(self._port, answer)
         result = None
         if answer.document is not None and answer.fault is None:
-            result = await self._codec.read(operation, answer)
+            result = await self._result(operation, answer)
 
         def offset(camera_s: float | None) -> float | None:
             return None if camera_s is None else camera_s + HALF_A_SECOND - our_time
@@ -215,8 +222,16 @@ class OnvifDevice:
         if answer.document is None:
             raise NotOnvif(self._port, answer)
         if answer.fault is not None:
+            if answer.mends:
+                self._note_mends(operation.name, answer.mends)
             raise FaultAnswered(operation, answer.fault)
-        return await self._codec.read(operation, answer)
+        return await self._result(operation, answer)
+
+    async def _result(self, operation: Operation, answer: SoapAnswer) -> Any:
+        result, mends = await self._codec.read(operation, answer)
+        if mends:
+            self._note_mends(operation.name, mends)
+        return result
 
 
 def checked_stream_path(address: str, credentials: Credentials | None) -> str:

@@ -103,18 +103,10 @@ class SoapCodec:
         """Look for an envelope and a fault in an HTTP answer."""
         return await self._run(lambda: _open(answer))
 
-    async def read(
-        self,
-        operation: Operation,
-        answer: SoapAnswer,
-        note: Callable[[frozenset[Mend]], None] = lambda mends: None,
-    ) -> Any:
-        """The operation's result, by the WSDL's types; missing elements read as None. `note` is
-        called with what had to be mended, if anything."""
-        result, mends = await self._run(lambda: _read(operation, answer))
-        if mends:
-            note(mends)
-        return result
+    async def read(self, operation: Operation, answer: SoapAnswer) -> tuple[Any, frozenset[Mend]]:
+        """The operation's result, by the WSDL's types, and what had to be mended; missing elements
+        read as None."""
+        return await self._run(lambda: _read(operation, answer))
 
     async def _run(self, job: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, job)
@@ -222,7 +214,6 @@ def _fault(root: Any) -> Fault | None:
 
 
 def _read(operation: Operation, answer: SoapAnswer) -> tuple[Any, frozenset[Mend]]:
-    """The result, and what was mended."""
     found = child_named(child_named(answer.document, "Body"), f"{operation.name}Response")
     if found is None:
         raise protocol_error(f"The camera answers {operation.name} with something else")

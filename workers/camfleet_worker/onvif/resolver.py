@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from camfleet_api.camera import DeviceStatus, LearnedStatus, Scheme
@@ -26,6 +27,7 @@ from camfleet_worker.onvif.device_path import Found, find_device
 from camfleet_worker.onvif.envelope import SoapCodec
 from camfleet_worker.onvif.identity import device_information, with_hardware
 from camfleet_worker.onvif.login import Login
+from camfleet_worker.onvif.mend_log import MendLog
 from camfleet_worker.onvif.ports import port_trouble, speaks_tls
 from camfleet_worker.onvif.streams import OfferedStream, offered_stream
 from camfleet_worker.onvif.transport import Deadlines, Transport, unreachable
@@ -82,6 +84,8 @@ class OnvifResolver:
         self._codec = SoapCodec()
         self._locks = DeviceLocks(budget)
         self._tls = camera_tls()
+        self.mends = MendLog()
+        """What was wrong in answers and could be read all the same."""
 
     def close(self) -> None:
         """End the codec's thread."""
@@ -162,6 +166,7 @@ class OnvifResolver:
             request.onvif_port,
             self._now,
             learned.clock_offset_seconds if learned else None,
+            partial(self.mends.note, request.device),
         )
         try:
             return await question.ask(device, login, transport)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from camfleet_worker.onvif.mended_xml import mended
+from camfleet_worker.onvif.mended_xml import Mend, mended
 
 TT = "http://www.onvif.org/ver10/schema"
 
@@ -46,6 +46,21 @@ def test_a_prefix_that_is_declared_nowhere_is_onvifs_own_where_it_has_one() -> N
     found = read(document)
     assert [child.tag for child in found] == [f"{{{TT}}}Uri", "{urn:undeclared:rlk}Extra"]
     assert found.tag == "{urn:s}E"
+
+
+@pytest.mark.parametrize(
+    ("body", "mends"),
+    [
+        (b"<a>rtsp://h/?a&b</a>", {Mend.AMPERSAND}),
+        (b"<a>\xc4\xe3</a>", {Mend.ENCODING}),
+        (b"<a>\x0b&#11;</a>", {Mend.CHARACTER}),
+        (b"<rlk:a/>", {Mend.PREFIX}),
+        (b"<rlk:a>\x0b\xff&</rlk:a>", set(Mend) - {Mend.WRAPPER, Mend.FOREIGN}),
+        (b'<?xml version="1.0"?><a>&amp;</a>', set()),
+    ],
+)
+def test_what_was_mended_is_said(body: bytes, mends: set[Mend]) -> None:
+    assert mended(body)[1] == mends
 
 
 @pytest.mark.parametrize("cut", [b"<a><b>1</b><b>2", b"<a><b></a></b>", b"<a>", b"", b"<", b"<a"])

@@ -54,8 +54,11 @@ COMPILED = (
     "rtp/rtcp.py",
     "rtp/slice_header.py",
     "timeline/audio.py",
+    "timeline/clock_rate.py",
+    "timeline/earliest_arrival.py",
     "timeline/reorder.py",
     "timeline/timeline.py",
+    "timeline/timestamp_sense.py",
 )
 """What runs for every access unit or tick of every camera. Nothing that waits for a person, a
 camera's answer or the API server is worth it."""

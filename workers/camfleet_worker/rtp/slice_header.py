@@ -21,11 +21,13 @@ _B_SLICES = (1, 6)
 """slice_type, table 7-6."""
 _I_SLICES = (2, 4, 7, 9)
 """I and SI; 7 and 9 say so of all slices of the picture."""
+_IDR = 5
+"""nal_unit_type, table 7-1."""
 
 
 def is_b_picture(data: bytes) -> bool:
     """Whether the first slice of a picture (length-prefixed NAL units) is a B slice."""
-    reader = _first_slice(data)
+    _, reader = _first_slice(data)
     try:
         reader.unsigned()  # first_mb_in_slice
         return reader.unsigned() in _B_SLICES
@@ -35,7 +37,7 @@ def is_b_picture(data: bytes) -> bool:
 
 def is_i_picture(data: bytes) -> bool:
     """Whether the first slice of a picture (length-prefixed NAL units) refers to no other."""
-    reader = _first_slice(data)
+    _, reader = _first_slice(data)
     try:
         reader.unsigned()  # first_mb_in_slice
         return reader.unsigned() in _I_SLICES
@@ -50,7 +52,7 @@ def parameter_set_number(data: bytes, codec: Codec) -> int | None:
     """
     try:
         if codec is Codec.H264:
-            reader = _first_slice(data)
+            _, reader = _first_slice(data)
             reader.unsigned()  # first_mb_in_slice
             reader.unsigned()  # slice_type
             return reader.unsigned()
@@ -64,30 +66,36 @@ def parameter_set_number(data: bytes, codec: Codec) -> int | None:
 
 
 def picture_order_count(data: bytes, fields: SliceFields) -> int | None:
-    """pic_order_cnt_lsb of a picture that is no IDR picture; None where it cannot be read."""
-    reader = _first_slice(data)
+    """pic_order_cnt_lsb of a picture; None where it cannot be read.
+
+    An IDR picture has one too, and it need not be 0.
+    """
+    unit_type, reader = _first_slice(data)
     try:
         for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
             reader.unsigned()
         reader.bits(2 * fields.separate_planes + fields.frame_num_bits)
         if not fields.frames_only and reader.flag():  # field_pic_flag
             reader.flag()  # bottom_field_flag
+        if unit_type == _IDR:
+            reader.unsigned()  # idr_pic_id
         return reader.bits(fields.order_bits)
     except BitsExhausted:
         return None
 
 
-def _first_slice(data: bytes) -> BitReader:
-    """Behind the NAL unit header of the first slice; empty where there is none."""
+def _first_slice(data: bytes) -> tuple[int, BitReader]:
+    """nal_unit_type of the first slice, and what is behind that header; empty where none is."""
     at = 0
     while at + 5 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         at += 4
-        if data[at] & 0x1F in (1, 2, 5):
+        unit_type = data[at] & 0x1F
+        if unit_type in (1, 2, _IDR):
             head = data[at + 1 : at + min(size, _HEAD_BYTES)]
-            return BitReader(without_emulation_prevention(head))
+            return unit_type, BitReader(without_emulation_prevention(head))
         at += size
-    return BitReader(b"")
+    return 0, BitReader(b"")
 
 
 def _first_h265_slice(data: bytes) -> tuple[int, BitReader]:

@@ -8,8 +8,8 @@ N). So decoding times rise, none lies behind its presentation time, and streams 
 whose N is 0, are decoded when they are shown.
 
 N comes from the SPS. Where the SPS is silent the access units tell: the picture order count of the
-first access unit behind a key frame says whether others are to be shown before it, and a B-frame
-whose time steps back tells that it was overlooked. Steps back that no B-frame explains are a
+first access unit behind a key frame, less that of the key frame, says whether others are to be shown
+before it, and a B-frame whose time steps back tells that it was overlooked. Steps back that no B-frame explains are a
 clock's, and pressed into order.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
@@ -31,7 +31,7 @@ _SPACING_90K = 90_000 // 25
 them."""
 _ORDER_STEP = 2
 """Between picture order counts of frames that follow each other: fields have their own (ITU-T
-H.264 section 8.2.1)."""
+H.264 section 8.2.1). Cameras that count frames instead show it by an odd difference."""
 _MOST_LEARNT = 4
 """Pyramids of four levels span sixteen access units; what seems to reorder more is a clock."""
 
@@ -44,6 +44,8 @@ class DisplayOrder:
         self._reordering = Reordering()
         self._window = ReorderWindow()
         self._behind_key = False
+        self._key_count: int | None = None
+        """Picture order count of the last key frame, where it is needed and can be read."""
         self._since_key: deque[int] = deque(maxlen=_MOST_LEARNT + 1)
         self.depth = 0
         """How many access units are taken to be shown after one that follows them."""
@@ -72,11 +74,14 @@ class DisplayOrder:
 
     def _learn(self, data: bytes, key: bool, taken: int) -> None:
         """Find out, or find that more access units change places than was said or known."""
+        silent = self._reordering.declared is None and not self.depth
         behind_key, self._behind_key = self._behind_key, key
+        shown_before = self._shown_before(data) if behind_key and silent and not key else 0
         if key:
             self._since_key.clear()
-        elif behind_key and self._reordering.declared is None and not self.depth:
-            self._allow(self._shown_before(data))
+            self._key_count = self._order_count(data) if silent else None
+        elif shown_before:
+            self._allow(shown_before)
         elif taken < self._window.floor and self.depth < self._reordering.most:
             if is_b_picture(data):
                 later = sum(other > taken for other in self._since_key)
@@ -89,12 +94,20 @@ class DisplayOrder:
         self.depth = max(self.depth, min(depth, self._reordering.most, _MOST_LEARNT))
 
     def _shown_before(self, data: bytes) -> int:
-        """How many access units are still to come between a key frame and the access unit behind
-        it."""
+        """How many access units are still to come that are shown between a key frame and the access
+        unit behind it; 0 where that is not known, or where it is shown before the key frame."""
+        count, fields = self._order_count(data), self._reordering.slices
+        if count is None or self._key_count is None or fields is None:
+            return 0
+        modulus = 1 << fields.order_bits
+        later = (count - self._key_count) % modulus
+        if later >= modulus // 2:
+            return 0
+        return later - 1 if later % 2 else max(later // _ORDER_STEP - 1, 0)
+
+    def _order_count(self, data: bytes) -> int | None:
         fields = self._reordering.slices
-        count = picture_order_count(data, fields) if fields else None
-        # The count of the key frame is 0: it is an IDR picture.
-        return max((count or 0) // _ORDER_STEP - 1, 0)
+        return picture_order_count(data, fields) if fields else None
 
 
 class ReorderWindow:

@@ -157,7 +157,6 @@ class Timeline:
         self.anchors += 1
 
     def _measure_from(self, arrival: int) -> None:
-        """The drift, from here on."""
         self._arrival.begin(arrival - self._raw_pts, arrival)
         self.slewed_90k = 0
         self._anchored_at = arrival

@@ -32,8 +32,15 @@ def test_the_pictures_of_an_encoder_tell_their_order_and_their_kind() -> None:
         shown = clip.shown[place]
         assert is_b_picture(unit.data) == (shown % 3 != 0)
         assert is_i_picture(unit.data) == unit.key
-        if place:
-            assert picture_order_count(unit.data, FIELDS) == shown * 2 % 64
+        assert picture_order_count(unit.data, FIELDS) == shown * 2 % 64
+
+
+@pytest.mark.parametrize("number", ["1", "010", "00101"])
+def test_the_order_count_of_an_idr_picture_lies_behind_its_number(number: str) -> None:
+    """ITU-T H.264 section 7.3.3: first macroblock, type 7, PPS 0, frame number, idr_pic_id."""
+    bits = "1" + "0001000" + "1" + "0000" + number + "101010" + "1"
+    octets = int(bits.ljust(32, "0"), 2).to_bytes(4, "big")
+    assert picture_order_count(b"\0\0\0\5\x65" + octets, FIELDS) == 0b101010
 
 
 @pytest.mark.parametrize("codec", Codec)
@@ -50,7 +57,7 @@ slice_fields = st.builds(
 
 @given(st.binary(max_size=60), slice_fields)
 def test_no_octets_break_the_reader(data: bytes, fields: SliceFields) -> None:
-    for picture in (data, b"\0\0\0\x10\x41" + data, b"\0\0\0\0\0\0\0\2\x41" + data):
+    for picture in (data, b"\0\0\0\x10\x65" + data, b"\0\0\0\0\0\0\0\2\x41" + data):
         is_b_picture(picture)
         is_i_picture(picture)
         for codec in Codec:

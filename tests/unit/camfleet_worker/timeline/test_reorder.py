@@ -28,8 +28,11 @@ def video(reordering: Reordering) -> VideoFormat:
 
 
 def picture(kind: str, count: int = 0) -> bytes:
-    """A slice header of nothing but first macroblock, type, PPS, frame number 0 and order count."""
-    bits = "1" + {"I": "011", "P": "1", "B": "010"}[kind] + "1" + "0000" + f"{count % 64:06b}" + "1"
+    """A slice header of nothing but first macroblock, type, PPS, frame number 0, the number of an
+    IDR picture and order count. `kind`: "R" is a key frame that is no IDR picture."""
+    slice_type = {"I": "011", "R": "011", "P": "1", "B": "010"}[kind]
+    idr_number = "00101" if kind == "I" else ""
+    bits = "1" + slice_type + "1" + "0000" + idr_number + f"{count % 64:06b}" + "1"
     bits += "0" * (-len(bits) % 8)
     nal = bytes((0x65 if kind == "I" else 0x41,)) + int(bits, 2).to_bytes(len(bits) // 8, "big")
     return len(nal).to_bytes(4, "big") + nal
@@ -58,6 +61,8 @@ class Stream:
         self.order = DisplayOrder()
         self.times: list[tuple[int, int]] = []
         self._rising = -1
+        self.first_count, self.count_step = 0, 2
+        """Of the picture order counts: of the key frame, and between frames."""
 
     def push(
         self, reordering: Reordering, pictures: list[tuple[str, int]], start: int = 0
@@ -68,7 +73,11 @@ class Stream:
             self._rising = max(taken, self._rising + 1)
             self.times.append(
                 self.order.place(
-                    picture(kind, 2 * shown), kind == "I", video_format, self._rising, taken
+                    picture(kind, self.first_count + self.count_step * shown),
+                    kind in "IR",
+                    video_format,
+                    self._rising,
+                    taken,
                 )
             )
         return self.times[before:]
@@ -151,6 +160,44 @@ def test_b_frames_are_shown_when_they_were_taken_from_the_first_on(
     assert_audio(times)
     assert stream.order.depth >= depth
     assert all(pts - dts <= (max(shown) + stream.order.depth) * FRAME for pts, dts in times)
+
+
+@pytest.mark.parametrize("key", ["I", "R"])
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("first", [0, 2, 4, 7, 30, 63])
+def test_a_key_frame_whose_order_count_is_not_0_makes_no_b_frames(
+    first: int, step: int, key: str
+) -> None:
+    stream = Stream()
+    stream.first_count, stream.count_step = first, step
+    for gop in range(4):
+        pictures = [(key, 0), *(("P", number) for number in range(1, 25))]
+        stream.push(SILENT, pictures, start=gop * 25 * FRAME)
+    assert stream.order.depth == 0
+    assert stream.times == [(number * FRAME, number * FRAME) for number in range(100)]
+
+
+@pytest.mark.parametrize("key", ["I", "R"])
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("first", [0, 4, 61])
+def test_b_frames_are_noticed_from_whatever_order_count_a_key_frame_has(
+    first: int, step: int, key: str
+) -> None:
+    stream, pictures = Stream(), mini_gops(*TWO_B, times=12)
+    stream.first_count, stream.count_step = first, step
+    times = stream.push(SILENT, [(key, 0), *pictures[1:]])
+    assert [pts for pts, _ in times] == [number * FRAME for _, number in pictures]
+    assert_audio(times)
+
+
+def test_b_frames_in_front_of_a_key_frame_that_is_no_idr_picture_are_noticed() -> None:
+    stream = Stream()
+    for gop in range(8):
+        open_gop = [("R", 2), ("B", 0), ("B", 1), ("P", 5), ("B", 3), ("B", 4)]
+        times = stream.push(SILENT, open_gop, start=gop * 6 * FRAME)
+    assert stream.order.depth == 1
+    assert [pts for pts, _ in times] == [(42 + number) * FRAME for _, number in open_gop]
+    assert_audio(stream.times)
 
 
 def test_b_frames_that_the_camera_denies_are_noticed_at_the_first_one() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clocks that are wrong (quirks 36 to 38): the camera's RTP clock, its wall clock, and our own."""
+"""Clocks that are wrong (quirks 36 to 38, 60): the RTP clock of a camera, its wall clock, ours."""
 
 from __future__ import annotations
 
@@ -127,6 +127,59 @@ async def test_another_frame_rate_than_stamped_stays_near_arrival(
     shown(ingest)
     assert within(ingest, 1.5)
     assert ingest.counters.stamped_by_arrival == 0
+
+
+@pytest.mark.quirk(60)
+async def test_milliseconds_described_as_90_khz_are_recorded_in_one_span_of_real_time(
+    simulator: Simulator, media_loop: MediaLoop, volume: VolumeWriter, tmp_path: Path
+) -> None:
+    camera = await simulator.add(camera_settings(faults=("stamps-milliseconds",)))
+    ingest = Ingest(camera, media_loop)
+    recording = RecordingSink(RecordingSettings("phu-yen/gate.0a1b2c3d", segment_s=2), volume)
+    ingest.add_sinks(recording)
+    await ingest.play()
+    await ingest.received(25 * 9)
+    await ingest.stop()
+    assert_pictures_have_their_time(ingest, 25)
+    recording.close()
+    assert volume.close(within_s=10)
+    names = (str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    (span,) = spans(key for name in names if (key := parse_key(name)))
+    assert span.end_us is not None
+    took_s = ingest.units[-1].arrived_at - ingest.units[0].arrived_at
+    assert (span.end_us - span.start_us) / 1e6 == pytest.approx(took_s, abs=1.0)
+
+
+@pytest.mark.quirk(60)
+async def test_half_the_pictures_stamped_as_all_keep_real_time(
+    simulator: Simulator, media_loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings(faults=("stamps-12.5-as-25",)))
+    ingest = Ingest(camera, media_loop)
+    await ingest.play()
+    await ingest.received(125)
+    assert_pictures_have_their_time(ingest, 12.5)
+
+
+@pytest.mark.quirk(60)
+async def test_a_clock_that_is_set_ahead_makes_no_leap(
+    simulator: Simulator, media_loop: MediaLoop
+) -> None:
+    camera = await simulator.add(camera_settings(faults=("clock-set-ahead",)))
+    ingest = Ingest(camera, media_loop)
+    await ingest.play()
+    await ingest.received(90)
+    assert max(after - before for before, after in itertools.pairwise(shown(ingest))) <= 2 * FRAME
+    assert within(ingest, 0.5)
+
+
+def assert_pictures_have_their_time(ingest: Ingest, fps: float) -> None:
+    """After five seconds: what a correction and the tick allow, and no leap."""
+    times = shown(ingest)[int(5 * fps) :]
+    own = CLOCK_HZ / fps
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    assert all(own * 0.7 <= step <= own * 1.3 for step in steps)
+    assert within(ingest, 2.5)
 
 
 @pytest.mark.quirk(37)

@@ -482,6 +482,14 @@ QUIRKS = (
         "challenge nor those beside it: it is skipped, counted, and logged once.",
     ),
     Quirk(
+        60,
+        "RTP timestamps count another unit than described, or half the pictures",
+        "fermax-blue-hass#89, AlexxIT/go2rtc#2398",
+        "Timestamps are held against arrival over seconds: what they count is measured, taken once "
+        "no delay explains it, and kept over reconnects. A recording lasts as long as it took, and "
+        "a clock that is set makes no leap. How fast it runs is a metric of the camera.",
+    ),
+    Quirk(
         61,
         "Parameter sets change before any picture, as often as they like",
         "gpac/gpac#2472, scottlamb/moonfire-nvr#217, ITU-T H.264 section 7.4.1.2.1",

@@ -48,7 +48,16 @@ SoapShape = Literal["right", "uri-without-wrapper", "wrapped-uri", "service-name
 """How elements lie in its answers: a Uri straight in the response of Media1, one in a MediaUri of
 Media2, or all elements in the namespace of their service."""
 Timestamps = Literal[
-    "true", "jump-back", "jump-ahead", "backwards", "constant", "random", "wrap", "too-fast"
+    "true",
+    "jump-back",
+    "jump-ahead",
+    "set-ahead",
+    "backwards",
+    "constant",
+    "random",
+    "wrap",
+    "too-fast",
+    "milliseconds",
 ]
 """How pictures are stamped; jumps and the wrap come two seconds after PLAY."""
 ReportClock = Literal["true", "zero", "in-1970", "steps"]

@@ -3,8 +3,9 @@
 
 Audio has a timeline of its own that starts where the access units' one started: both count from the
 same instant of our clock, and each follows its own RTP clock, anchored by the arrival of its first
-packet of a session. Sender reports would tie the two closer together, where a camera sends them
-for both tracks and means the same clock in both; too many do not.
+packet of a session and held against arrival as theirs is: a rate that is claimed wrong (48 kHz for
+44.1, or AAC in the rate of its core) is measured. Sender reports would tie the two closer together,
+where a camera sends them for both tracks and means the same clock in both; too many do not.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.

@@ -8,9 +8,9 @@ N). So decoding times rise, none lies behind its presentation time, and streams 
 whose N is 0, are decoded when they are shown.
 
 N comes from the SPS. Where the SPS is silent the access units tell: the picture order count of the
-first access unit behind a key frame, less that of the key frame, says whether others are to be shown
-before it, and a B-frame whose time steps back tells that it was overlooked. Steps back that no B-frame explains are a
-clock's, and pressed into order.
+first access unit behind a key frame, less that of the key frame, says whether others are to be
+shown before it, and a B-frame whose time steps back tells that it was overlooked. Steps back that
+no B-frame explains are a clock's, and pressed into order.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.

@@ -24,6 +24,7 @@ from camera_simulator.settings import CameraSettings, ReportClock, Timestamps
 REPORT_EVERY_S = 5.0
 _TROUBLE_AFTER_TICKS = 2 * 90_000
 _HOUR_TICKS = 3600 * 90_000
+_SET_AHEAD_TICKS = 3 * 90_000
 _MAX_BEHIND_FRAMES = 50
 """A session that fell further behind (the machine stood still) skips ahead instead of bursting."""
 
@@ -155,11 +156,13 @@ class Session:
             "true": true,
             "jump-back": true - late * _HOUR_TICKS,
             "jump-ahead": true + late * _HOUR_TICKS,
+            "set-ahead": true + late * _SET_AHEAD_TICKS,
             "backwards": self.base_timestamp - ticks,
             "constant": self.base_timestamp,
             "random": random.getrandbits(32),
             "wrap": ticks - _TROUBLE_AFTER_TICKS,
             "too-fast": self.base_timestamp + ticks * 5 // 4,
+            "milliseconds": self.base_timestamp + ticks // 90,
         }
         return told[how] & 0xFFFFFFFF
 

@@ -13,7 +13,6 @@ import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from camfleet_worker.login.challenges import parse_challenges
 from camfleet_worker.media.counters import StreamCounters
@@ -122,9 +121,8 @@ def _tokens(head: bytes, body: bytes) -> list[str]:
 
 
 async def _read_profiles(codec: SoapCodec, answer: HttpAnswer) -> list[str]:
-    profiles: Any = await codec.read(
-        Operation(wsdl.MEDIA1, "GetProfiles"), await codec.open(answer)
-    )
+    opened = await codec.open(answer)
+    profiles, _ = await codec.read(Operation(wsdl.MEDIA1, "GetProfiles"), opened)
     return [profile.token for profile in profiles]
 
 

@@ -122,6 +122,11 @@ VARIANTS = (
         {"resolution": "360p", "flips_size": True},
     ),
     Variant("open", "H.264, open GOPs, one IDR picture", {"faults": ("open-groups",)}),
+    Variant(
+        "ms",
+        "H.264, stamped in milliseconds",
+        {"resolution": "240p", "faults": ("stamps-milliseconds",)},
+    ),
     Variant("restart", "H.264, camera restarts", {"resolution": "240p"}, ((0.5, _restart),)),
     Variant(
         "hevc-restart",

@@ -501,7 +501,8 @@ QUIRKS = (
         62,
         "Recovery points in place of IDR pictures",
         "w3c/webcodecs#650, google/ExoPlayer#2842, ITU-T H.264 section D.2.8",
-        "An I picture behind a recovery point that is recovered at once is a key frame: streams, "
-        "segments and relays begin there.",
+        "An I picture behind a recovery point that is recovered at once is a key frame, and one "
+        "that nothing marks after a hundred pictures without: streams, segments and relays begin "
+        "there.",
     ),
 )

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.rtp.parameter_sets import ParameterSets
 from camfleet_worker.rtp.recovery_point import is_recovery_point
-from camfleet_worker.rtp.slice_header import is_i_picture
 
 MAX_ACCESS_UNIT_BYTES = 8 * 1024 * 1024
 """An 8K key frame at the best quality takes some 4 MiB."""
@@ -47,6 +46,8 @@ _START_BIT, _END_BIT = 0x80, 0x40
 _PLACE_OF_LENGTH = bytes(4)
 _OCTETS = tuple(bytes((octet,)) for octet in range(256))
 _START_CODE = b"\0\0\1"
+_UNMARKED_AFTER = 100
+"""Access units in a row without a key frame; behind them an I picture alone is one."""
 
 # What a NAL unit type means to us.
 _SLICE = 1
@@ -113,6 +114,9 @@ class Depacketiser(ABC):
         self._has_slice = False
         self._key = False
         self._recovery_point = False
+        self._slice_head = 0
+        """The first octet of the first slice, behind its NAL unit header."""
+        self._since_key = 0
         self._damaged = False
         self.unit_at = -1
         """The part with the length of the unfinished NAL unit; -1 when there is none."""
@@ -272,7 +276,7 @@ class Depacketiser(ABC):
             self._close_unit()
         meaning = self._meaning[kind]
         if meaning & _SLICE and not self._has_slice:
-            self._has_slice = True
+            self._has_slice, self._slice_head = True, slice_head
             # first_mb_in_slice = 0 is the single bit 1 (ITU-T H.264 section 7.3.3);
             # first_slice_segment_in_pic_flag (ITU-T H.265 section 7.3.6.1).
             if not slice_head & 0x80:
@@ -351,7 +355,8 @@ class Depacketiser(ABC):
             self.awaiting_key = True
             return
         data = b"".join(self._parts)
-        key = self._key or (self._recovery_point and self._starts_anew(data))
+        key = self._key or self._is_unmarked_key()
+        self._since_key = 0 if key else self._since_key + 1
         if self.awaiting_key and not key:
             self.losses.awaiting_key += 1
             return
@@ -364,10 +369,9 @@ class Depacketiser(ABC):
         self.awaiting_key = False
         self.access_units.append(UntimedAccessUnit(data, key, self._timestamp, video_format))
 
-    def _starts_anew(self, data: bytes) -> bool:
-        """Whether the picture behind a recovery point refers to no other: there are encoders that
-        put the message before every picture."""
-        return True
+    def _is_unmarked_key(self) -> bool:
+        """Whether a decoder can start with a picture whose NAL unit type does not say so."""
+        return self._recovery_point
 
 
 def _table(size: int, meanings: dict[int, int]) -> tuple[int, ...]:
@@ -406,8 +410,13 @@ class H264Depacketiser(Depacketiser):
 
     _meaning = _H264_MEANING
 
-    def _starts_anew(self, data: bytes) -> bool:
-        return is_i_picture(data)
+    def _is_unmarked_key(self) -> bool:
+        """There are encoders that put the message of a recovery point before every picture, and
+        some that send I pictures without it and no IDR picture ever."""
+        if not self._recovery_point and self._since_key < _UNMARKED_AFTER:
+            return False
+        # first_mb_in_slice 0, and slice_type 7 or 2 (ITU-T H.264 sections 7.3.3 and 9.1).
+        return self._slice_head == 0x88 or self._slice_head & 0xF0 == 0xB0
 
     def _unpack(self, view: memoryview, start: int, end: int) -> None:
         if end - start < 2:

@@ -2,7 +2,7 @@
 """The few fields of a slice header that are read (ITU-T H.264 section 7.3.3). Pure.
 
 Called by the timeline, at most once a GOP while it is not known whether a camera makes B-frames,
-and by the depacketiser at recovery points, and at key frames of streams with several SPS.
+and by the depacketiser at key frames of streams with several SPS.
 
 Compiled by mypyc (workers/compile_media.py): no attribute may be added from outside, none may be of
 another type than declared, and nothing may be set on the class by a test.
@@ -19,8 +19,6 @@ _FIRST_IRAP, _FIRST_NO_SLICE = 16, 32
 """nal_unit_type of H.265, table 7-1."""
 _B_SLICES = (1, 6)
 """slice_type, table 7-6."""
-_I_SLICES = (2, 4, 7, 9)
-"""I and SI; 7 and 9 say so of all slices of the picture."""
 _IDR = 5
 """nal_unit_type, table 7-1."""
 
@@ -31,16 +29,6 @@ def is_b_picture(data: bytes) -> bool:
     try:
         reader.unsigned()  # first_mb_in_slice
         return reader.unsigned() in _B_SLICES
-    except BitsExhausted:
-        return False
-
-
-def is_i_picture(data: bytes) -> bool:
-    """Whether the first slice of a picture (length-prefixed NAL units) refers to no other."""
-    _, reader = _first_slice(data)
-    try:
-        reader.unsigned()  # first_mb_in_slice
-        return reader.unsigned() in _I_SLICES
     except BitsExhausted:
         return False
 

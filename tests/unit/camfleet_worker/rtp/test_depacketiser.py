@@ -387,6 +387,15 @@ def test_a_recovery_point_before_a_picture_that_refers_to_others_is_none() -> No
     assert not feed(depacketiser_for(Codec.H264, H264_SETS), packets)
 
 
+@pytest.mark.parametrize("i_slice", [I_SLICE, b"\xb2\x80picture"])
+def test_i_pictures_are_key_frames_where_no_others_come(i_slice: bytes) -> None:
+    kinds = ([P_SLICE] * 49 + [i_slice]) * 6
+    packets = [Packet(unit(Codec.H264, 1, one), at, True) for at, one in enumerate(kinds)]
+    received = feed(depacketiser_for(Codec.H264, H264_SETS), packets)
+    assert [picture.timestamp for picture in received if picture.key] == [149, 299]
+    assert [picture.timestamp for picture in received] == list(range(149, 300))
+
+
 payloads = st.binary(max_size=40) | st.builds(
     lambda head, rest: head + rest,
     st.sampled_from([b"\x7c\x85", b"\x7c\x45", b"\x78", b"\x62\x01\x93", b"\x60\x01", b"\x65\x88"]),

@@ -51,7 +51,11 @@ class Camera:
         settings: CameraSettings,
         clips: Mapping[str, Clip],
         packets: Mapping[str, tuple[FramePackets, ...]],
+        other_clip: Clip,
+        other_packets: tuple[FramePackets, ...],
     ) -> None:
+        """`clips`, `packets`: by stream. The other clip is what the main stream alternates with
+        where it flips its size."""
         refuse_unplayable(settings)
         self._installed = settings
         self._effective = with_faults(settings)
@@ -59,6 +63,7 @@ class Camera:
         self.doorkeeper = Doorkeeper(self.counters)
         self.labeller = Labeller(settings.name)
         self.clips = dict(clips)
+        self.other_clip, self.other_packets = other_clip, other_packets
         self._web_answers = 0
         self._web_asked_at: deque[float] = deque()
         self._restart: asyncio.Task[None] | None = None

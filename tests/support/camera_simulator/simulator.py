@@ -68,14 +68,11 @@ class Simulator:
         if settings.name in self.cameras:
             raise SettingsInvalid(f"there is a camera {settings.name!r} already")
         effective = with_faults(settings)
-        names = {
-            "main": effective.main_clip,
-            "sub": settings.sub_clip,
-            "other": effective.other_clip,
-        }
+        names = {"main": effective.main_clip, "sub": settings.sub_clip}
+        other = effective.other_clip
         clips = {stream: await self._clip(name) for stream, name in names.items()}
         packets = {stream: self._packets[name] for stream, name in names.items()}
-        camera = Camera(settings, clips, packets)
+        camera = Camera(settings, clips, packets, await self._clip(other), self._packets[other])
         try:
             await camera.attach(await self._rtsp_server(camera))
         except BaseException:

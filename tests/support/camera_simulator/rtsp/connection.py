@@ -64,6 +64,10 @@ class RtspState(Protocol):
     def labeller(self) -> Labeller: ...
     @property
     def clips(self) -> dict[str, Clip]: ...
+    @property
+    def other_clip(self) -> Clip: ...
+    @property
+    def other_packets(self) -> tuple[FramePackets, ...]: ...
     def packets(self, stream: str) -> tuple[FramePackets, ...]: ...
     def monotonic_s(self) -> float: ...
     def camera_unix_s(self) -> float: ...
@@ -360,8 +364,8 @@ class RtspConnection(asyncio.Protocol):
         return Session(
             clip=self._camera.clips[stream],
             packets=self._camera.packets(stream),
-            other_packets=self._camera.packets("other"),
-            other_clip=self._camera.clips["other"],
+            other_packets=self._camera.other_packets,
+            other_clip=self._camera.other_clip,
             labeller=self._camera.labeller,
             start_frame=settings.start_frame,
             timeout_s=settings.session_timeout_s,
@@ -454,7 +458,7 @@ class RtspConnection(asyncio.Protocol):
         path = path.removesuffix(f"/{TRACK}")
         path = path.removeprefix(sdp.MOVED)
         stream = path.removeprefix("/live/").rpartition("/")[2]  # a recorder's channel before it
-        return stream if path.startswith("/live/") and stream in ("main", "sub") else None
+        return stream if path.startswith("/live/") and stream in self._camera.clips else None
 
     def _session_header(self, session: Session) -> tuple[str, str]:
         text = self._camera.effective.session_timeout_text

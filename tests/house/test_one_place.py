@@ -59,7 +59,7 @@ def _named_codecs(node: ast.AST) -> bool:
 
 
 KNOW_A_SYNTAX = {
-    "recordings/configuration_record.py",
+    "containers/configuration_record.py",
     "recordings/export.py",  # reads audio back from files, which is AAC
     "relay/rtsp/audio.py",
     "relay/rtsp/messages.py",

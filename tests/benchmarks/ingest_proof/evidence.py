@@ -13,9 +13,9 @@ import av
 from camera_simulator.clips import Codec as ClipCodec
 from camera_simulator.clips import frame_hash
 from camera_simulator.rtsp.labels import label_of, parse_label
+from camfleet_worker.containers.configuration_record import parameter_sets
 from camfleet_worker.media_types.access_unit import Codec, length_prefixed
 from camfleet_worker.record.layout import ObjectKey, Span, parse_key, spans
-from camfleet_worker.recordings.configuration_record import parameter_sets
 from vms import RecordServer
 
 from .account import Sighting

@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_worker.base.errors import IngestError
+from camfleet_worker.containers.configuration_record import configuration_record
+from camfleet_worker.containers.configuration_record import parameter_sets as read_sets
+from camfleet_worker.containers.mp4 import header
 from camfleet_worker.login.challenges import Authorizer, parse_challenges
 from camfleet_worker.login.credentials import Credentials
 from camfleet_worker.media.counters import StreamCounters
 from camfleet_worker.media.receiver import StreamReceiver
-from camfleet_worker.media_types.access_unit import Codec
+from camfleet_worker.media_types.access_unit import Codec, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.onvif import wsdl
 from camfleet_worker.onvif.discovery import MAX_ENDPOINT, read_matches
@@ -135,6 +138,13 @@ def _stays(url: str) -> None:
     authority = url.removeprefix("rtsp://").partition("/")[0]
     if authority != f"{HOST}:554":
         raise BrokenPromise(f"leads to {authority!r}")
+
+
+def _recordable(video: VideoFormat) -> None:
+    header(video, 0, None)
+    kept = read_sets(video.codec, configuration_record(video))
+    if kept != video.parameter_sets:
+        raise BrokenPromise(f"a record of {kept!r}")
 
 
 def _plausible(sets: ParameterSets) -> None:
@@ -257,6 +267,8 @@ def parameter_sets(data: bytes) -> None:
             if unit:
                 sets.take(unit)
         _plausible(sets)
+        if sets.format is not None:
+            _recordable(sets.format)
 
 
 def sender_report(data: bytes) -> None:

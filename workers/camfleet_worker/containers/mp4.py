@@ -136,6 +136,7 @@ def header(video: VideoFormat, first_offset_90k: int, audio: AudioFormat | None)
         with format_template(video) as template:
             stream = container.add_stream_from_template(template)
         stream.codec_context.codec_tag = VIDEO_OUTPUTS[video.codec].sample_entry
+        stream.codec_context.width, stream.codec_context.height = video.width, video.height
         stream.time_base = TIME_BASE
         if audio is not None:
             AacTrack(container, audio)

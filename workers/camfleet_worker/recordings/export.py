@@ -28,14 +28,14 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from camfleet_worker.containers.codec_template import CLOCK_RATE, TIME_BASE
+from camfleet_worker.containers.configuration_record import (
+    begins_with_parameter_set,
+    parameter_sets,
+)
 from camfleet_worker.containers.mp4 import AacTrack
 from camfleet_worker.media_types.access_unit import Codec, length_prefixed
 from camfleet_worker.media_types.audio_unit import AudioCodec, AudioFormat
 from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
-from camfleet_worker.recordings.configuration_record import (
-    begins_with_parameter_set,
-    parameter_sets,
-)
 from camfleet_worker.recordings.listing import Interval, RecordedSegment, time_text
 
 _CODECS = {outputs.ffmpeg_name: codec for codec, outputs in VIDEO_OUTPUTS.items()}

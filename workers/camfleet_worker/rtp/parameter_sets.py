@@ -48,7 +48,7 @@ def parse_h264_sps(nal: bytes) -> SequenceParameters:
     set_id = reader.unsigned()
     chroma_format, separate_planes = 1, False
     if profile in _H264_HIGH_PROFILES:
-        chroma_format, separate_planes = _h264_high_profile_fields(reader)
+        chroma_format, separate_planes, _ = _h264_high_profile_fields(reader)
     frame_num_bits = reader.unsigned() + 4
     order_type, order_bits = _h264_picture_order(reader)
     reader.unsigned()  # max_num_ref_frames
@@ -164,18 +164,30 @@ def _skip_h264_hrd(reader: BitReader) -> None:
     reader.bits(20)
 
 
-def _h264_high_profile_fields(reader: BitReader) -> tuple[int, bool]:
-    """chroma_format_idc and separate_colour_plane_flag."""
+def h264_samples(sps: bytes) -> tuple[int, int, int]:
+    """chroma_format_idc, and by how much more than 8 the bits of luma and chroma are. Raises
+    ValueError."""
+    reader = BitReader(without_emulation_prevention(sps[1:]))
+    profile = reader.bits(8)
+    reader.bits(16)  # constraints, level_idc
+    reader.unsigned()  # seq_parameter_set_id
+    if profile not in _H264_HIGH_PROFILES:
+        return 1, 0, 0
+    chroma_format, _, (luma_bits, chroma_bits) = _h264_high_profile_fields(reader)
+    return chroma_format, luma_bits, chroma_bits
+
+
+def _h264_high_profile_fields(reader: BitReader) -> tuple[int, bool, tuple[int, int]]:
+    """chroma_format_idc, separate_colour_plane_flag, bit depths of luma and chroma above 8."""
     chroma_format = reader.unsigned()
     separate_planes = chroma_format == 3 and reader.flag()
-    reader.unsigned()  # bit_depth_luma_minus8
-    reader.unsigned()  # bit_depth_chroma_minus8
+    depths = reader.unsigned(), reader.unsigned()
     reader.flag()  # qpprime_y_zero_transform_bypass_flag
     if reader.flag():  # seq_scaling_matrix_present_flag
         for index in range(12 if chroma_format == 3 else 8):
             if reader.flag():
                 _skip_scaling_list(reader, 16 if index < 6 else 64)
-    return chroma_format, separate_planes
+    return chroma_format, separate_planes, depths
 
 
 def _skip_scaling_list(reader: BitReader, size: int) -> None:
@@ -219,6 +231,28 @@ def parse_h265_sps(nal: bytes) -> SequenceParameters:
         height -= (top + bottom) * (2 if chroma_format == 1 else 1)
     reordered = _h265_declared_reordering(reader, sub_layers)
     return _sized(set_id, width, height, Reordering(reordered, reordered))
+
+
+def h265_samples(sps: bytes) -> tuple[int, int, int]:
+    """chroma_format_idc, and by how much more than 8 the bits of luma and chroma are: as most
+    cameras have them where the SPS breaks off before."""
+    reader = BitReader(without_emulation_prevention(sps[2:]))
+    try:
+        reader.bits(4)  # sps_video_parameter_set_id
+        sub_layers = reader.bits(3)
+        reader.flag()  # sps_temporal_id_nesting_flag
+        _skip_profile_tier_level(reader, sub_layers)
+        reader.unsigned()  # sps_seq_parameter_set_id
+        chroma_format = reader.unsigned()
+        if chroma_format == 3:
+            reader.flag()  # separate_colour_plane_flag
+        for _ in range(2):  # width, height
+            reader.unsigned()
+        for _ in range(4 if reader.flag() else 0):  # conformance window
+            reader.unsigned()
+        return chroma_format, reader.unsigned(), reader.unsigned()
+    except BitsExhausted:
+        return 1, 0, 0
 
 
 def _h265_declared_reordering(reader: BitReader, sub_layers: int) -> int:
@@ -379,6 +413,8 @@ __all__ = [
     "BitsExhausted",
     "ParameterSets",
     "SequenceParameters",
+    "h264_samples",
+    "h265_samples",
     "parse_h264_sps",
     "parse_h265_sps",
 ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from camfleet_worker.containers.codec_template import configuration_record
+from camfleet_worker.containers.configuration_record import configuration_record
 from camfleet_worker.media_types.access_unit import AccessUnit, VideoFormat
 from camfleet_worker.media_types.audio_unit import AudioFormat, AudioUnit
 from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS

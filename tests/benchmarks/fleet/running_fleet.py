@@ -33,6 +33,9 @@ CONNECTS_PER_WORKER = WORKER_PER_S
 RECEIVED = "camfleet_ingest_access_units_total"
 _POLL_S = 0.5
 _EQUAL_READINGS, _REST_WITHIN_S = 3, 30.0
+_TICKS = "camfleet_media_loop_ticks_total"
+_TICKS_BETWEEN_READINGS = 3
+"""Each tick of a media loop reads all that has arrived."""
 
 
 def say(text: str) -> None:
@@ -141,11 +144,7 @@ class RunningFleet:
 
     def by_camera(self, name: str) -> dict[str, int]:
         """A metric of every camera of every worker."""
-        return {
-            camera: value
-            for metrics in self.metrics().values()
-            for camera, value in metrics.by_camera(name).items()
-        }
+        return _by_camera(self.metrics(), name)
 
     def shard_of(self) -> dict[str, str]:
         """Where the operator has put each camera."""
@@ -166,16 +165,23 @@ class RunningFleet:
         return {name: counters[name]["frames_sent"] - received.get(name, 0) for name in every}
 
     def _received_at_rest(self) -> dict[str, int]:
-        """Frames received, once all that is under way has arrived: on a busy machine a worker may
-        not look for a second."""
-        received, equal = self.by_camera(RECEIVED), 0
+        """Frames received, once all that is under way has arrived: nothing more comes although the
+        cameras could send and each worker has looked. On a busy machine either may do nothing for
+        seconds."""
+        before, equal = self.metrics(), 0
         until = time.monotonic() + _REST_WITHIN_S
         while equal < _EQUAL_READINGS and time.monotonic() < until:
             time.sleep(0.5)
-            again = self.by_camera(RECEIVED)
-            equal = equal + 1 if again == received else 0
-            received = again
-        return received
+            self.source.counters()  # answered by the loop that sends
+            again = self.metrics()
+            if _received(again) != _received(before):
+                before, equal = again, 0
+            elif all(
+                again[shard].whole(_TICKS) - before[shard].whole(_TICKS) >= _TICKS_BETWEEN_READINGS
+                for shard in again
+            ):
+                before, equal = again, equal + 1
+        return _received(before)
 
     def api_requests(self) -> dict[str, int]:
         """What the API server has answered: requests by verb, resource and subresource."""
@@ -207,3 +213,15 @@ class RunningFleet:
     def _create(self, objects: list[dict[str, Any]]) -> None:
         listing = {"kind": "List", "apiVersion": "v1", "items": objects}
         self.cluster.kubectl("create", "-f", "-", stdin=json.dumps(listing))
+
+
+def _by_camera(scraped: dict[str, Metrics], name: str) -> dict[str, int]:
+    return {
+        camera: value
+        for metrics in scraped.values()
+        for camera, value in metrics.by_camera(name).items()
+    }
+
+
+def _received(scraped: dict[str, Metrics]) -> dict[str, int]:
+    return _by_camera(scraped, RECEIVED)

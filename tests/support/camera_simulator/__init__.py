@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulated ONVIF cameras on real sockets: the peer that workers and surveys are tested against.
 
-Independent of the product on purpose: nothing here imports a camfleet package, so a misreading of a
+Independent of the product on purpose: no camera imports a camfleet package, so a misreading of a
 standard on one side is not repeated on the other. See DESIGN.md beside this file.
 """
 

@@ -135,10 +135,15 @@ class Reason(StrEnum):
     AUDIO_ONLY = "AudioOnly"
     SESSION_LIMIT = "SessionLimit"
     STREAM_REFUSED = "StreamRefused"
+    STREAM_REDIRECTED = "StreamRedirected"
+    TRANSPORT_REFUSED = "TransportRefused"
+    NOT_RTSP = "NotRtsp"
     STREAM_ENDED = "StreamEnded"
     # Relaying
     RELAYING = "Relaying"
     VMS_UNREACHABLE = "VmsUnreachable"
+    VMS_WRONG_PROTOCOL = "VmsWrongProtocol"
+    VMS_CERTIFICATE_INVALID = "VmsCertificateInvalid"
     VMS_REJECTED = "VmsRejected"
     VMS_NAME_IN_USE = "VmsNameInUse"
     VMS_CREDENTIALS_MISSING = "VmsCredentialsMissing"
@@ -343,7 +348,7 @@ _ROWS: dict[Reason, ReasonRow] = {
     ),
     _R.TIMEOUT: ReasonRow(
         (_C.REACHABLE, _C.ELIGIBLE, _C.STREAMING),
-        "The connection was made or tried, and no answer came in time.",
+        "A connection was made, and no answer came in time.",
         "Check the line's load, and restart the camera if it hangs.",
         Cause.CAMERA,
         _E.SITE_WIDE,
@@ -351,7 +356,8 @@ _ROWS: dict[Reason, ReasonRow] = {
     _R.TLS_FAILED: ReasonRow(
         (_C.REACHABLE,),
         "The TLS handshake failed.",
-        "Check the camera's certificate and TLS version, or use http.",
+        "Check the camera's certificate and TLS version, or set spec.scheme to http and "
+        "spec.rtspScheme to rtsp.",
         Cause.CAMERA,
         _E.NONE,
     ),
@@ -404,7 +410,8 @@ _ROWS: dict[Reason, ReasonRow] = {
     _R.RTSP_CREDENTIALS_REJECTED: ReasonRow(
         (_C.AUTHENTICATED,),
         "ONVIF takes the credentials, RTSP refuses them; attempts have stopped.",
-        "Give the account the right to view live video, then change the Secret.",
+        "Give the account the right to view live video; the next attempt comes within half an "
+        "hour, or with a change of the Secret.",
         Cause.CAMERA,
         _E.REFUSES_RTSP_LOGIN,
     ),
@@ -425,8 +432,9 @@ _ROWS: dict[Reason, ReasonRow] = {
     ),
     _R.CLOCK_SKEW_REJECTED: ReasonRow(
         (_C.AUTHENTICATED,),
-        "The camera refuses the login because of its clock.",
-        "Set the camera's clock or its time server.",
+        "The camera refuses the login because of its clock, or its clock cannot be known.",
+        "Set the camera's time zone and its time server; if that does not help, check the user "
+        "name and the password.",
         Cause.CAMERA,
         _E.NONE,
     ),
@@ -457,7 +465,8 @@ _ROWS: dict[Reason, ReasonRow] = {
     _R.PROTOCOL_ERROR: ReasonRow(
         (_C.ELIGIBLE, _C.STREAMING),
         "The camera answers in a way that its protocol does not allow.",
-        "Restart the camera; update its firmware if that does not help.",
+        "Check the port in the spec and restart the camera; update its firmware if that does not "
+        "help.",
         Cause.CAMERA,
         _E.ASKS_ONVIF_AGAIN | _E.TRIES_HTTPS,
     ),
@@ -488,7 +497,8 @@ _ROWS: dict[Reason, ReasonRow] = {
     _R.SESSION_LIMIT: ReasonRow(
         (_C.STREAMING,),
         "The camera serves no further session.",
-        "Close other viewers of this camera; we retry.",
+        "Close other viewers of this camera, and check that the account may view live video; we "
+        "retry.",
         Cause.CAMERA,
         _E.NONE,
     ),
@@ -499,10 +509,33 @@ _ROWS: dict[Reason, ReasonRow] = {
         Cause.CAMERA,
         _E.ASKS_ONVIF_AGAIN,
     ),
+    _R.STREAM_REDIRECTED: ReasonRow(
+        (_C.STREAMING,),
+        "The camera redirects the stream to an address that is not declared.",
+        "Correct spec.host or spec.ports.rtsp, or the redirect in the camera's settings.",
+        Cause.CAMERA,
+        _E.ASKS_ONVIF_AGAIN,
+    ),
+    _R.TRANSPORT_REFUSED: ReasonRow(
+        (_C.STREAMING,),
+        "The camera sends video by no transport that is allowed.",
+        "Switch RTP over RTSP (TCP) on in the camera's settings, or allow UDP: "
+        "spec.streams.udpFallback of the technical profile, and rtspScheme rtsp.",
+        Cause.CAMERA,
+        _E.ASKS_ONVIF_AGAIN,
+    ),
+    _R.NOT_RTSP: ReasonRow(
+        (_C.STREAMING,),
+        "The RTSP port answers, but not by RTSP.",
+        "Correct spec.ports.rtsp; where the camera speaks TLS there, set spec.rtspScheme to rtsps.",
+        Cause.CAMERA,
+        _E.NONE,
+    ),
     _R.STREAM_ENDED: ReasonRow(
         (_C.STREAMING,),
-        "The camera closed the stream.",
-        "Nothing yet: we reconnect; check the line if it goes on.",
+        "The stream has ended: the camera closed it, or the connection broke.",
+        "Nothing yet: we reconnect. If it goes on, check the camera's firmware and other viewers "
+        "where the camera closes it, else the line.",
         Cause.CAMERA,
         _E.SITE_WIDE | _E.DOUBTS_KEEPALIVE,
     ),
@@ -511,15 +544,33 @@ _ROWS: dict[Reason, ReasonRow] = {
     ),
     _R.VMS_UNREACHABLE: ReasonRow(
         (_C.RELAYING,),
-        "The monitoring system cannot be reached.",
-        "Check the MonitoringSystem's address and the line to it.",
+        "The monitoring system cannot be reached, or does not go on.",
+        "Check that the monitoring system runs, its address in urlTemplate and the line to it.",
+        Cause.VMS,
+        _E.NONE,
+    ),
+    _R.VMS_WRONG_PROTOCOL: ReasonRow(
+        (_C.RELAYING,),
+        "What answers there does not speak the protocol of urlTemplate, or TLS where that is one "
+        "over TLS.",
+        "Correct protocol and port in the MonitoringSystem's urlTemplate; over TLS, version 1.2 or "
+        "later is needed.",
+        Cause.VMS,
+        _E.NONE,
+    ),
+    _R.VMS_CERTIFICATE_INVALID: ReasonRow(
+        (_C.RELAYING,),
+        "The monitoring system's certificate does not verify; nothing is sent.",
+        "Have it renewed or reissued for the name in urlTemplate, or put its authority's "
+        "certificate into the key ca.crt of the Secret that the MonitoringSystem names.",
         Cause.VMS,
         _E.NONE,
     ),
     _R.VMS_REJECTED: ReasonRow(
         (_C.RELAYING,),
         "The monitoring system refuses the stream or the login.",
-        "Check the path and the account that the monitoring system expects.",
+        "Check urlTemplate and the account that the monitoring system expects; its log says why it "
+        "refuses.",
         Cause.VMS,
         _E.NONE,
     ),
@@ -534,21 +585,23 @@ _ROWS: dict[Reason, ReasonRow] = {
     _R.VMS_CREDENTIALS_MISSING: ReasonRow(
         (_C.RELAYING,),
         "The Secret for the monitoring system or its keys are missing in this namespace.",
-        "Create the Secret that the MonitoringSystem names, with username and password.",
+        "Name a Secret in the MonitoringSystem, and create it in this namespace with username and "
+        "password.",
         Cause.SYSTEM,
         _E.NONE,
     ),
     _R.VMS_CODEC_UNSUPPORTED: ReasonRow(
         (_C.RELAYING,),
-        "The monitoring system does not list the stream's codec for its protocol.",
-        "Set the camera to a codec the MonitoringSystem lists, or use another protocol.",
+        "The monitoring system does not list the stream's codec for its protocol, or refuses it.",
+        "Set the camera to a codec that the monitoring system takes and the MonitoringSystem "
+        "lists, or use another protocol.",
         Cause.VMS,
         _E.NONE,
     ),
     _R.VMS_TOO_SLOW: ReasonRow(
         (_C.RELAYING,),
         "The monitoring system or the line to it takes less than arrives; pictures are dropped.",
-        "Check the line to the monitoring system.",
+        "Check the line to the monitoring system, and its load.",
         Cause.VMS,
         _E.NONE,
     ),
@@ -622,7 +675,7 @@ _ROWS: dict[Reason, ReasonRow] = {
     _R.CLOCK_OFF: ReasonRow(
         (_C.TIME_SYNCHRONIZED,),
         "The camera's clock differs from ours.",
-        "Set the camera's time server.",
+        "Set the camera's time zone and its time server.",
         Cause.CAMERA,
         _E.NONE,
     ),
@@ -658,7 +711,8 @@ _ROWS: dict[Reason, ReasonRow] = {
     _R.FLAPPING: ReasonRow(
         (_C.STABLE,),
         "The stream breaks and returns again and again.",
-        "Check the camera's power supply, cable and line.",
+        "Check the camera's power supply, cable and line; where the camera closes the stream "
+        "itself, its firmware, load and other viewers.",
         Cause.CAMERA,
         _E.NONE,
     ),

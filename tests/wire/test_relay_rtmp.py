@@ -54,7 +54,8 @@ def relay(
 ) -> RtmpRelay:
     names = StreamNames("phu-yen", "s1", "gate", "0a1b2c3d")
     credentials = Credentials(*login, version="1") if login else None
-    target = relay_target(RelayProtocol.RTMP, url, names, codecs, credentials)
+    protocol = RelayProtocol(url.partition(":")[0])
+    target = relay_target(protocol, url, names, codecs, credentials)
     return RtmpRelay("vms", target, queue_bytes, lambda: 0.05, timings)
 
 
@@ -293,7 +294,8 @@ class EndingTlsVms(ScriptedVms):
 
 
 @pytest.mark.parametrize(
-    ("resets", "what"), [(False, "does not answer"), (True, "closed the connection")]
+    ("resets", "what"),
+    [(False, "takes no more data"), (True, "took the stream; its log may say why")],
 )
 def test_over_tls_a_vms_that_hangs_is_not_said_to_disagree_on_tls(
     tmp_path: Path, resets: bool, what: str
@@ -315,6 +317,26 @@ def test_over_tls_a_vms_that_hangs_is_not_said_to_disagree_on_tls(
             eventually(lambda: reason(sink) is Reason.VMS_UNREACHABLE, within_s=20)
             assert sink.state.error is not None
             assert sink.state.error.detail.endswith(what)
+
+
+@pytest.mark.parametrize("protocol", ["rtmp", "rtmps"])
+def test_a_vms_that_hangs_before_it_grants_the_stream_takes_connections(protocol: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"{protocol}://127.0.0.1:{listener.getsockname()[1]}/live/{{camera}}"
+        sink = relay(url, timings=RelayTimings(answer_s=0.5))
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            error = eventually(lambda: sink.state.error)
+    assert error.detail.endswith("takes connections but does not answer")
+
+
+def test_a_server_of_a_protocol_of_text_is_said_to_speak_no_rtmp() -> None:
+    """Its answer is shorter than a handshake of RTMP, and it closes behind it."""
+    with RtmpServer() as vms:
+        sink = relay(f"rtmp://127.0.0.1:{vms.http_port}/live/{{camera}}")
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            error = eventually(lambda: sink.state.error)
+    assert error.reason is Reason.VMS_WRONG_PROTOCOL
+    assert "does not speak RTMP. Correct protocol and port" in error.message
 
 
 def test_a_refused_login_is_tried_once_and_stands_in_no_message() -> None:

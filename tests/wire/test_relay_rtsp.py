@@ -34,7 +34,7 @@ from camfleet_worker.relay.target import RelayTarget, StreamNames, relay_target
 from camfleet_worker.relay.timings import DEFAULT_TIMINGS, RelayTimings
 from eventually import consistently, eventually
 from media_pump import MediaPump
-from vms import RecordServer
+from vms import RecordServer, RtmpServer
 from vms.record_server import ReceivedFrame
 
 PATH = "/live/gate"
@@ -519,6 +519,70 @@ def test_an_answer_of_a_vms_before_it_closes_is_reported(resolver: Resolver) -> 
             vms.hang_up(b"RTSP/1.0 454 Session Not Found\r\nCSeq: 0\r\n\r\n")
             error = eventually(lambda: sink.state.error)
     assert "has forgotten the session" in error.message
+
+
+class RefusingVms(CountingVms):
+    """Answers everything with this status and these headers."""
+
+    def __init__(self, status: int, *headers: str) -> None:
+        super().__init__()
+        self._answer = (f"RTSP/1.0 {status} X", "CSeq: 1", *headers)
+
+    def _refuse(self, peer: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while peer.recv(65_536):
+                peer.sendall("\r\n".join((*self._answer, "", "")).encode())
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "detail"),
+    [
+        (404, (), "answered ANNOUNCE with 404: it knows no such path"),
+        (453, (), "answered ANNOUNCE with 453: it has no room for the stream"),
+        (503, (), "answered ANNOUNCE with 503: it is overloaded or still starting"),
+        (406, (), "answered ANNOUNCE with 406"),
+        (
+            302,
+            ("Location: rtsp://192.0.2.7:8554/live/gate",),
+            "answered ANNOUNCE with 302: it redirects to 192.0.2.7:8554, which is not followed",
+        ),
+        (
+            301,
+            (),
+            "answered ANNOUNCE with 301: it redirects to nowhere, which is not followed",
+        ),
+    ],
+)
+def test_a_refusal_of_the_stream_says_what_it_means(
+    status: int, headers: tuple[str, ...], detail: str, resolver: Resolver
+) -> None:
+    with RefusingVms(status, *headers) as vms:
+        sink = relay(vms.url, resolver)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            error = eventually(lambda: sink.state.error)
+    assert error.reason is Reason.VMS_REJECTED
+    assert error.detail.endswith(detail)
+
+
+def test_a_vms_that_ends_the_stream_is_not_said_to_have_refused_a_connect(
+    resolver: Resolver,
+) -> None:
+    with GrantingVms() as vms:
+        sink = relay(vms.url, resolver)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            eventually(lambda: working(sink))
+            vms.hang_up()
+            error = eventually(lambda: sink.state.error)
+    assert "closed the connection on which it took the stream" in error.detail
+
+
+def test_a_web_server_is_another_protocol(resolver: Resolver) -> None:
+    with RtmpServer() as vms:
+        sink = relay(f"rtsp://127.0.0.1:{vms.http_port}/live/{{camera}}", resolver)
+        with MediaPump(access_units(prepared_clip("240p-h264")), sink):
+            error = eventually(lambda: sink.state.error)
+    assert error.reason is Reason.VMS_WRONG_PROTOCOL
+    assert "does not speak RTSP. Correct protocol and port" in error.message
 
 
 class NamesOf(Resolver):

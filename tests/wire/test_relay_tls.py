@@ -63,13 +63,16 @@ def relay(
     return RtmpRelay("vms", where, jitter=lambda: 0.05, timings=timings)
 
 
+OVER_TLS = (Reason.VMS_CERTIFICATE_INVALID, Reason.VMS_WRONG_PROTOCOL, Reason.VMS_UNREACHABLE)
+
+
 def working(sink: RtspRelay | RtmpRelay) -> bool:
     return sink.state.phase is SinkPhase.WORKING
 
 
 def message(sink: RtspRelay | RtmpRelay) -> str:
     error = sink.state.error
-    return error.message if error is not None and error.reason is Reason.VMS_UNREACHABLE else ""
+    return error.message if error is not None and error.reason in OVER_TLS else ""
 
 
 @pytest.mark.parametrize("name", ["240p-h264", "720p-h264"])
@@ -147,6 +150,7 @@ def assert_refused(
         with MediaPump(access_units(prepared_clip("240p-h264")), sink):
             eventually(lambda: what in message(sink))
             assert sink.state.error is not None
+            assert sink.state.error.reason is Reason.VMS_CERTIFICATE_INVALID
             assert url.split("/")[2] in sink.state.error.message
             assert vms.streams() == {}
             assert sink.counters.connects == 0
@@ -164,6 +168,9 @@ def test_a_port_without_tls_is_reported(protocol: str, resolver: Resolver) -> No
         sink = relay(f"{protocol}://127.0.0.1:{vms.http_port}/live/gate", resolver, "")
         with MediaPump(access_units(prepared_clip("240p-h264")), sink):
             eventually(lambda: "does not agree on TLS" in message(sink))
+            assert sink.state.error is not None
+            assert sink.state.error.reason is Reason.VMS_WRONG_PROTOCOL
+            assert "urlTemplate" in message(sink)
 
 
 def test_a_port_that_takes_connections_and_shakes_no_hands_stops_nothing(

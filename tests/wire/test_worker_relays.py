@@ -104,7 +104,7 @@ async def test_the_authorities_of_a_system_can_come_later_in_its_secret(
         relay = relay_to("national", vms.url("live/{camera}"), credentials=secret)
         await worker.run(policy_of(relay), entry(objects, camera))
         await eventually_async(
-            lambda: objects.condition("gate", "Relaying") == ("False", "VmsUnreachable"),
+            lambda: objects.condition("gate", "Relaying") == ("False", "VmsCertificateInvalid"),
             within_s=40,
         )
         assert "ca.crt" in relaying_message(objects)

@@ -22,13 +22,19 @@ _WORDS = {
     SocketFailure.TIMEOUT: "does not answer",
     SocketFailure.CLOSED: "closed the connection",
 }
+_WORDS_OF_A_STREAM = {
+    SocketFailure.TIMEOUT: "takes no more data",
+    SocketFailure.CLOSED: "closed the connection on which it took the stream; its log may say why",
+    SocketFailure.TLS: "broke TLS on the connection on which it took the stream",
+}
 
 
-def connection_failure(target: RelayTarget, error: OSError) -> IngestError:
-    """VmsUnreachable with a description of the failure."""
-    if isinstance(error, ssl.SSLError):
-        what = tls_trouble(error)
-    else:
-        unnamed = f"broke the connection with {errno_name(error)}"
-        what = _WORDS.get(socket_failure(error), unnamed)
-    return target.failure(Reason.VMS_UNREACHABLE, what)
+def connection_failure(
+    target: RelayTarget, error: OSError, *, streaming: bool = False
+) -> IngestError:
+    """The failure with its reason. `streaming`: it took the stream on this connection."""
+    if isinstance(error, ssl.SSLError) and not streaming:
+        return target.failure(*tls_trouble(error))
+    words = _WORDS | _WORDS_OF_A_STREAM if streaming else _WORDS
+    unnamed = f"broke the connection with {errno_name(error)}"
+    return target.failure(Reason.VMS_UNREACHABLE, words.get(socket_failure(error), unnamed))

@@ -19,15 +19,11 @@ _UNKNOWN_AUTHORITY = (7, 18, 19, 20, 21)
 """X509_V_ERR_… of OpenSSL: signed by another key of the same name (a renewed authority),
 self-signed, self-signed authority, no issuer, no certificate to verify it with."""
 _WHAT_IS_WRONG = {
-    _NOT_YET_VALID: "whose validity has not begun; correct the clock of whichever side is wrong",
-    _EXPIRED: "that has expired; have it renewed there",
-    _OTHER_NAME: "for another name; use its name in urlTemplate or have it reissued",
-    _OTHER_ADDRESS: "for another address; use its name in urlTemplate or have it reissued",
-} | dict.fromkeys(
-    _UNKNOWN_AUTHORITY,
-    "of an authority that is not trusted; put that authority's certificate into the key ca.crt of "
-    "the Secret that the MonitoringSystem names",
-)
+    _NOT_YET_VALID: "whose validity has not begun, by our clock",
+    _EXPIRED: "that has expired",
+    _OTHER_NAME: "for another name than urlTemplate has",
+    _OTHER_ADDRESS: "for another address than urlTemplate has",
+} | dict.fromkeys(_UNKNOWN_AUTHORITY, "of an authority that is not trusted")
 
 
 @lru_cache(maxsize=8)
@@ -51,9 +47,9 @@ def vms_tls(authorities: str = "") -> ssl.SSLContext:
     return context
 
 
-def tls_trouble(error: ssl.SSLError) -> str:
-    """The TLS failure and the next action, as the end of a sentence."""
+def tls_trouble(error: ssl.SSLError) -> tuple[Reason, str]:
+    """The TLS failure: its reason, and the end of a sentence that begins with the system's name."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        wrong = _WHAT_IS_WRONG.get(error.verify_code, "that does not verify; have it reissued")
-        return f"shows a certificate {wrong}"
-    return "does not agree on TLS; check that the port speaks it, in version 1.2 or later"
+        wrong = _WHAT_IS_WRONG.get(error.verify_code, "that does not verify")
+        return Reason.VMS_CERTIFICATE_INVALID, f"shows a certificate {wrong}"
+    return Reason.VMS_WRONG_PROTOCOL, "does not agree on TLS"

@@ -69,6 +69,14 @@ def hello() -> bytes:
     return _VERSION + bytes(8) + os.urandom(HANDSHAKE_BYTES - 8)
 
 
+def rtmp_version(octet: bytes) -> bytes:
+    """S0 as it came; RtmpError where that is a character (section 5.2.2: 32 to 255 are not allowed,
+    so that RTMP differs from protocols of text)."""
+    if octet[0] >= 32:
+        raise RtmpError("answers by a protocol of text")
+    return octet
+
+
 def echo(server_hello: bytes) -> bytes:
     """C2: what the server sent as S1."""
     return server_hello[1 : 1 + HANDSHAKE_BYTES]

@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from camfleet_api.conditions import Reason
+from camfleet_worker.base.errors import IngestError
 from camfleet_worker.base.skipped import SKIPPED, Part
 from camfleet_worker.media_types.access_unit import Codec
 from camfleet_worker.media_types.codec_outputs import VIDEO_OUTPUTS
@@ -55,6 +57,9 @@ class RtmpPublisher:
             self._shake_hands()
             self._stream = self._publish(target, codec)
             self._socket.settimeout(timings.progress_s)
+        except TimeoutError as error:
+            self._socket.close()
+            raise _no_answer(target) from error
         except BaseException:
             self._socket.close()
             raise
@@ -151,9 +156,11 @@ class RtmpPublisher:
 
     def _shake_hands(self) -> None:
         self._socket.sendall(messages.hello())
-        # S0, S1 and S2.
-        greeting = self._read_exactly(1 + 2 * messages.HANDSHAKE_BYTES)
-        self._socket.sendall(messages.echo(greeting))
+        # S0 first, which says at once whether the rest will ever come; then S1 and S2.
+        version = messages.rtmp_version(self._read_exactly(1))
+        self._socket.sendall(
+            messages.echo(version + self._read_exactly(2 * messages.HANDSHAKE_BYTES))
+        )
 
     def _read_exactly(self, size: int) -> bytes:
         deadline = time.monotonic() + self._timings.answer_s
@@ -226,9 +233,16 @@ def _connected(target: RelayTarget, timings: RelayTimings) -> socket.socket:
         return plain
     try:
         return vms_tls(target.authorities).wrap_socket(plain, server_hostname=target.host)
+    except TimeoutError as error:
+        plain.close()
+        raise _no_answer(target) from error
     except BaseException:
         plain.close()
         raise
+
+
+def _no_answer(target: RelayTarget) -> IngestError:
+    return target.failure(Reason.VMS_UNREACHABLE, "takes connections but does not answer")
 
 
 def _application_and_name(target: RelayTarget) -> tuple[str, str]:

@@ -250,10 +250,11 @@ class RtmpRelay:
             raise meaning(refused, self._target) from refused
         except RtmpError as error:
             raise self._target.failure(
-                Reason.VMS_REJECTED, "does not speak RTMP", Retry.SLOW
+                Reason.VMS_WRONG_PROTOCOL, "does not speak RTMP", Retry.SLOW
             ) from error
         except OSError as error:
-            raise connection_failure(self._target, error) from error
+            streaming = self._publishing
+            raise connection_failure(self._target, error, streaming=streaming) from error
 
 
 def _access_units(batch: list[AccessUnit | AudioUnit]) -> list[AccessUnit]:

@@ -22,12 +22,24 @@ from camfleet_worker.relay.rtsp.packets import PAYLOAD_TYPE, VIDEO_IDS
 from camfleet_worker.relay.target import RelayTarget
 from camfleet_worker.rtsp.headers import InterleavedIds, is_udp, settled_ids
 from camfleet_worker.rtsp.message import Response
+from camfleet_worker.rtsp.refusal import redirected_host, redirected_port
 from camfleet_worker.rtsp.session import RtspSession
 
 _TRACK, _AUDIO_TRACK = "streamid=0", "streamid=1"
 _MOST_LOGINS = 3
 """A nonce that is called stale (RFC 2617 section 3.2.1) is no refusal, but not for ever."""
 _SESSION_NOT_FOUND = 454
+_MEANINGS = {
+    403: ": it forbids that",
+    404: ": it knows no such path",
+    405: ": it does not allow that at this path",
+    453: ": it has no room for the stream",
+    461: ": it does not take RTP over the RTSP connection (TCP)",
+    500: ": it failed inside",
+    501: ": it does not know that method",
+    503: ": it is overloaded or still starting",
+}
+"""What its refusals mean (RFC 2326 section 7.1.1)."""
 
 
 class Step(Enum):
@@ -76,7 +88,7 @@ class RecordSession:
             self.step = Step.RECORD
             return self._request_for_step()
         if not 200 <= response.status < 300:
-            raise self._refused(response.status)
+            raise self._refused(response)
         if self.step is Step.SETUP:
             self._require_interleaved(response)
         elif self.step is Step.SETUP_AUDIO:
@@ -159,17 +171,28 @@ class RecordSession:
         if what is not None:
             raise self._target.failure(Reason.VMS_REJECTED, what)
 
-    def _refused(self, status: int) -> IngestError:
+    def _refused(self, response: Response) -> IngestError:
+        status = response.status
         if status == 415:
             return self._target.failure(
                 Reason.VMS_CODEC_UNSUPPORTED, "does not take this codec", Retry.SLOW
             )
+        meaning = _redirected_to(response) if status < 400 else _MEANINGS.get(status, "")
         return self._target.failure(
             Reason.VMS_REJECTED,
-            f"answered {self.step.name} with {status}",
+            f"answered {self.step.name} with {status}{meaning}",
             # Only an account can be locked by asking again.
             Retry.SLOW if status == 403 and self._logins else Retry.BACKOFF,
         )
+
+
+def _redirected_to(response: Response) -> str:
+    """Where a server redirects to (RFC 2326 section 11.3), which is not followed: the login is for
+    the declared system."""
+    location = response.headers.get("location") or ""
+    host, port = redirected_host(location), redirected_port(location)
+    address = "".join(filter(str.isprintable, host)) + (f":{port}" if port is not None else "")
+    return f": it redirects to {address or 'nowhere'}, which is not followed"
 
 
 def _settles_otherwise(response: Response, asked: InterleavedIds) -> str | None:

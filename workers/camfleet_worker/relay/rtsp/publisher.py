@@ -224,7 +224,7 @@ class RtspPublisher:
                 self._listen_at = now + _LISTEN_S
             return
         if not data:
-            raise self._target.failure(Reason.VMS_UNREACHABLE, "closed the connection")
+            raise ConnectionResetError
         self._reader.feed(data)
         for item in self._reader:
             if isinstance(item, Frame):

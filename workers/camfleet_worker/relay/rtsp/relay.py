@@ -143,10 +143,13 @@ class RtspRelay:
         except IngestError as error:
             self._fail(error, now)
         except MessageError:
-            refusal = self._target.failure(Reason.VMS_REJECTED, "does not speak RTSP", Retry.SLOW)
-            self._fail(refusal, now)
+            other = self._target.failure(
+                Reason.VMS_WRONG_PROTOCOL, "does not speak RTSP", Retry.SLOW
+            )
+            self._fail(other, now)
         except OSError as error:
-            self._fail(connection_failure(self._target, error), now)
+            failure = connection_failure(self._target, error, streaming=self._recording)
+            self._fail(failure, now)
 
     def close(self) -> None:
         """Send TEARDOWN where a session is open, and close the connection."""

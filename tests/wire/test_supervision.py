@@ -221,7 +221,7 @@ async def test_the_channels_of_a_recorder_fall_and_return_as_one(
     # Somebody changed the password meanwhile: eight proven logins must not lock the account.
     await recorder.change(power=True, password="changed-at-the-camera", lockout_after=5)
     await eventually_async(
-        lambda: all(objects.ready(name)[1] == "RtspCredentialsRejected" for name in names),
+        lambda: all(objects.ready(name)[1] == "CredentialsRejected" for name in names),
         within_s=40,
     )
     assert recorder.counters.refused() <= 2

@@ -119,11 +119,12 @@ class Connector:
             await self._take_account(assignment)
             await self._require_first_login(assignment)
             async with self._gate(assignment) as login:
-                if self._must_resolve(assignment):
+                asks_onvif = self._must_resolve(assignment)
+                if asks_onvif:
                     await self._budget(assignment)
                     await self._resolve(assignment, login)
                 await self._budget(assignment)
-                stream = await self._open(assignment, login)
+                stream = await self._open(assignment, login, onvif_asked=asks_onvif)
         self._session_timeout_s = stream.session.timeout_s
         self._learnt.opened(stream, _now())
         return stream
@@ -194,7 +195,9 @@ class Connector:
         resolution = await self._deps.resolver.resolve(request, self._credentials, attempts=gate)
         self._learnt.resolved(resolution, assignment.camera, _now())
 
-    async def _open(self, assignment: Assignment, login: Login | None) -> PlayingStream:
+    async def _open(
+        self, assignment: Assignment, login: Login | None, *, onvif_asked: bool
+    ) -> PlayingStream:
         assert self._learnt.status is not None  # _must_resolve is True without it
         target = replace(
             stream_target(
@@ -217,7 +220,7 @@ class Connector:
         except IngestError as error:
             if login is not None and REASONS[error.reason].has(Effect.REFUSES_RTSP_LOGIN):
                 is_open = self._learnt.status.auth_scheme == AuthScheme.NONE
-                error = login.rtsp_rejected(error, onvif_is_open=is_open)
+                error = login.rtsp_rejected(error, onvif_is_open=is_open, onvif_asked=onvif_asked)
             raise await self._refused_port(assignment, error) or error from None
         if login is not None:
             login.rtsp_plays()

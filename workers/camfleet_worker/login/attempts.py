@@ -132,6 +132,7 @@ class AttemptLedger:
         """Record a refusal. Refused credentials are no longer proven: the device has new ones."""
         account = self._account(key)
         account.refusal = error
+        account.rtsp_proven = False
         if account.attempts is not None and account.attempts.proven:
             # The camera's own count was reset by the login that it accepted.
             account.attempts = Attempts(account=key, count=1, last=self._clock())
@@ -147,6 +148,10 @@ class AttemptLedger:
             return
         if self._clock() - account.rtsp_refused_at < SLOW_RETRY:
             raise account.rtsp_refusal.again()
+
+    def rtsp_refuses(self, key: str) -> bool:
+        """Whether RTSP refused these credentials the last time, and ONVIF did not."""
+        return self._account(key).rtsp_refusal is not None
 
     def prove_rtsp(self, key: str) -> None:
         """Record that RTSP plays with these credentials."""
@@ -218,17 +223,27 @@ class Login:
         """Record that RTSP plays with these credentials, also where it required none."""
         self._ledger.prove_rtsp(self._key)
 
-    def rtsp_rejected(self, error: IngestError, *, onvif_is_open: bool) -> IngestError:
+    def rtsp_rejected(
+        self, error: IngestError, *, onvif_is_open: bool, onvif_asked: bool
+    ) -> IngestError:
         """Record that RTSP refused these credentials; returns the error that a person should read.
 
         `onvif_is_open`: ONVIF required no login. Then nothing has accepted these credentials beside
         RTSP, and "ONVIF takes the credentials" would be untrue.
+        `onvif_asked`: ONVIF accepted them in this connect. Else they were accepted once, and it is
+        likelier that the password was changed at the camera since than that RTSP alone refuses it.
         """
-        if onvif_is_open and error.reason is Reason.RTSP_CREDENTIALS_REJECTED:
+        if error.reason is not Reason.RTSP_CREDENTIALS_REJECTED:
+            self._ledger.refuse_rtsp(self._key, error)
+            return error
+        if onvif_is_open:
             error = _wrong_at_rtsp()
             self._ledger.refuse(self._key, error)
-        else:
+        elif onvif_asked or self._ledger.rtsp_refuses(self._key):
             self._ledger.refuse_rtsp(self._key, error)
+        else:
+            error = _no_longer_right()
+            self._ledger.refuse(self._key, error)
         return error
 
 
@@ -252,6 +267,15 @@ def _wrong_at_rtsp() -> IngestError:
         ConditionType.AUTHENTICATED,
         Reason.RTSP_PASSWORD_REJECTED,
         "RTSP refuses the user name or the password, which ONVIF has not checked: it asks for none",
+        Retry.ON_SECRET_CHANGE,
+    )
+
+
+def _no_longer_right() -> IngestError:
+    return IngestError(
+        ConditionType.AUTHENTICATED,
+        Reason.CREDENTIALS_REJECTED,
+        "RTSP refuses the user name or the password, which the camera took before",
         Retry.ON_SECRET_CHANGE,
     )
 

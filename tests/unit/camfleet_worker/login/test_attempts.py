@@ -135,7 +135,9 @@ def test_credentials_that_rtsp_refused_are_not_tried_by_the_next_channel() -> No
             await login.before_attempt("digest")
             await login.proven("digest")
             await login.before_rtsp_attempt()
-            login.rtsp_rejected(refused(Reason.RTSP_CREDENTIALS_REJECTED), onvif_is_open=False)
+            login.rtsp_rejected(
+                refused(Reason.RTSP_CREDENTIALS_REJECTED), onvif_is_open=False, onvif_asked=True
+            )
         async with ledger.login(KEY, Written()) as login:
             with pytest.raises(IngestError) as caught:
                 await login.before_rtsp_attempt()
@@ -143,6 +145,40 @@ def test_credentials_that_rtsp_refused_are_not_tried_by_the_next_channel() -> No
         await asyncio.sleep(SLOW_RETRY.total_seconds())
         async with ledger.login(KEY, Written()) as login:
             await login.before_rtsp_attempt()
+
+    run_virtual(main())
+
+
+def test_a_proven_password_that_rtsp_refuses_without_asking_onvif_is_taken_for_a_changed_one() -> (
+    None
+):
+    async def main() -> None:
+        ledger = AttemptLedger(VirtualClock())
+        ledger.restore(Attempts(account=KEY, count=1, proven=True, last=START), None)
+        async with ledger.login(KEY, Written()) as login:
+            await login.before_rtsp_attempt()
+            refusal = refused(Reason.RTSP_CREDENTIALS_REJECTED)
+            error = login.rtsp_rejected(refusal, onvif_is_open=False, onvif_asked=False)
+        assert error.reason is Reason.CREDENTIALS_REJECTED
+        assert not ledger.proven(KEY)
+        held = ledger.of(KEY)
+        assert held is not None
+        assert held.count == 1
+
+    run_virtual(main())
+
+
+def test_what_rtsp_alone_has_refused_stays_so_when_it_is_tried_again() -> None:
+    async def main() -> None:
+        ledger = AttemptLedger(VirtualClock())
+        refusal = refused(Reason.RTSP_CREDENTIALS_REJECTED)
+        ledger.restore(Attempts(account=KEY, count=1, proven=True, last=START), refusal)
+        await asyncio.sleep(SLOW_RETRY.total_seconds())
+        async with ledger.login(KEY, Written()) as login:
+            await login.before_rtsp_attempt()
+            error = login.rtsp_rejected(refusal, onvif_is_open=False, onvif_asked=False)
+        assert error.reason is Reason.RTSP_CREDENTIALS_REJECTED
+        assert ledger.proven(KEY)
 
     run_virtual(main())
 
@@ -172,7 +208,7 @@ def test_credentials_refused_by_rtsp_behind_an_open_onvif_are_wrong_and_tried_tw
             async with ledger.login(KEY, written) as login:
                 await login.before_rtsp_attempt()
                 refusal = refused(Reason.RTSP_CREDENTIALS_REJECTED)
-                error = login.rtsp_rejected(refusal, onvif_is_open=True)
+                error = login.rtsp_rejected(refusal, onvif_is_open=True, onvif_asked=True)
                 assert error.reason is Reason.RTSP_PASSWORD_REJECTED
         async with ledger.login(KEY, written) as login:
             with pytest.raises(IngestError) as caught:
@@ -191,7 +227,7 @@ def test_a_password_changed_behind_an_open_onvif_is_no_longer_proven() -> None:
             await login.before_rtsp_attempt()
             refusal = refused(Reason.RTSP_CREDENTIALS_REJECTED)
             assert (
-                login.rtsp_rejected(refusal, onvif_is_open=True).reason
+                login.rtsp_rejected(refusal, onvif_is_open=True, onvif_asked=True).reason
                 is Reason.RTSP_PASSWORD_REJECTED
             )
         assert not ledger.proven(KEY)
@@ -278,7 +314,9 @@ def test_an_account_locked_on_rtsp_is_not_tried_on_onvif() -> None:
         ledger.restore(Attempts(account=KEY, count=1, proven=True, last=START), None)
         async with ledger.login(KEY, Written()) as login:
             await login.before_rtsp_attempt()
-            login.rtsp_rejected(refused(Reason.ACCOUNT_LOCKED), onvif_is_open=False)
+            login.rtsp_rejected(
+                refused(Reason.ACCOUNT_LOCKED), onvif_is_open=False, onvif_asked=True
+            )
         for door in ("onvif", "rtsp"):
             async with ledger.login(KEY, Written()) as login:
                 with pytest.raises(IngestError) as caught:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detects a stream that breaks and returns again and again. Pure; used by `StreamState`.
 
-It is reported once: the message has no counter, so a camera that goes on flapping costs no further
-status write.
+It is reported once: the message has no counter and names the break that was the fifth, so a camera
+that goes on flapping costs no further status write.
 """
 
 from __future__ import annotations
@@ -24,34 +24,32 @@ class Flapping:
 
     def __init__(self) -> None:
         self._ends: deque[float] = deque(maxlen=ENDS)
-        self._flapping = False
+        self._failure: Failure | None = None
 
-    def recall(self, now: float) -> None:
+    def recall(self, failure: Failure, now: float) -> None:
         """Take over a former worker's report of Flapping until the stream is stable here."""
         self._ends.append(now)
-        self._flapping = True
+        self._failure = failure
 
-    def ended(self, now: float) -> None:
-        """Note the end of a stream that had access units."""
+    def ended(self, now: float, why: str) -> None:
+        """Note the end of a stream that had access units, and the detail of its failure: a camera
+        that closes its streams has another remedy than a line that breaks."""
         self._calm_down(now)
         self._ends.append(now)
-        if len(self._ends) == ENDS and now - self._ends[0] <= WINDOW_S:
-            self._flapping = True
+        if self._failure is None and len(self._ends) == ENDS and now - self._ends[0] <= WINDOW_S:
+            self._failure = _flapping(why)
 
     def failure(self, now: float) -> Failure | None:
         """Why Stable is not True; None where it is."""
         self._calm_down(now)
-        return _FLAPPING if self._flapping else None
+        return self._failure
 
     def _calm_down(self, now: float) -> None:
-        if self._flapping and now - self._ends[-1] >= CALM_S:
-            self._flapping = False
+        if self._failure is not None and now - self._ends[-1] >= CALM_S:
+            self._failure = None
 
 
-_FLAPPING = Failure.of(
-    IngestError(
-        ConditionType.STABLE,
-        Reason.FLAPPING,
-        "The stream broke five times or more within a quarter of an hour",
-    )
-)
+def _flapping(why: str) -> Failure:
+    why = f"{why[:1].lower()}{why[1:]}"
+    detail = f"The stream broke five times or more within a quarter of an hour ({why})"
+    return Failure.of(IngestError(ConditionType.STABLE, Reason.FLAPPING, detail))

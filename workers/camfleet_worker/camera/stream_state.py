@@ -24,9 +24,9 @@ class StreamState:
         self._flapping = Flapping()
         self._down_since: float | None = None
 
-    def recall_flapping(self, now: float) -> None:
+    def recall_flapping(self, failure: Failure, now: float) -> None:
         """Take over a former worker's report of Flapping."""
-        self._flapping.recall(now)
+        self._flapping.recall(failure, now)
 
     def up(self, now: float) -> float:
         """Record that the camera streams; returns the seconds of the outage, 0 the first time."""
@@ -42,7 +42,7 @@ class StreamState:
     def down(self, error: IngestError, now: float) -> bool:
         """Record a failed connect or session; True where the reported failure changes."""
         if self.streaming:
-            self._flapping.ended(now)
+            self._flapping.ended(now, error.detail)
             self._down_since = now
         final = error.retry is not Retry.BACKOFF
         failure = self._damping.reported(Failure.of(error), now, final=final)

@@ -333,8 +333,9 @@ class CameraSupervisor:
             side = recalled_side(status)
             self._learnt.recall(status, _now())
             self._sinks.recall_picture(side)
-            if any(f.condition is ConditionType.STABLE for f in side):
-                self._state.recall_flapping(_now())
+            for failure in side:
+                if failure.condition is ConditionType.STABLE:
+                    self._state.recall_flapping(failure, _now())
         self.publish()
 
     def _renew_sinks(self) -> None:

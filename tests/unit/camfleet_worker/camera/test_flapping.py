@@ -17,6 +17,8 @@ SLOW = Failure(ConditionType.REACHABLE, Reason.TIMEOUT, "No answer in time.")
 SHUT = Failure(ConditionType.REACHABLE, Reason.CONNECTION_REFUSED, "Refused.")
 REJECTED = Failure(ConditionType.AUTHENTICATED, Reason.CREDENTIALS_REJECTED, "Refused.")
 
+CLOSED, BROKEN = "The camera closed the stream", "The connection to the camera broke"
+
 
 @given(gaps=st.lists(st.floats(0, 2000), min_size=1, max_size=60))
 def test_five_ends_within_a_quarter_of_an_hour_are_flapping(gaps: list[float]) -> None:
@@ -25,7 +27,7 @@ def test_five_ends_within_a_quarter_of_an_hour_are_flapping(gaps: list[float]) -
         now += gap
         expected = expected and gap < CALM_S
         ends.append(now)
-        flapping.ended(now)
+        flapping.ended(now, CLOSED)
         expected = expected or (len(ends) >= ENDS and now - ends[-ENDS] <= WINDOW_S)
         assert (flapping.failure(now) is not None) is expected
 
@@ -33,26 +35,32 @@ def test_five_ends_within_a_quarter_of_an_hour_are_flapping(gaps: list[float]) -
 def test_half_an_hour_without_an_end_is_calm() -> None:
     flapping = Flapping()
     for _ in range(ENDS):
-        flapping.ended(100.0)
+        flapping.ended(100.0, CLOSED)
     assert flapping.failure(100.0 + CALM_S - 1) is not None
     assert flapping.failure(100.0 + CALM_S) is None
-    flapping.ended(100.0 + CALM_S)
+    flapping.ended(100.0 + CALM_S, CLOSED)
     assert flapping.failure(100.0 + CALM_S) is None
 
 
 def test_a_former_workers_report_holds_for_half_an_hour() -> None:
     flapping = Flapping()
-    flapping.recall(50.0)
-    assert flapping.failure(60.0) is not None
+    reported = Failure(ConditionType.STABLE, Reason.FLAPPING, "As a former worker said it.")
+    flapping.recall(reported, 50.0)
+    assert flapping.failure(60.0) is reported
     assert flapping.failure(50.0 + CALM_S) is None
 
 
 def test_the_message_of_flapping_stays_the_same_however_long_it_goes_on() -> None:
     flapping, told = Flapping(), set()
     for end in range(200):
-        flapping.ended(end * 60.0)
+        flapping.ended(end * 60.0, CLOSED if end < ENDS else BROKEN)
         told.add(flapping.failure(end * 60.0))
-    assert len(told - {None}) == 1
+    (failure,) = told - {None}
+    assert failure is not None
+    assert failure.message.startswith(
+        "The stream broke five times or more within a quarter of an hour (the camera closed the "
+        "stream). Check the camera's power supply"
+    )
 
 
 @given(

@@ -49,5 +49,6 @@ def test_a_stream_that_breaks_again_and_again_flaps_and_failed_connects_do_not()
 
 def test_a_former_workers_report_of_flapping_holds() -> None:
     state = StreamState()
-    state.recall_flapping(0.0)
-    assert state.flapping(1.0) is not None
+    flapping = Failure(ConditionType.STABLE, Reason.FLAPPING, "As a former worker said it.")
+    state.recall_flapping(flapping, 0.0)
+    assert state.flapping(1.0) is flapping

@@ -19,7 +19,7 @@ PLAYED = {
     "healthy": (),
     "password-changed": (("Authenticated", "CredentialsRejected"),),
     "web-page-not-onvif": (("Eligible", "NotOnvif"),),
-    "redirects-elsewhere": (("Streaming", "StreamRefused"),),
+    "redirects-elsewhere": (("Streaming", "StreamRedirected"),),
     "rtsp-is-hanging": (("Reachable", "Timeout"),),
     "vms-closed-rtsp": (("Relaying", "VmsUnreachable"),),
     "vms-wrong-login": (("Relaying", "VmsRejected"),),

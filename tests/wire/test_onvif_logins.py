@@ -189,8 +189,9 @@ async def test_a_camera_without_any_time_gets_a_login_signed_with_ours(
         Reason.CLOCK_SKEW_REJECTED,
     )
     assert error.message == (
-        "The camera does not tell its time and refuses the login that is signed with ours. "
-        "Set the camera's clock or its time server."
+        "The camera does not tell its time and refuses the login that is signed with ours: its "
+        "clock is wrong, or the user name or the password. Set the camera's time zone and its time "
+        "server; if that does not help, check the user name and the password."
     )
     assert camera.counters.refused() == 1
 

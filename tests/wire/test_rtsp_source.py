@@ -7,6 +7,7 @@ The truth is the clip that the camera plays: every access unit arrives whole, in
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import itertools
 import socket
@@ -366,16 +367,54 @@ async def test_a_closed_port_a_silent_port_and_an_unknown_name_have_different_re
     )
 
 
-async def connect_error(host: str, port: int) -> IngestError:
+async def connect_error(host: str, port: int, **target: bool) -> IngestError:
     with pytest.raises(IngestError) as caught:
-        await open_stream(StreamTarget(host, port, "/"), RIGHT, deadline_s=0.5)
+        await open_stream(StreamTarget(host, port, "/", **target), RIGHT, deadline_s=0.5)  # type: ignore[arg-type]
     return caught.value
+
+
+async def test_a_host_that_does_not_answer_a_connect_is_unreachable_and_does_not_hang() -> None:
+    """As over ONVIF: who reads of a timeout looks at the line's load, not at the power."""
+    with socket.socket() as listener, contextlib.ExitStack() as filling:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):  # its backlog is full, and the kernel drops what comes then
+            one = filling.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        error = await connect_error("127.0.0.1", listener.getsockname()[1])
+        port = listener.getsockname()[1]
+    assert (error.condition, error.reason) == (ConditionType.REACHABLE, Reason.HOST_UNREACHABLE)
+    assert error.message == (
+        f"Nothing answers at port {port} (RTSP). Check power, cable and address of the camera."
+    )
+
+
+async def test_a_port_that_does_not_answer_by_tls_may_also_hang() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        error = await connect_error("127.0.0.1", listener.getsockname()[1], tls=True)
+    assert (error.condition, error.reason) == (ConditionType.REACHABLE, Reason.TLS_FAILED)
+    assert error.detail.endswith("it speaks none, or the camera hangs")
+
+
+@pytest.mark.parametrize(("tls", "named"), [(False, True), (True, False)])
+async def test_a_port_that_closes_at_describe_may_speak_tls_where_it_is_asked_without(
+    tls: bool, named: bool, simulator: Simulator
+) -> None:
+    camera = await simulator.add(camera_settings(rtsp_tls=True))
+    if tls:
+        await camera.change(rtsp_tls=False)
+    error = await connect_error(camera.host, camera.rtsp_port, tls=tls)
+    assert ("speak TLS there" in error.detail) is named
 
 
 @pytest.mark.parametrize(
     ("answer", "condition", "reason"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ConditionType.STREAMING, Reason.PROTOCOL_ERROR),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ConditionType.STREAMING, Reason.NOT_RTSP),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", ConditionType.STREAMING, Reason.NOT_RTSP),
+        (b"\x15\x03\x01\x00\x02\x02\x0a", ConditionType.STREAMING, Reason.NOT_RTSP),
+        (b"RTSP/1.0 OK 200\r\n\r\n", ConditionType.STREAMING, Reason.PROTOCOL_ERROR),
         (b"", ConditionType.STREAMING, Reason.STREAM_REFUSED),
         (
             serialise_response(
@@ -387,7 +426,7 @@ async def connect_error(host: str, port: int) -> IngestError:
         (
             b"RTSP/1.0 302 Moved\r\nCSeq: 1\r\nLocation: rtsp://198.51.100.7/\r\n\r\n",
             ConditionType.STREAMING,
-            Reason.STREAM_REFUSED,
+            Reason.STREAM_REDIRECTED,
         ),
         (
             b"RTSP/1.0 401 No\r\nCSeq: 1\r\nWWW-Authenticate: Kerberos\r\n\r\n",
@@ -395,7 +434,16 @@ async def connect_error(host: str, port: int) -> IngestError:
             Reason.PROTOCOL_ERROR,
         ),
     ],
-    ids=["http", "hang-up", "no-h264", "redirect", "unknown-scheme"],
+    ids=[
+        "http",
+        "ssh",
+        "tls-alert",
+        "bad-status",
+        "hang-up",
+        "no-h264",
+        "redirect",
+        "unknown-scheme",
+    ],
 )
 async def test_unusable_rtsp_answers_have_their_reasons(
     answer: bytes, condition: ConditionType, reason: Reason

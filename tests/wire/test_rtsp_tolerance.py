@@ -90,7 +90,7 @@ async def test_a_redirect_to_another_host_is_refused_by_its_name(
 ) -> None:
     camera = await simulator.add(camera_settings(faults=("redirects-elsewhere",)))
     error = await Ingest(camera, media_loop).refused()
-    assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REFUSED)
+    assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REDIRECTED)
     assert error.detail == (
         "The camera redirects the stream to 192.168.1.88, which was not declared"
     )
@@ -103,7 +103,7 @@ async def test_a_redirect_to_another_port_of_the_camera_is_refused_by_its_number
 ) -> None:
     camera = await simulator.add(camera_settings(faults=("redirects-to-another-port",)))
     error = await Ingest(camera, media_loop).refused()
-    assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REFUSED)
+    assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REDIRECTED)
     assert error.detail == (
         "The camera redirects the stream to port 9 of the same host, which was not declared"
     )

@@ -144,7 +144,7 @@ async def test_udp_only_without_leave_names_the_field_that_gives_it(
 ) -> None:
     camera = await simulator.add(camera_settings(faults=("udp-only",)))
     error = await Ingest(camera, media_loop).refused()
-    assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.STREAM_REFUSED)
+    assert (error.condition, error.reason) == (ConditionType.STREAMING, Reason.TRANSPORT_REFUSED)
     assert error.detail == (
         "The camera sends video over UDP only, "
         "which spec.streams.udpFallback of its technical profile does not allow"

@@ -111,7 +111,7 @@ async def test_an_odd_password_opens_onvif_and_rtsp_and_is_seen_nowhere(
     [
         ("password-changed", "CredentialsRejected"),
         ("web-page-not-onvif", "NotOnvif"),
-        ("udp-only", "StreamRefused"),
+        ("udp-only", "TransportRefused"),
         ("one-session", "Ready"),
         ("frozen", "NoFrames"),
     ],

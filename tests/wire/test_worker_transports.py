@@ -90,7 +90,7 @@ async def test_udp_that_the_profile_does_not_allow_names_the_field_that_would(
 ) -> None:
     camera = await simulator.add(gate("udp-only"))
     await worker.run(policy_to(None, False), entry(worker.objects, camera))
-    await told(worker, "StreamRefused")
+    await told(worker, "TransportRefused")
     conditions = worker.objects.objects["gate"]["status"]["conditions"]
     (message,) = {c["message"] for c in conditions if c["type"] == "Streaming"}
     assert "udpFallback" in message

@@ -127,7 +127,7 @@ QUIRKS = (
         "agsh/onvif#41, agsh/onvif#170",
         "As for service addresses: the stream is fetched from the declared host and RTSP port, "
         "by the path that the camera named. Credentials in the address are dropped. A redirect to "
-        "another path is followed, one to another host is StreamRefused and names it.",
+        "another path is followed, one to another host is StreamRedirected and names it.",
     ),
     Quirk(
         14,

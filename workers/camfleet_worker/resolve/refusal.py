@@ -137,7 +137,8 @@ def rejection(
     if set(tried) == {AuthScheme.USERNAME_TOKEN} and offset_s is None:
         return _refused(
             Reason.CLOCK_SKEW_REJECTED,
-            "The camera does not tell its time and refuses the login that is signed with ours",
+            "The camera does not tell its time and refuses the login that is signed with ours: its "
+            "clock is wrong, or the user name or the password",
             Retry.SLOW,
         )
     left = attempts_left(refusal.words)

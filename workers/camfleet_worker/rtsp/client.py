@@ -23,7 +23,7 @@ from camfleet_worker.rtsp.handshake import (
 from camfleet_worker.rtsp.login import BeforeAttempt, LoginAccepted
 from camfleet_worker.rtsp.message import MessageError
 from camfleet_worker.rtsp.playing import PlayingStream
-from camfleet_worker.rtsp.refusal import protocol_error, too_many_redirects
+from camfleet_worker.rtsp.refusal import too_many_redirects
 from camfleet_worker.rtsp.target import StreamTarget
 
 __all__ = [
@@ -86,7 +86,7 @@ async def _played(handshake: Handshake, deadline: float) -> PlayingStream:
         raise handshake.timed_out() from error
     except MessageError as error:
         handshake.abandon()
-        raise protocol_error(f"The camera's RTSP answer makes no sense: {error}") from error
+        raise handshake.unreadable(error) from error
     except OSError as error:
         handshake.abandon()
         raise handshake.ended(error) from error

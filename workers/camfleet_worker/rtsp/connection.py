@@ -137,7 +137,9 @@ async def _secured(plain: socket.socket, target: StreamTarget, deadline: float) 
         require_pinned("RTSP port", tls.fingerprint, target.pinned)
     except OSError as error:
         plain.close()
-        if socket_failure(error) in (SocketFailure.CLOSED, SocketFailure.TIMEOUT):
+        if socket_failure(error) is SocketFailure.TIMEOUT:
+            raise _no_handshake(target) from error
+        if socket_failure(error) is SocketFailure.CLOSED:
             raise ssl.SSLError("no end to the TLS handshake") from error
         raise
     except BaseException:
@@ -175,6 +177,17 @@ async def _ready(fd: int, add: Callable[..., Any], remove: Callable[[int], bool]
         remove(fd)
 
 
+def _no_handshake(target: StreamTarget) -> IngestError:
+    """The failure where the port takes a connection and the TLS handshake does not end: RTSP
+    servers wait so for the end of what they cannot read, and a camera that hangs does too."""
+    return IngestError(
+        ConditionType.REACHABLE,
+        Reason.TLS_FAILED,
+        f"RTSP port {target.port} takes a connection and does not answer by TLS: it speaks none, "
+        "or the camera hangs",
+    )
+
+
 def _unreachable(target: StreamTarget, error: OSError) -> IngestError:
     """The failure of condition Reachable for a connect error."""
     port = target.port
@@ -184,7 +197,10 @@ def _unreachable(target: StreamTarget, error: OSError) -> IngestError:
             Reason.NAME_NOT_RESOLVED,
             f"The name {target.host} has no address",
         ),
-        SocketFailure.TIMEOUT: (Reason.TIMEOUT, f"No answer on RTSP port {port} in time"),
+        SocketFailure.TIMEOUT: (
+            Reason.HOST_UNREACHABLE,
+            f"Nothing answers at port {port} (RTSP)",
+        ),
         SocketFailure.REFUSED: (
             Reason.CONNECTION_REFUSED,
             f"The host refuses connections on RTSP port {port}",

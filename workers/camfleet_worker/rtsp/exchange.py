@@ -20,6 +20,7 @@ from camfleet_worker.rtsp.message import (
     Frame,
     MessageError,
     MessageReader,
+    OtherProtocolError,
     Request,
     Response,
     serialise_frame,
@@ -146,18 +147,27 @@ class Exchange:
             f"The camera did not answer {self._step} in time",
         )
 
+    def unreadable(self, error: MessageError) -> IngestError:
+        """The failure where an answer cannot be read. What has never spoken RTSP is another server,
+        of the web for one, at the port that was declared."""
+        if isinstance(error, OtherProtocolError) and not self._attempt.answered:
+            return refusal.not_rtsp(self._attempt.target.port)
+        return refusal.protocol_error(f"The camera's RTSP answer makes no sense: {error}")
+
     def ended(self, error: OSError) -> IngestError:
         """The failure where the connection ended before the camera played.
 
         Cameras that do not know a path, or have no place for one more viewer, close instead of
-        answering DESCRIBE.
+        answering DESCRIBE. So does a port that speaks TLS and is asked without.
         """
         if self._step == "DESCRIBE" and socket_failure(error) is SocketFailure.CLOSED:
+            tls = self._attempt.target.tls or self._attempt.answered
+            others = "or be starting" if tls else "be starting, or speak TLS there (rtsps)"
             return IngestError(
                 ConditionType.STREAMING,
                 Reason.STREAM_REFUSED,
                 "The camera closed the connection when it was asked for its stream (DESCRIBE): it "
-                "may not know the path, have too many viewers, or be starting",
+                f"may not know the path, have too many viewers, {others}",
             )
         return IngestError(
             ConditionType.STREAMING,

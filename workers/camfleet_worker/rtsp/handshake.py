@@ -144,6 +144,10 @@ class Handshake:
         """The failure where the deadline has passed."""
         return self._exchange.timed_out()
 
+    def unreadable(self, error: MessageError) -> IngestError:
+        """The failure where the camera's answer cannot be read."""
+        return self._exchange.unreadable(error)
+
     def ended(self, error: OSError) -> IngestError:
         """The failure where the connection has ended with this error."""
         return self._exchange.ended(error)

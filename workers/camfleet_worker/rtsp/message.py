@@ -45,6 +45,10 @@ class MessageError(ValueError):
     """The peer sent what cannot be an RTSP message, or what cannot be repeated in one."""
 
 
+class OtherProtocolError(MessageError):
+    """What the peer sent does not even begin as RTSP does (RFC 2326 sections 7.1 and 10.12)."""
+
+
 class Headers:
     """Header fields in the order received; names compare without case (RFC 2326 section 4.2)."""
 
@@ -245,7 +249,7 @@ class MessageReader:
 def _refuse_early(head: bytes) -> None:
     """Do not wait for the end of something that is no message to begin with."""
     if head and not _FIRST_WORD.match(head):
-        raise MessageError("neither a message nor an interleaved frame")
+        raise OtherProtocolError("neither a message nor an interleaved frame")
 
 
 def _parse_head(head: bytes) -> tuple[str, Headers]:
@@ -290,7 +294,7 @@ def _message(start_line: str, headers: Headers, body: bytes) -> Request | Respon
         return Response(status, parts[2] if len(parts) > 2 else "", headers, body)
     if len(parts) == 3 and parts[2].upper().startswith("RTSP/") and _METHOD.fullmatch(parts[0]):
         return Request(parts[0], parts[1], headers, body)
-    raise MessageError("the first line is not RTSP's")
+    raise OtherProtocolError("the first line is not RTSP's")
 
 
 def _is_version(word: str, headers: Headers) -> bool:

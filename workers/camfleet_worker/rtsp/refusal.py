@@ -70,8 +70,7 @@ def refused(method: str, response: Response, session_timeout_s: float = 0.0) -> 
         return IngestError(
             ConditionType.STREAMING,
             Reason.SESSION_LIMIT,
-            f"The camera answers {method} with {status}: its sessions are taken, by other viewers, "
-            "a recorder, or one of ours that it has not closed yet",
+            f"The camera answers {method} with {status}: {_NO_FURTHER_SESSION[status]}",
             retry_after_s=_patience_s(response, session_timeout_s),
         )
     return IngestError(
@@ -81,10 +80,19 @@ def refused(method: str, response: Response, session_timeout_s: float = 0.0) -> 
     )
 
 
+_TAKEN = (
+    "its sessions are taken, by other viewers, a recorder, or one of ours that it has not closed "
+    "yet"
+)
+_NO_FURTHER_SESSION = {
+    403: f"{_TAKEN}; or this account may not view live video",
+    453: _TAKEN,
+}
 _MEANINGS = {
     404: ": it knows no such stream",
     415: ": it has no description of the stream",
     454: ": it has forgotten the session",
+    455: ": it says that this is not the time for it",
     461: ": it takes none of the transports",
     500: ": it failed inside",
     503: ": it is overloaded or still starting",
@@ -109,7 +117,7 @@ def redirect_refused(host: str, port: int | None = None) -> IngestError:
         printable = f"port {port} of the same host"
     return IngestError(
         ConditionType.STREAMING,
-        Reason.STREAM_REFUSED,
+        Reason.STREAM_REDIRECTED,
         f"The camera redirects the stream to {printable or 'nowhere'}, which was not declared",
         Retry.SLOW,
     )
@@ -129,7 +137,7 @@ def credentials_rejected() -> IngestError:
     return IngestError(
         ConditionType.AUTHENTICATED,
         Reason.RTSP_CREDENTIALS_REJECTED,
-        "RTSP refuses the user name or the password",
+        "RTSP refuses the user name or the password, which ONVIF takes",
         Retry.ON_SECRET_CHANGE,
     )
 
@@ -165,7 +173,14 @@ def udp_only(allowed: bool, tls: bool) -> IngestError:
         )
     else:
         fact = "The camera sends video neither over its RTSP connection (TCP) nor over UDP"
-    return IngestError(ConditionType.STREAMING, Reason.STREAM_REFUSED, fact, Retry.SLOW)
+    return IngestError(ConditionType.STREAMING, Reason.TRANSPORT_REFUSED, fact, Retry.SLOW)
+
+
+def not_rtsp(port: int) -> IngestError:
+    """The failure where the port answers by another protocol."""
+    return IngestError(
+        ConditionType.STREAMING, Reason.NOT_RTSP, f"Port {port} answers, but not by RTSP"
+    )
 
 
 def protocol_error(fact: str) -> IngestError:

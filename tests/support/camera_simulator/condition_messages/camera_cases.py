@@ -18,6 +18,7 @@ from worker_parts import PASSWORD
 WRONG_PASSWORD = "never-was-right"
 
 _RTSPS = {"rtsp_scheme": RtspScheme.RTSPS}
+_OVER_UDP = {name: {"udp": True} for name in FAULTS if name.startswith(("udp-", "answers-tcp"))}
 _PLAYED_AS: Mapping[str, Mapping[str, Any]] = {
     "password-changed": {"password": WRONG_PASSWORD},
     "https-another-certificate": {"settings": {"web_tls": True}},
@@ -31,7 +32,8 @@ _PLAYED_AS: Mapping[str, Mapping[str, Any]] = {
     "identity-zero": {"cameras": 2},
     "first-interface-common": {"cameras": 2},
     "flaps": {"awaited": ConditionType.STABLE},
-} | {name: {"udp": True} for name in FAULTS if name.startswith(("udp-", "answers-tcp"))}
+    **_OVER_UDP,
+}
 """How a fault is played where that is not simply from the start. Those with settings are installed
 with these, and the fault comes after they were Ready."""
 _H265 = {"h265-called-h264", "h265-hidden", "media2-tells-the-truth"}

@@ -15,6 +15,7 @@ from camfleet_api.conditions import ConditionType
 from camfleet_api.ingest_shard import Relay
 from camfleet_api.monitoring_system import RelayProtocol
 from camfleet_api.policy import CredentialsRef, VideoCodec
+from camfleet_worker.relay.rtmp.amf0 import AmfValue
 from camfleet_worker.relay.rtmp.messages import command
 from hostile_peer import Answer, HostilePeer
 from vms import RecordServer, RtmpServer
@@ -273,7 +274,7 @@ def _take_little(writer: asyncio.StreamWriter) -> None:
 
 def _refuses(at: str, code: str, description: str = "") -> Answer:
     """An RTMP server that grants everything up to this command, and refuses that."""
-    refusal = {"level": "error", "code": code, "description": description}
+    refusal: dict[str, AmfValue] = {"level": "error", "code": code, "description": description}
     answers = (
         (b"connect", 1, command("_result", 1, None, {"code": "NetConnection.Connect.Success"})),
         (b"createStream", 4, command("_result", 4, None, 1.0)),

@@ -497,8 +497,7 @@ _ROWS: dict[Reason, ReasonRow] = {
     _R.SESSION_LIMIT: ReasonRow(
         (_C.STREAMING,),
         "The camera serves no further session.",
-        "Close other viewers of this camera, and check that the account may view live video; we "
-        "retry.",
+        "Close other viewers of this camera; we retry.",
         Cause.CAMERA,
         _E.NONE,
     ),

@@ -110,6 +110,8 @@ async def test_a_camera_without_a_free_session_is_reported_with_the_likely_cause
     assert error.detail == (
         f"The camera answers SETUP with {status}: its sessions are taken, by other viewers, "
         "a recorder, or one of ours that it has not closed yet"
+    ) + (
+        "; where nobody else watches, this account may not view live video" if status == 403 else ""
     )
     assert error.retry_after_s == 30.0
 

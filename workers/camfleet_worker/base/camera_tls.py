@@ -47,6 +47,6 @@ def require_pinned(port: str, shown: str, pinned: str | None) -> None:
         raise IngestError(
             ConditionType.REACHABLE,
             Reason.CERTIFICATE_CHANGED,
-            f"The {port} shows another certificate than before, {shown}",
+            f"The {port} shows another certificate than was declared or first seen, {shown}",
             Retry.SLOW,
         )

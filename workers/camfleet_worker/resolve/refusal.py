@@ -170,6 +170,9 @@ def credentials_missing() -> IngestError:
     )
 
 
+_NOT_AS_ONVIF = ", which is not how an ONVIF device asks"
+
+
 def no_way_in(port: int, refusal: Refusal) -> IngestError:
     """The failure where a port requires a login that ONVIF does not have, or refuses everything."""
     schemes = tuple(printable(c.name, 20) for c in refusal.other_challenges)
@@ -181,17 +184,13 @@ def no_way_in(port: int, refusal: Refusal) -> IngestError:
             "a nonce, or names neither MD5 nor SHA-256, or a qop other than auth",
             Retry.SLOW,
         )
-    asked = (
-        ("asks for a login by HTTP ", Quotation(listed(schemes)))
+    fact = (
+        (" asks for a login by HTTP ", Quotation(listed(schemes)), _NOT_AS_ONVIF)
         if schemes
-        else ("refuses every request",)
+        else (" refuses every request, and asks for no login as an ONVIF device does",)
     )
-    return IngestError(
-        ConditionType.ELIGIBLE,
-        Reason.NOT_ONVIF,
-        (f"Port {port} ", *asked, ", which is not how an ONVIF device asks"),
-        Retry.SLOW,
-    )
+    detail = (f"Port {port}", *fact)
+    return IngestError(ConditionType.ELIGIBLE, Reason.NOT_ONVIF, detail, Retry.SLOW)
 
 
 def not_permitted(operation: str) -> IngestError:

@@ -85,7 +85,7 @@ _TAKEN = (
     "yet"
 )
 _NO_FURTHER_SESSION = {
-    403: f"{_TAKEN}; or this account may not view live video",
+    403: f"{_TAKEN}; where nobody else watches, this account may not view live video",
     453: _TAKEN,
 }
 _MEANINGS = {

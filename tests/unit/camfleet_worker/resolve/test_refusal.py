@@ -136,6 +136,20 @@ def test_a_login_by_basic_is_no_onvif_and_is_never_answered() -> None:
     )
 
 
+def test_a_port_that_forbids_everything_is_not_said_to_ask_for_a_login() -> None:
+    error = no_way_in(80, refused(403))
+    assert error.reason is Reason.NOT_ONVIF
+    assert error.detail == (
+        "Port 80 refuses every request, and asks for no login as an ONVIF device does"
+    )
+
+
+def test_a_token_that_was_refused_without_the_cameras_time_may_be_a_wrong_password() -> None:
+    error = rejection((TOKEN,), refused(400, fault=NOT_AUTHORIZED), None)
+    assert error.message.endswith("check the user name and the password.")
+    assert "or the user name or the password" in error.detail
+
+
 @pytest.mark.parametrize(
     "challenge",
     [

@@ -412,6 +412,42 @@ def test_a_vms_whose_sessions_end_again_and_again_is_not_working_between_them(
     ]
 
 
+class DeafVms(GrantingVms):
+    """Grants RECORD on every connection and never reads on, as a VMS whose process hangs."""
+
+    def __init__(self) -> None:
+        super().__init__(awake=False)
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self._listener.accept()
+                threading.Thread(target=self._grant, args=(peer,), daemon=True).start()
+
+    def _grant(self, peer: socket.socket) -> None:
+        with peer, contextlib.suppress(OSError, IndexError):
+            self._serve(peer)
+
+
+def test_a_vms_that_reads_nothing_again_is_not_said_to_be_slow(resolver: Resolver) -> None:
+    """What was dropped while a session hung stands for half a minute; the session that follows has
+    taken nothing slowly yet."""
+    seen: set[Reason | None] = set()
+
+    def third_session() -> bool:
+        if sink.counters.connects == 2:
+            seen.add(reason(sink))
+        return sink.counters.connects > 2
+
+    with DeafVms() as vms:
+        timings = RelayTimings(progress_s=1.5)
+        sink = relay(vms.url, resolver, queue_bytes=100_000, timings=timings)
+        with MediaPump(access_units(prepared_clip("720p-h264")), sink):
+            eventually(third_session, within_s=40, every_s=0.02)
+        assert sink.counters.dropped_access_units > 0
+    assert seen == {Reason.VMS_UNREACHABLE}
+
+
 def test_a_vms_that_leaves_in_the_kernel_what_a_silent_camera_sent_last_is_dead_too(
     resolver: Resolver,
 ) -> None:

@@ -52,11 +52,11 @@ class Reconnect:
         """How many sessions in a row have ended before they were healthy for a minute."""
         return self._short_sessions
 
-    def unsteady(self, now: float) -> bool:
-        """Whether sessions end again and again, and the present one has not lasted yet."""
+    def unsteady(self, now: float, in_a_row: int = SHORT_IN_A_ROW) -> bool:
+        """Whether so many sessions ended before they lasted, and the present one has not either."""
         since = self._healthy_since
         lasts = since is not None and now - since >= HEALTHY_S
-        return self._short_sessions >= SHORT_IN_A_ROW and not lasts
+        return self._short_sessions >= in_a_row and not lasts
 
     def failed(self, now: float, retry: Retry) -> None:
         """Note a failure, after which the relay waits."""

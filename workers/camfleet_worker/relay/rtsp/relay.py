@@ -98,6 +98,9 @@ class RtspRelay:
         if state.phase is SinkPhase.WORKING and self._reconnect.unsteady(self._now):
             return SinkState(SinkPhase.FAILED, self._last_failure)
         if state.phase is SinkPhase.WORKING and self._now < self._too_slow_until:
+            if self._reconnect.unsteady(self._now, in_a_row=1):
+                # It was dropped while the last session hung: how that ended says more.
+                return SinkState(SinkPhase.FAILED, self._last_failure)
             return SinkState(
                 SinkPhase.FAILED,
                 self._target.failure(Reason.VMS_TOO_SLOW, "takes less than arrives"),

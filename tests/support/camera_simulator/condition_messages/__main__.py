@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these cases alone")
     parser.add_argument("--list", action="store_true", help="the names of all cases, and no more")
     parser.add_argument("--json", action="store_true", help="an object a line")
-    parser.add_argument("--at-once", type=int, default=24, help="how many cases (default: 24)")
+    parser.add_argument("--at-once", type=int, default=48, help="how many cases (default: 48)")
     return parser
 
 

@@ -48,10 +48,12 @@ async def play(
     cases: Sequence[Case], at_once: int, progress: Callable[[str], None]
 ) -> AsyncIterator[Row]:
     """The row of each case, in their order."""
+    started = time.monotonic()
     with RecordServer() as vms:
         for begin in range(0, len(cases), at_once):
             group = cases[begin : begin + at_once]
-            progress(f"{begin + 1}-{begin + len(group)} of {len(cases)}: {group[0].name} …")
+            span = f"{begin + 1}-{begin + len(group)} of {len(cases)}"
+            progress(f"{time.monotonic() - started:4.0f} s  {span}: {group[0].name} …")
             for row in await _play_together(group, relay_to(vms.url("live/{camera}"))):
                 yield row
 
@@ -135,13 +137,20 @@ async def _row(played: _Played, objects: CameraObjects) -> Row:
         return all(objects.ready(name)[0] in ("True", "False") for name in names)
 
     case = played.case
+
+    def awaited() -> bool:
+        return case.awaited is None or any(x.condition == case.awaited for x in lines())
+
     if case.later:
         await _until(lambda: all(objects.ready(n)[0] == "True" for n in names), _WITHIN_S)
         await _change_later(played)
-    if (awaited := case.awaited) is not None:
-        await _until(lambda: any(x.condition == awaited for x in lines()), _AWAITED_WITHIN_S)
     await _until(known, _WITHIN_S)
-    settled = await _settled(lambda: (lines(), known()))
+    deadline = time.monotonic() + _AWAITED_WITHIN_S
+    while True:
+        await _until(awaited, deadline - time.monotonic())
+        settled = await _settled(lambda: (lines(), known()))
+        if awaited() or time.monotonic() > deadline:
+            break  # what was awaited may have come and gone once before it stays
     return Row(case.name, case.sentence, lines(), settled and known())
 
 

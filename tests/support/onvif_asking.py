@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from camera_simulator import Camera
-from camfleet_api.camera import Scheme, VideoSource
+from camfleet_api.camera import LearnedStatus, Scheme, VideoSource
 from camfleet_api.policy import StreamRole
 from camfleet_api.technical_profile import VideoLimits
 from camfleet_worker.base.errors import IngestError
@@ -117,3 +117,9 @@ def addresses_used() -> Iterator[set[tuple[Any, ...]]]:
 
 
 _hooked = False
+
+
+def but_for_the_clock(learned: LearnedStatus) -> LearnedStatus:
+    """What was learnt, without the clock, which is asked each time: its seconds may begin between
+    two answers."""
+    return learned.model_copy(update={"clock_offset_seconds": None})

@@ -35,6 +35,7 @@ from camfleet_worker.onvif import OnvifResolver
 from camfleet_worker.onvif.mended_xml import Mend
 from camfleet_worker.onvif.transport import MAX_BODY_BYTES, Deadlines
 from camfleet_worker.resolve import ResolveRequest, clock_trouble, revealed
+from onvif_asking import but_for_the_clock
 
 PASSWORD = "p@ss#w0rd%/:"
 ACCOUNT = Credentials("ingest", PASSWORD, "1")
@@ -441,7 +442,7 @@ async def test_a_device_that_speaks_soap_1_1_alone_is_resolved_and_known_by_it(
     assert camera.counters.refused() == 0
     first = camera.counters.onvif_connects
     again = await resolver.resolve(of(camera, learned=learned), ACCOUNT, attempts=Ledger())
-    assert again.learned == learned
+    assert but_for_the_clock(again.learned) == but_for_the_clock(learned)
     # One request less: nobody had to find out what the device reads.
     assert camera.counters.onvif_connects - first == first - 1
 
@@ -496,7 +497,8 @@ async def test_a_device_that_has_learnt_soap_1_2_is_asked_in_it_again(
     learned = (await resolver.resolve(of(camera), ACCOUNT, attempts=Ledger())).learned
     await camera.break_with()
     now = await resolver.resolve(of(camera, learned=learned), ACCOUNT, attempts=Ledger())
-    assert now.learned == learned.model_copy(update={"soap_version": ""})
+    expected = learned.model_copy(update={"soap_version": ""})
+    assert but_for_the_clock(now.learned) == but_for_the_clock(expected)
 
 
 @pytest.mark.quirk(56)

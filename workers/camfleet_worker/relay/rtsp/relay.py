@@ -45,6 +45,9 @@ from camfleet_worker.rtsp.message import MessageError
 
 SIZES_ANNOUNCED_PER_HOUR = 6
 """Somebody may try some settings of a camera; who changes more often is a camera."""
+_LINGER_S = 0.5
+"""Before a session ends for another one: TEARDOWN may outrun, inside a monitoring system, the last
+pictures that its TCP has taken (one of 7,545, GStreamer 1.22)."""
 _JUDGE_S = 1.0
 """While all is taken at once, so often it is asked what is acknowledged; else each tick."""
 
@@ -86,6 +89,8 @@ class RtspRelay:
         self._audio: AudioFormat | None = None
         self._connector: Connector | None = None
         self._publisher: RtspPublisher | None = None
+        self._leaves_at: float | None = None
+        """When the session ends for another one; until then nothing more is sent."""
         self._announces_again = False
         """The session has ended for another one, which goes on where this one ended."""
         self._closed = False
@@ -208,12 +213,15 @@ class RtspRelay:
 
     def _forward(self, publisher: RtspPublisher, now: float) -> None:
         """Hand over what waits, as long as all of it is taken at once."""
-        while True:
-            if publisher.idle and not self._fill(publisher, now):
-                # Another stream to RTSP: end this one, open the next at once.
+        if self._leaves_at is not None:
+            if now >= self._leaves_at:
                 self._hang_up()
                 self._announces_again = True
                 self._connect(now)
+            return
+        while True:
+            if publisher.idle and not self._fill(publisher, now):
+                self._leaves_at = now + _LINGER_S
                 return
             if not publisher.flush(now) or not len(self._queue):
                 break
@@ -228,7 +236,8 @@ class RtspRelay:
         publisher.append_keepalive(now)
         audio_waits = len(self._audio_queue) > 0
         while size < BATCH_BYTES and len(self._queue):
-            if self._begins_another(publisher, self._queue.first):
+            first = self._queue.first
+            if not publisher.announced(first, self._audio) or publisher.of_other_size(first):
                 if publisher.has_gathered:
                     break
                 if self._may_announce(publisher, now):
@@ -245,9 +254,6 @@ class RtspRelay:
         self.counters.bytes += size
         self._acks.sent(publisher.seal(), units)
         return True
-
-    def _begins_another(self, publisher: RtspPublisher, unit: AccessUnit) -> bool:
-        return not publisher.announced(unit, self._audio) or publisher.of_other_size(unit)
 
     def _may_announce(self, publisher: RtspPublisher, now: float) -> bool:
         """Whether another stream is announced. Of another size it can go on as it is, and does
@@ -291,3 +297,4 @@ class RtspRelay:
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
             publisher.close()
+        self._leaves_at = None
